@@ -1,0 +1,3 @@
+"""netrunner: a firewall and proxy for AI models."""
+
+__version__ = "0.1.0"

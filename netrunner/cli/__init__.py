@@ -1,0 +1,1 @@
+"""The ``netrunner`` command."""

@@ -1,0 +1,1 @@
+"""YAML to a located tree to typed settings."""

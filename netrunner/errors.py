@@ -1,0 +1,172 @@
+"""One hierarchy of errors: whose fault it is, whether a retry may help, which status and code.
+
+The canonical kinds and their HTTP statuses are those of the team's error table; a dialect turns them
+into its own shape. A message names the field and never quotes a credential or a prompt.
+
+This module must not import anything of netrunner.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class Fault(enum.Enum):
+    """Who has to change something."""
+
+    CALLER = "caller"
+    UPSTREAM = "upstream"
+    PROXY = "proxy"
+
+
+class NetrunnerError(Exception):
+    """Anything netrunner itself raises."""
+
+
+class ExchangeError(NetrunnerError):
+    """What ends an exchange early, as the caller is to be told.
+
+    Args:
+        message: One sentence for the caller, naming the field where there is one.
+        code: Machine-readable code; the class's own by default.
+        param: The field at fault.
+        status: HTTP status, the class's own by default.
+        retry_after_s: Seconds after which a retry makes sense; becomes ``Retry-After``.
+        headers: Further response header fields, lowercase names.
+    """
+
+    kind: ClassVar[str] = "upstream_error"
+    fault: ClassVar[Fault] = Fault.PROXY
+    retryable: ClassVar[bool] = False
+    default_status: ClassVar[int] = 500
+    default_code: ClassVar[str] = "proxy_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.param = param
+        self.status = status or self.default_status
+        self.retry_after_s = retry_after_s
+        self.headers = tuple(headers)
+
+
+class BadRequest(ExchangeError):
+    """The request cannot be understood or is not allowed to be that way."""
+
+    kind, fault, default_status, default_code = "bad_request", Fault.CALLER, 400, "invalid_request"
+
+
+class Unauthenticated(ExchangeError):
+    """No credential, or one that is not valid."""
+
+    kind, fault, default_status, default_code = "auth", Fault.CALLER, 401, "invalid_token"
+
+
+class Forbidden(ExchangeError):
+    """A valid caller who may not do this."""
+
+    kind, fault, default_status, default_code = "permission", Fault.CALLER, 403, "forbidden"
+
+
+class NotFound(ExchangeError):
+    """No such model, endpoint or record."""
+
+    kind, fault, default_status, default_code = "not_found", Fault.CALLER, 404, "not_found"
+
+
+class MethodNotAllowed(ExchangeError):
+    """The path exists, the method does not."""
+
+    kind, fault, default_status, default_code = "bad_request", Fault.CALLER, 405, "method_not_allowed"
+
+
+class TooLarge(ExchangeError):
+    """A declared or real size over its limit."""
+
+    kind, fault, default_status, default_code = "too_large", Fault.CALLER, 413, "request_too_large"
+
+
+class Misdirected(ExchangeError):
+    """A Host this server does not answer for (RFC 9110, 15.5.20)."""
+
+    kind, fault, default_status, default_code = "bad_request", Fault.CALLER, 421, "misdirected_request"
+
+
+class RateLimited(ExchangeError):
+    """Too many requests or tokens, ours or the provider's count."""
+
+    kind, fault, default_status, default_code = "rate_limit", Fault.CALLER, 429, "rate_limit_exceeded"
+    retryable = True
+
+
+class Overloaded(ExchangeError):
+    """No room here, or nobody to serve it, for now."""
+
+    kind, fault, default_status, default_code = "overloaded", Fault.PROXY, 503, "overloaded"
+    retryable = True
+
+
+class InternalError(ExchangeError):
+    """Our own fault: a filter or plugin raised."""
+
+    kind, fault, default_status, default_code = "upstream_error", Fault.PROXY, 500, "proxy_error"
+
+
+class UpstreamError(ExchangeError):
+    """The provider could not be reached, broke off, or answered with nonsense.
+
+    ``sent`` tells whether any byte of the request may have reached the provider.
+    """
+
+    kind, fault, default_status, default_code = "upstream_error", Fault.UPSTREAM, 502, "upstream_connection_failed"
+    retryable = True
+    sent: bool = True
+
+
+class UpstreamTimeout(UpstreamError):
+    """The provider did not answer in its time."""
+
+    kind, default_status, default_code = "timeout", 504, "upstream_timeout"
+
+
+class UpstreamRejected(UpstreamError):
+    """The provider answered with an error status; classified by its plugin."""
+
+    default_code = "provider_error"
+
+
+class PluginError(NetrunnerError):
+    """A plugin that cannot be loaded, or two of one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a configuration: where, and what was expected."""
+
+    where: str
+    """``file:line``, or a file, or the name of an environment variable."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class ConfigurationError(NetrunnerError):
+    """Everything wrong in a configuration, reported together."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)

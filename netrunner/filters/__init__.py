@@ -1,0 +1,1 @@
+"""Built-in filters; they import only what a third party may."""

@@ -1,0 +1,306 @@
+"""All that a plugin implements or is handed.
+
+Everything is called on the reactor's thread. ``async`` methods are called once per request or attempt and
+may take their time; plain ones are on the hot path and must not block. A filter that raises anything but an
+``ExchangeError`` ends the request with a clean 500 (filters fail closed); a sink that raises never touches a
+request (sinks fail open).
+
+This module must not import anything of netrunner but ``values``, ``events``, ``settings`` and ``errors``.
+"""
+
+from __future__ import annotations
+
+from twisted.plugin import IPlugin
+from zope.interface import Attribute, Interface
+
+
+class IClock(Interface):
+    """Time, as everything here is told it."""
+
+    def seconds():
+        """Return monotonic seconds; only differences mean anything."""
+
+    def wall():
+        """Return Unix time in seconds."""
+
+    def callLater(delay, callable, *args, **kw):
+        """Call ``callable`` after ``delay`` seconds; return an ``IDelayedCall`` whose owner cancels it."""
+
+
+class ISection(Interface):
+    """One mapping of the configuration, located by file and line."""
+
+    where = Attribute("``file:line`` of the section, for messages.")
+
+    def read(settings_class):
+        """Read the section into a frozen dataclass of ``netrunner.settings.setting`` fields.
+
+        Raises:
+            ConfigurationError: with every unknown key, wrong type and value out of range.
+        """
+
+    def keys():
+        """Return the keys present."""
+
+
+class IEnvironment(Interface):
+    """What a plugin is handed to do its work; never the server."""
+
+    name = Attribute("str: the name the section has in the configuration.")
+    clock = Attribute("IClock.")
+    log = Attribute("twisted.logger.Logger under the plugin's name.")
+    http = Attribute("treq's HTTPClient for side calls (tokens, probes, shipping); not for the data path.")
+    random = Attribute("random.Random: the one source of chance.")
+
+
+class IPluginFactory(IPlugin):
+    """Makes one kind of provider, filter or sink. Work starts only in ``start``, if the plugin has one."""
+
+    name = Attribute("str: the ``type`` in the configuration; unique among its kind.")
+    doc = Attribute("str: one line for ``netrunner plugins``.")
+    settings = Attribute("The frozen dataclass its section is read into; documents its keys.")
+
+    def parse(section):
+        """Return frozen settings from an ``ISection``; pure and strict.
+
+        Raises:
+            ConfigurationError: for anything that is wrong in the section.
+        """
+
+    def build(settings, environment):
+        """Return the plugin for these settings. Opens nothing, starts nothing."""
+
+
+class IProviderFactory(IPluginFactory):
+    """Makes providers."""
+
+
+class IFilterFactory(IPluginFactory):
+    """Makes filters."""
+
+
+class ISinkFactory(IPluginFactory):
+    """Makes log sinks."""
+
+
+class IStartable(Interface):
+    """A plugin with something to start and stop; optional for every kind."""
+
+    def start():
+        """Begin; called once in the running process. May return a Deferred."""
+
+    def stop():
+        """End and release everything. May return a Deferred, which is awaited for a bounded time."""
+
+
+class IProvider(Interface):
+    """Someone who serves models. Opens no sockets."""
+
+    dialect = Attribute("str: name of the dialect it speaks.")
+    settings = Attribute("ProviderSettings, or whatever its factory parsed.")
+
+    def build(call):
+        """Return the ``UpstreamRequest`` for one attempt.
+
+        Args:
+            call: a ``Call``: what is to be asked of this provider, model name already replaced.
+
+        Raises:
+            ExchangeError: if the provider cannot serve this call; nothing is sent then.
+        """
+
+    def serves(endpoint, model_named):
+        """Return whether ``endpoint`` (the path below ``/v1/``) may be called with this provider's key."""
+
+    def classify(status, headers, body):
+        """Return an ``UpstreamRejected`` for an error answer: status, code, retryable, retry-after.
+
+        Args:
+            status: HTTP status, 400 or more.
+            headers: of the answer.
+            body: the first 64 KiB of its body.
+        """
+
+
+class IPrepares(Interface):
+    """A provider that needs something (a token) before ``build``."""
+
+    async def prepare(call):
+        """Get ready for ``call``; awaited before every ``build``. Raises ``ExchangeError`` if it cannot."""
+
+
+class IUpstream(Interface):
+    """Sends requests: a connection pool, or a provider that answers in this process."""
+
+    def send(request, receiver):
+        """Send ``request`` and tell ``receiver`` what comes back; return an ``IUpstreamCall``.
+
+        The receiver is never called before ``send`` has returned.
+        """
+
+
+class IUpstreamCall(Interface):
+    """One request on its way."""
+
+    def pause():
+        """Stop reading the response until ``resume``; idempotent."""
+
+    def resume():
+        """Read on; idempotent."""
+
+    def abort():
+        """Give up at once: the connection is aborted and the receiver hears nothing more; idempotent."""
+
+    def write(data):
+        """Send raw bytes after a protocol switch."""
+
+    def end():
+        """No more raw bytes follow; the connection is closed when they are out."""
+
+
+class IResponseReceiver(Interface):
+    """Hears one response: ``sent``, ``head_received``, ``body_received`` ..., or ``failed`` at any time."""
+
+    def sent(reused):
+        """The request was handed to a connection; ``reused`` tells whether it was a warm one."""
+
+    def head_received(head):
+        """The final ``ResponseHead`` arrived. A 101 is followed by raw bytes of the new protocol."""
+
+    def body_received(data, last):
+        """At most once per read: the next bytes of the body, framing removed.
+
+        ``last`` is True exactly once, with or without bytes, when the body is complete.
+        """
+
+    def failed(error):
+        """The response did not complete; ``error`` is an ``UpstreamError``. Nothing follows."""
+
+
+class IDialect(Interface):
+    """How one family of APIs writes requests, answers, errors and streams. Pure: no I/O, no clock."""
+
+    name = Attribute("str.")
+    keepalive = Attribute("bytes: what keeps an idle stream open without meaning anything.")
+    passes = Attribute("frozenset of lowercase request header names that go upstream.")
+
+    def envelope(content_type, body, query):
+        """Read what routing needs from a buffered body; return an ``Envelope``.
+
+        Raises:
+            BadRequest: for a body that is not what it says, a duplicate routed key, a bad value.
+        """
+
+    def rename(envelope, model):
+        """Return the body with the model's name replaced and every other byte as it came."""
+
+    def view(envelope):
+        """Return an ``IRequestView`` of the body."""
+
+    def tap(streaming):
+        """Return an ``ITap`` for one answer."""
+
+    def error(error):
+        """Return the body bytes of an ``ExchangeError`` in this dialect."""
+
+    def error_event(error):
+        """Return the bytes that tell an ``ExchangeError`` inside a stream already begun."""
+
+
+class IRequestView(Interface):
+    """The caller's document in neutral terms, for request filters; changes become a patch of that document."""
+
+    def messages():
+        """Return the turns as a tuple of ``Message``; a completion's prompt is one user turn."""
+
+    def append_system(text):
+        """Add an instruction after everything else."""
+
+    def params():
+        """Return sampling parameters under neutral names: temperature, top_p, max_tokens, stop, seed, ..."""
+
+    def set_param(name, value):
+        """Set one of the neutral parameters; None removes it."""
+
+    def extras():
+        """Return every other field of the document, read-only."""
+
+    def changed():
+        """Return whether anything was changed."""
+
+    def body():
+        """Return the document with the changes applied; the bytes as they came when there are none."""
+
+
+class ITap(Interface):
+    """Reads an answer passing by, without holding any of it back; never raises."""
+
+    usage = Attribute("Usage or None.")
+    finish_reason = Attribute("str or None: the provider's own word.")
+    error = Attribute("str or None: code of an error inside the answer.")
+    complete = Attribute("bool: the answer said that it is complete.")
+
+    def feed(data):
+        """See the next bytes of the body, content coding removed."""
+
+    def close():
+        """The body ended; settle what depends on its end."""
+
+
+class IHeadPhase(Interface):
+    """A filter that decides on the request's head, before any byte of the body is read."""
+
+    async def on_head(exchange):
+        """Called once at the end of the headers. Raise an ``ExchangeError`` to refuse."""
+
+
+class IRequestPhase(Interface):
+    """A filter that sees the whole request once, before a candidate is chosen."""
+
+    async def on_request(exchange):
+        """Return None to go on, an ``Answer`` to answer at once, or raise an ``ExchangeError`` to refuse.
+
+        ``exchange.view()`` is the request in neutral terms; ``exchange.notes[self]`` is this filter's
+        own state for this exchange.
+        """
+
+
+class IAttemptPhase(Interface):
+    """A filter that sees each attempt before it is sent."""
+
+    async def on_attempt(exchange, request):
+        """Return None, or an ``UpstreamRequest`` to be sent instead; or raise an ``ExchangeError``."""
+
+
+class IResponsePhase(Interface):
+    """A filter that sees the answer's head before it is committed."""
+
+    async def on_response(exchange, head):
+        """Return None, or a ``ResponseHead`` to be sent instead; or raise an ``ExchangeError``."""
+
+
+class IEventPhase(Interface):
+    """A filter that sees every block event of the answer. Hot path; turns the untouched lane off."""
+
+    hold_back_bytes = Attribute("int: the most text this filter ever holds back.")
+    hold_back_s = Attribute("float: the longest it holds anything back.")
+
+    def on_event(exchange, event):
+        """Return the event, another, None to drop it, or a sequence of events."""
+
+    def on_end(exchange):
+        """Return the events still held back, as a sequence; called once before the finish."""
+
+
+class IFinishPhase(Interface):
+    """A filter that hears how the exchange ended."""
+
+    def on_finish(exchange, outcome):
+        """Called exactly once, whatever happened, with an ``Outcome``; plain and quick."""
+
+
+class ILogSink(Interface):
+    """Writes records down, outside the request."""
+
+    async def write(records):
+        """Make a sequence of ``Record`` safe; returning means done. May be called again with the same."""

@@ -1,0 +1,1 @@
+"""The path of an exchange: exchange, chain, relay, run."""

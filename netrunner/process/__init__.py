@@ -1,0 +1,1 @@
+"""The process: listening sockets, state folder, control socket, signals, hand-over."""

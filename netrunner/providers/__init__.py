@@ -1,0 +1,1 @@
+"""Built-in providers; they import only what a third party may."""

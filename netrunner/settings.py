@@ -1,0 +1,98 @@
+"""What settings are made of: secrets, documented fields, and the settings every provider shares.
+
+A plugin declares its settings as a frozen dataclass whose fields are made by ``setting``; the configuration
+reads a section into it strictly (unknown key, wrong type and value out of range are errors with file and
+line). Field names are the keys of the YAML; a unit is part of the name (``_s``, ``_bytes``).
+
+This module must not import anything of netrunner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+
+class Secret:
+    """A value that never prints itself; ``reveal`` is called where it is used and nowhere else."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    doc: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    form: str | None = None,
+) -> Any:
+    """Make a documented field of a settings dataclass.
+
+    Args:
+        default: The value when the key is absent; a required key when not given. Lists are tuples.
+        doc: One sentence for ``docs/config.md``.
+        minimum, maximum: Bounds of a number, both allowed themselves.
+        form: A check beyond the type: ``url`` (absolute http or https URL with a host), ``name``
+            (1-64 characters of ``A-Za-z0-9._-``), ``path`` (made absolute at once).
+    """
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}
+    if isinstance(default, (list, dict)):
+        raise TypeError("a default must be immutable")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long an upstream may take; there is no total, a live stream is never cut."""
+
+    connect_s: float = setting(5.0, doc="Seconds to connect, TLS included.", minimum=0.001)
+    first_byte_s: float = setting(600.0, doc="Seconds from the last request byte to the first response byte.", minimum=0.001)
+    between_bytes_s: float = setting(300.0, doc="Seconds between two reads of a response.", minimum=0.001)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """Connections kept for one provider."""
+
+    max_idle: int = setting(100, doc="Idle connections kept open.", minimum=0)
+    idle_s: float = setting(90.0, doc="Seconds an idle connection is kept.", minimum=0.0)
+    max_connections: int | None = setting(None, doc="Connections in use at once; unlimited when absent.", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """What every provider over HTTP understands; a provider's own settings extend this."""
+
+    base_url: str = setting(doc="Where the API lives, path prefix included.", form="url")
+    api_key: Secret | Literal["passthrough"] | None = setting(
+        None, doc="The stored key, `passthrough` for the caller's own credential, or nothing."
+    )
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream may take.")
+    pool: PoolLimits = setting(PoolLimits(), doc="Connections kept for it.")
+    ca_file: str | None = setting(None, doc="PEM file of the authorities to trust instead of the system's.", form="path")
+    resend: Literal["unsent", "no_response", "never"] = setting(
+        "unsent", doc="When a request is sent again after a warm connection turned out dead."
+    )
+    repair: bool = setting(False, doc="Whether answers are repaired event by event.")
+    endpoints: tuple[str, ...] = setting(
+        (), doc="Further paths below /v1 that may be called with the stored key, `*` at the end as wildcard."
+    )

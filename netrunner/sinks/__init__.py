@@ -1,0 +1,1 @@
+"""Built-in log sinks; they import only what a third party may."""

@@ -1,0 +1,1 @@
+"""The kit for plugin authors: scripted provider, fake consumer, conformance checks."""

@@ -1,0 +1,206 @@
+"""Plain data that crosses borders: heads, requests to upstreams, usage, outcomes, records.
+
+Everything here is immutable and knows nothing of sockets, clocks or dialects. Header names are
+lowercase bytes. Times ending in ``_s`` are seconds; those named ``at_*`` are Unix times.
+
+This module must not import anything of netrunner but itself.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Literal
+
+import msgspec
+
+Headers = list[tuple[bytes, bytes]]
+"""Header fields in wire order; names lowercase, values without surrounding white space."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where an upstream lives: what a stored key is bound to."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> bytes:
+        """The value of a ``Host`` header for this origin (RFC 9110, 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return (host if self.port == default else f"{host}:{self.port}").encode("idna" if not host.isascii() else "ascii")
+
+
+class RequestHead(msgspec.Struct, frozen=True):
+    """The start line and header fields of a request as they came."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    version: tuple[int, int] = (1, 1)
+
+
+class ResponseHead(msgspec.Struct, frozen=True):
+    """The status line and header fields of a response, hop-by-hop fields already removed."""
+
+    status: int
+    reason: bytes
+    headers: Headers
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first value of the header called ``name`` (lowercase), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class UpstreamRequest(msgspec.Struct):
+    """One attempt as it will go out; a filter's attempt phase may change or replace it.
+
+    ``headers`` holds no framing and no ``Host``: the connection writes ``host``,
+    ``content-length`` or ``transfer-encoding`` itself. ``body`` is bytes, or a
+    ``twisted.web.iweb.IBodyProducer`` for a streamed one. ``upgrade`` asks for a
+    protocol switch and then carries the wanted protocol (``b"websocket"``).
+    """
+
+    origin: Origin
+    method: bytes
+    target: bytes
+    headers: Headers
+    body: Any = b""
+    upgrade: bytes | None = None
+
+
+class Envelope(msgspec.Struct):
+    """What routing reads of a request body; ``body`` stays the bytes as they came."""
+
+    body: bytes
+    content_type: bytes
+    model: str | None = None
+    stream: bool = False
+    wants_usage: bool = False
+    """The caller asked for usage inside the stream."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation in neutral terms."""
+
+    role: str
+    text: str
+    """Its text parts, joined."""
+    native: Any = None
+    """The decoded message as it came."""
+
+
+class Call(msgspec.Struct):
+    """What is to be asked of a provider: the client's request after routing, one per attempt."""
+
+    method: bytes
+    endpoint: str
+    """The path below ``/v1/``, without a query: ``chat/completions``."""
+    query: bytes
+    """Without ``?``; a credential in it is already removed."""
+    headers: Headers
+    """Those the dialect passes on, the request id among them."""
+    body: Any
+    """bytes, the model's name already replaced; or an IBodyProducer."""
+    model: str
+    """The name this provider knows; empty when the request names none."""
+    stream: bool
+    authorization: bytes | None = None
+    """The caller's own Authorization value, only for a ``passthrough`` provider."""
+    upgrade: bytes | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole response made here: by a filter, a page, or an error."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Token counts in their canonical form (None: the provider did not say).
+
+    ``input_total`` includes ``cache_read`` and ``cache_write``; ``output_total`` includes ``reasoning``.
+    ``source`` tells who counted.
+    """
+
+    input_total: int | None = None
+    output_total: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    audio: int | None = None
+    source: Literal["provider", "counted"] = "provider"
+
+
+class Outcome(enum.Enum):
+    """How an exchange ended; every exchange has exactly one."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    """Answered here with an error before any provider was called."""
+    UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    """The upstream broke after the response was committed."""
+    CLIENT_GONE = "client_gone"
+    CANCELLED = "cancelled"
+    SHUT_DOWN = "shut_down"
+
+
+class Attempt(msgspec.Struct):
+    """One try at one candidate, as the record tells it."""
+
+    provider: str
+    model: str
+    status: int | None = None
+    error: str | None = None
+    """The error's code, None when the attempt was answered."""
+    reused: bool | None = None
+    """Whether a warm connection carried it."""
+    possibly_billed: bool = False
+    """Sent but unanswered, and then tried elsewhere."""
+
+
+class Record(msgspec.Struct):
+    """What is written down about one exchange; see ``docs/records.md``."""
+
+    id: str
+    request_id: str
+    correlation_id: str | None
+    at_accept: float
+    """Unix time of the end of the request's headers."""
+    source: str
+    """The client's address, by the trusted proxies' word where there is one."""
+    method: str
+    path: str
+    """Without the query: a query may carry a key."""
+    route: str
+    """The name of the route that served it: ``models``, a raw route's name, or ``-``."""
+    dialect: str | None
+    streaming: bool
+    model: str | None
+    """As the client named it."""
+    upstream_model: str | None
+    provider: str | None
+    upstream: str | None
+    """The origin called, None when none was."""
+    attempts: list[Attempt]
+    status: int
+    """As the client saw it; 499 when it left before a status was sent."""
+    outcome: str
+    error: str | None
+    """The error's code."""
+    finish_reason: str | None
+    usage: Usage | None
+    bytes_in: int
+    bytes_out: int
+    duration_s: float
+    timings: dict[str, float]
+    """Seconds since ``at_accept``, by stage: body, upstream_sent, first_byte, last_byte."""
+    token: str | None = None
+    """Identity of the caller's credential: a masked prefix, never the credential."""

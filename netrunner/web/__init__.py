@@ -1,0 +1,1 @@
+"""The Resource tree: model routes, raw routes, lists, health."""
