@@ -1,0 +1,82 @@
+# Everything runs from .venv, which the targets make and refresh by themselves.
+#
+#   make run      start netrunner with conf/dev.yaml
+#   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
+#   make lint     format check, lint, types, import rules, spelling
+#   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
+#   make torture, make fuzz, make soak    the long runs
+#   make clean    remove everything that the targets made
+
+.DEFAULT_GOAL := run
+.PHONY: run try test lint bench torture fuzz soak clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+LINTED := netrunner tests plugins benchmarks twisted/plugins
+FUZZ_INPUTS ?= 1000000
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3.11 python3 python3.13 python3.12 python3.14; do \
+	path=$$(command -v $$name) && "$$path" -c '$(ENOUGH)' 2>/dev/null && echo "$$path" && break; done)
+
+# Quoted for the shell as it stands; README.md and .ci/run use the same text.
+define CURL
+curl -N http://127.0.0.1:8080/v1/chat/completions \
+  -H 'Content-Type: application/json' \
+  -d '{"model": "echo", "stream": true, "messages": [{"role": "user", "content": "Hello there"}]}'
+endef
+export CURL
+
+run: $(VENV)/.run
+	@printf '\nnetrunner will answer on http://127.0.0.1:8080; in another terminal try:\n\n'
+	@printf '%s\n' "$$CURL"
+	@printf '\nCtrl-C ends it.\n\n'
+	@exec $(BIN)/twistd -n --pidfile= netrunner --config conf/dev.yaml
+
+try:
+	@printf '%s\n' "$$CURL"
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff format --check --diff $(LINTED)
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/mypy $(LINTED)
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+torture: $(VENV)/.test
+	$(BIN)/pytest -m torture $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.test
+	NETRUNNER_FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/pytest -n 2 -m fuzz $(PYTEST_ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/pytest -m soak $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name dropin.cache -delete
+
+# One stamp for each set of dependencies; a change of the metadata refreshes them.
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: netrunner needs Python 3.11 or newer; none was found. Say PYTHON=/path/to/python." >&2; exit 1; }
+	@"$(PYTHON)" -c '$(ENOUGH)' || { echo "make: $(PYTHON) is older than Python 3.11." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) lacks its venv module; on Debian: apt install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.lint: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[test,lint]'
+	@touch $@ $(VENV)/.test $(VENV)/.run

@@ -1,0 +1,35 @@
+"""Fixtures for every test; the one that matters most is the one nobody asks for: a logged failure fails its test."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.logs import FailureLog
+
+
+@pytest.fixture(scope="session")
+def _failure_log() -> Iterator[FailureLog]:
+    with FailureLog() as log:
+        yield log
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_failure_left_to_the_collector(_failure_log: FailureLog) -> Iterator[None]:
+    """Find the Deferreds of a module that failed unheard and lived on in a cycle."""
+    yield
+    gc.collect()
+    _failure_log.assert_empty()
+
+
+@pytest.fixture(autouse=True)
+def logged_failures(_failure_log: FailureLog) -> Iterator[FailureLog]:
+    """Fail a test during which a failure was logged.
+
+    A test that means to cause one asks for this fixture and calls ``flush``, as with trial's ``flushLoggedErrors``.
+    """
+    _failure_log.assert_empty()
+    yield _failure_log
+    _failure_log.assert_empty()

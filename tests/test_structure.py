@@ -1,0 +1,135 @@
+"""The shape of the code base: sizes, names, docstrings, and what is never written."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "netrunner").rglob("*.py"))
+MAX_LINES = 500
+EMPTY_NAMES = re.compile("(util|helper|manager|handler|engine|processor)s?|misc|common|base")
+FRAGMENT = re.compile(r"\d+(\.\d+)?\.(feature|bugfix|doc|removal|misc)\.md")
+
+BLIND_EXCEPTS = {
+    "netrunner/http/request.py:process": "resource edge: whatever a Resource raises becomes a 500",
+}
+"""``path:function`` of every ``except Exception`` there may be, and why it stands there."""
+
+each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+@each_module
+def test_module_keeps_to_its_size(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@each_module
+def test_module_has_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(parsed(path))
+
+
+@each_module
+def test_module_name_says_what_it_holds(path: Path) -> None:
+    assert not EMPTY_NAMES.fullmatch(path.stem.strip("_"))
+
+
+@each_module
+def test_everything_public_has_a_docstring(path: Path) -> None:
+    assert list(undocumented(parsed(path))) == []
+
+
+def undocumented(module: ast.Module) -> Iterator[str]:
+    """Yield public functions, classes and methods without a docstring.
+
+    Methods of a class that has a base or declares an interface are documented where they are defined first; camelCase
+    ones by Twisted.
+    """
+    for node in module.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node):
+            yield node.name
+        if isinstance(node, ast.ClassDef) and not node.bases and not node.decorator_list:
+            for method in node.body:
+                if (
+                    isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+                    and re.fullmatch("[a-z][a-z0-9_]*", method.name)
+                    and not ast.get_docstring(method)
+                ):
+                    yield f"{node.name}.{method.name}"
+
+
+@each_module
+def test_module_has_no_second_event_loop(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"^\s*(import|from)\s+asyncio\b", text, re.MULTILINE)
+    assert "inlineCallbacks" not in text
+
+
+@each_module
+def test_no_blind_except_beyond_the_borders(path: Path) -> None:
+    found = {f"{path.relative_to(ROOT)}:{where}" for where in blind_excepts(parsed(path))}
+    assert found - set(BLIND_EXCEPTS) == set()
+
+
+def test_every_border_listed_is_still_there() -> None:
+    found = {f"{path.relative_to(ROOT)}:{where}" for path in MODULES for where in blind_excepts(parsed(path))}
+    assert set(BLIND_EXCEPTS) - found == set()
+
+
+def blind_excepts(tree: ast.AST, where: str = "<module>") -> Iterator[str]:
+    """Yield the function around each bare ``except`` and each one of ``Exception`` or ``BaseException``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node.type):
+            yield where
+        function = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else where
+        yield from blind_excepts(node, function)
+
+
+def catches_everything(caught: ast.expr | None) -> bool:
+    if caught is None:
+        return True
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(isinstance(name, ast.Name) and name.id in {"Exception", "BaseException"} for name in names)
+
+
+def test_every_package_is_listed_in_the_metadata() -> None:
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    listed = metadata["options"]["packages"].split()
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
+    assert sorted(there | {"twisted.plugins"}) == sorted(listed)
+
+
+def test_base_install_stays_small() -> None:
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    assert len(metadata["options"]["install_requires"].split("\n")) - 1 <= 15
+
+
+def test_twisted_namespace_stays_open() -> None:
+    # A package marker in either folder would hide Twisted itself, or every other plugin.
+    assert not (ROOT / "twisted" / "__init__.py").exists()
+    assert not (ROOT / "twisted" / "plugins" / "__init__.py").exists()
+
+
+def test_news_fragments_are_named_for_an_issue_and_a_kind() -> None:
+    names = {path.name for path in (ROOT / "newsfragments").iterdir()} - {"README.md"}
+    assert {name for name in names if not FRAGMENT.fullmatch(name)} == set()
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    names = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    assert [name[:5] for name in names] == [f"{number:04}-" for number in range(len(names))]
