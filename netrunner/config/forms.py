@@ -1,0 +1,164 @@
+"""Checks beyond a type: what ``form`` of a setting stands for.
+
+Each takes the text and returns it in its settled shape, or raises ``ValueError`` with what was expected.
+
+This module must not touch the network, and of the file system only the current folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os.path
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One place to listen: a TCP address, or the path of a Unix socket."""
+
+    interface: str = ""
+    port: int = 0
+    path: str = ""
+    backlog: int | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine gets there."""
+        if self.path:
+            return True
+        if self.interface == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.interface).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def host(self) -> str | None:
+        """The address as it stands in a Host field, or None if it is none in particular."""
+        if self.path or self.interface in ("", "0.0.0.0", "::"):
+            return None
+        return f"[{self.interface}]" if ":" in self.interface else self.interface
+
+
+def listener(text: str) -> Listener:
+    """Read an endpoint string: ``tcp:PORT[:interface=ADDRESS][:backlog=N]``, or ``unix:PATH``.
+
+    A colon inside a value is written ``\\:``, as Twisted has it.
+
+    Raises:
+        ValueError: with what was expected.
+    """
+    kind, *parts = _fields(text)
+    named = dict(part for part in parts if part[0])
+    unnamed = [value for key, value in parts if not key]
+    if kind[1] == "unix" and len(unnamed) == 1 and unnamed[0] and not named:
+        return Listener(path=os.path.abspath(unnamed[0]))
+    if kind[1] not in ("tcp", "tcp6") or len(unnamed) != 1 or not named.keys() <= {"interface", "backlog"}:
+        raise ValueError("an endpoint such as tcp:8080:interface=127.0.0.1 or unix:PATH")
+    if not re.fullmatch("[0-9]{1,5}", unnamed[0]) or not 1 <= int(unnamed[0]) <= 65535:
+        raise ValueError("a port from 1 to 65535")
+    if not re.fullmatch("[1-9][0-9]{0,8}", named.get("backlog", "50")):
+        raise ValueError("a backlog of at least 1")
+    backlog = int(named["backlog"]) if "backlog" in named else None
+    interface = named.get("interface", "::" if kind[1] == "tcp6" else "")
+    return Listener(_address(interface), int(unnamed[0]), backlog=backlog)
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    fields = []
+    for part in re.split(r"(?<!\\):", text):
+        key, equals, value = part.partition("=")
+        fields.append((key, value) if equals else ("", part))
+    return [(key, re.sub(r"\\(.)", r"\1", value)) for key, value in fields]
+
+
+def _address(text: str) -> str:
+    if text in ("", "localhost"):
+        return text
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("an interface given as an IP address") from None
+
+
+def _endpoint(text: str) -> str:
+    listener(text)
+    return text
+
+
+def _url(text: str) -> str:
+    expected = "an absolute http or https URL with a host, without credentials or fragment"
+    if _UNPRINTABLE.search(text):
+        raise ValueError(expected)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "#" in text or port == 0:
+        raise ValueError(expected)
+    return text
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("1 to 64 letters, digits, dots, underscores and hyphens")
+    return text
+
+
+def _text(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("printable text that is not empty")
+    return text
+
+
+def _path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("the path of a file or folder")
+    return os.path.abspath(text)
+
+
+def _prefix(text: str) -> str:
+    if not text.startswith("/") or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
+        raise ValueError("a path beginning with a slash")
+    return text
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text.lower()):
+        raise ValueError("a host name, an address (IPv6 in brackets), or *")
+    return text.lower()
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("an address or a network such as 10.0.0.0/8") from None
+
+
+def _header(text: str) -> str:
+    if not _TOKEN.fullmatch(text.lower()):
+        raise ValueError("the name of a header field")
+    return text.lower()
+
+
+FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
+    {
+        "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
+        "path": _path, "prefix": _prefix, "text": _text, "url": _url,
+    }
+)  # fmt: skip
+
+ALONE = frozenset({"endpoint", "host"})
+"""Forms of which one may stand where a list is expected."""

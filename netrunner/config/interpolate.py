@@ -1,0 +1,172 @@
+"""Values from outside the YAML: ``${NAME}``, .env files, and secrets by reference.
+
+This module must not look at ``os.environ``; the environment is an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+
+from netrunner.config import tree
+from netrunner.errors import Problem
+from netrunner.settings import Secret
+
+MAX_FILE_BYTES = 65536
+"""Of a secret or a .env file."""
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
+_ASSIGNMENT = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
+_QUOTED = re.compile(r"""(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
+_ESCAPES = {"n": "\n", "t": "\t"}
+
+
+def interpolate(node: tree.Node, environ: Mapping[str, str], problems: list[Problem]) -> tree.Node:
+    """Return the tree with every ``${NAME}`` and ``${NAME:-default}`` in its scalars replaced.
+
+    The default stands in for a variable that is unset or empty, as in a shell; ``$${`` is a literal ``${``.
+    What cannot be replaced is added to ``problems``.
+    """
+    match node:
+        case tree.Scalar():
+            return _scalar(node, environ, problems)
+        case tree.Sequence():
+            return tree.Sequence(node.where, tuple(interpolate(item, environ, problems) for item in node.items))
+        case tree.Mapping():
+            entries = {key: interpolate(value, environ, problems) for key, value in node.entries.items()}
+            return tree.Mapping(node.where, entries, node.key_where)
+
+
+def _scalar(scalar: tree.Scalar, environ: Mapping[str, str], problems: list[Problem]) -> tree.Scalar:
+    if "${" not in scalar.text:
+        return scalar
+    interpolated = False
+
+    def replacement(match: re.Match[str]) -> str:
+        nonlocal interpolated
+        name, default = match["name"], match["default"]
+        if match[0] == "$${":
+            return "${"
+        interpolated = True
+        if name is None:
+            problems.append(Problem(scalar.where, "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"))
+        elif default is not None:
+            return environ.get(name) or default
+        elif name in environ:
+            return environ[name]
+        else:
+            problems.append(Problem(scalar.where, f"environment variable {name} is not set, and has no default here"))
+        return ""
+
+    text = _REFERENCE.sub(replacement, scalar.text)
+    return tree.Scalar(scalar.where, text, scalar.plain, interpolated)
+
+
+def read_env_files(
+    paths: Sequence[str], environ: Mapping[str, str], warnings: list[str], problems: list[Problem]
+) -> dict[str, str]:
+    """Return the environment with what .env files add to it: what is set already stays as it is.
+
+    A file that does not exist is a warning, so that one configuration serves machines with and without it.
+    """
+    merged: dict[str, str] = {}
+    for path in paths:
+        if not os.path.exists(path):
+            warnings.append(f"{path}: env file does not exist, left out")
+            continue
+        try:
+            text = read_private(path, warnings)
+        except (OSError, ValueError) as error:
+            problems.append(Problem(path, f"env file cannot be read: {_reason(error)}"))
+            continue
+        for name, value in _assignments(path, text, problems):
+            merged.setdefault(name, value)
+    return merged | dict(environ)
+
+
+def _assignments(path: str, text: str, problems: list[Problem]) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        assignment = _ASSIGNMENT.fullmatch(line)
+        value = _unquoted(assignment["value"]) if assignment else None
+        if assignment is None or value is None:
+            problems.append(Problem(f"{path}:{number}", "expected NAME=value, the value quoted on both ends or not at all"))
+        else:
+            found[assignment["name"]] = value
+    return list(found.items())
+
+
+def _unquoted(text: str) -> str | None:
+    if not text.startswith(("'", '"')):
+        return re.split(r"\s+#", text, maxsplit=1)[0]
+    quoted = _QUOTED.fullmatch(text)
+    if quoted is None:
+        return None
+    if quoted["single"] is not None:
+        return quoted["single"]
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), quoted["double"])
+
+
+def secret_from_environment(name: str, environ: Mapping[str, str]) -> Secret:
+    """Return the secret a variable holds.
+
+    Raises:
+        ValueError: if there is none or it cannot be one; never quoting it.
+    """
+    if name not in environ:
+        raise ValueError(f"environment variable {name} is not set")
+    return checked_secret(environ[name], f"environment variable {name}")
+
+
+def secret_from_file(path: str, warnings: list[str]) -> Secret:
+    """Return the secret a file holds, less one newline at its end.
+
+    Raises:
+        ValueError: if there is none or it cannot be one; never quoting it.
+    """
+    try:
+        text = read_private(path, warnings)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"file {path} cannot be read: {_reason(error)}") from None
+    return checked_secret(text.removesuffix("\n").removesuffix("\r"), f"file {path}")
+
+
+def checked_secret(text: str, name: str) -> Secret:
+    """Return ``text`` as a secret.
+
+    Raises:
+        ValueError: if it is empty, or could break out of a header field.
+    """
+    if not text.strip():
+        raise ValueError(f"{name} is empty")
+    if not text.isprintable():
+        raise ValueError(f"{name} holds a control character or a line break")
+    return Secret(text)
+
+
+def read_private(path: str, warnings: list[str]) -> str:
+    """Return the text of a small file; a file that everybody may read is worth a warning.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is too large or not UTF-8.
+    """
+    # A named pipe must not hold up the start.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+            warnings.append(f"{path}: may be read by everybody on this machine; chmod 600 keeps it to its owner")
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
+    return data.decode("utf-8-sig")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

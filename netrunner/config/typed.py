@@ -1,0 +1,314 @@
+"""Reading a located mapping into a frozen dataclass, strictly, with every problem reported.
+
+The dataclass is the schema: types, defaults and bounds come from its fields (``netrunner.settings.setting``).
+
+This module must not know any setting, nor where the environment comes from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from zope.interface import implementer
+
+from netrunner.config import tree
+from netrunner.config.forms import ALONE, FORMS
+from netrunner.config.interpolate import checked_secret, secret_from_environment, secret_from_file
+from netrunner.errors import ConfigurationError, Problem
+from netrunner.interfaces import ISection
+from netrunner.settings import Secret
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_NAMES = {
+    str: "a string", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "nothing",
+    Secret: "{env: NAME} or {file: PATH}",
+}  # fmt: skip
+_MISSING: Any = object()
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What reading needs from outside the document, and what it has to say besides problems."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    warnings: list[str]
+
+
+@implementer(ISection)
+class Section:
+    """One mapping of the configuration."""
+
+    def __init__(self, mapping: tree.Mapping, surroundings: Surroundings) -> None:
+        self._mapping = mapping
+        self._surroundings = surroundings
+        self.where = mapping.where
+
+    def __repr__(self) -> str:
+        return f"<Section {self.where}>"
+
+    def keys(self) -> list[str]:
+        """Return the keys present."""
+        return list(self._mapping.entries)
+
+    def read(self, settings_class: type[T]) -> T:
+        """Read the section into a frozen dataclass.
+
+        Raises:
+            ConfigurationError: with every unknown key, wrong type and value out of range.
+        """
+        return _Reader(self._surroundings).section(self._mapping, settings_class)
+
+    def without(self, *keys: str) -> Section:
+        """Return the section less some of its keys."""
+        entries = {key: node for key, node in self._mapping.entries.items() if key not in keys}
+        return Section(dataclasses.replace(self._mapping, entries=entries), self._surroundings)
+
+    def only(self, *keys: str) -> Section:
+        """Return the section with no keys but these."""
+        return self.without(*(key for key in self.keys() if key not in keys))
+
+    def at(self, *path: str | int) -> str:
+        """Return ``file:line`` of what ``path`` leads to, or of the last thing on the way that exists."""
+        node: tree.Node = self._mapping
+        where = self.where
+        for step in path:
+            if isinstance(node, tree.Mapping) and isinstance(step, str) and step in node.entries:
+                node, where = node.entries[step], node.key_where[step]
+            elif isinstance(node, tree.Sequence) and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+                where = node.where
+            else:
+                break
+        return where
+
+
+class _Wrong(Exception):
+    """What is wrong with one value."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        super().__init__()
+        self.problems = tuple(problems)
+
+
+@functools.cache
+def hints(settings_class: type) -> dict[str, Any]:
+    """Return the types of a settings dataclass, resolved."""
+    return get_type_hints(settings_class)
+
+
+class _Reader:
+    """Reads values; a problem is raised where it is met and collected where values stand side by side."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    def section(self, mapping: tree.Mapping, settings_class: type[T]) -> T:
+        try:
+            return self._dataclass(mapping, settings_class)
+        except _Wrong as wrong:
+            raise ConfigurationError(wrong.problems) from None
+
+    def _dataclass(self, mapping: tree.Mapping, settings_class: type[T]) -> T:
+        fields = {each.name: each for each in dataclasses.fields(cast(Any, settings_class))}
+        later: Mapping[str, Any] = getattr(settings_class, "later", {})
+        problems = []
+        values = {}
+        for key, node in mapping.entries.items():
+            if key in fields:
+                try:
+                    values[key] = self._value(hints(settings_class)[key], node, fields[key].metadata, key)
+                except _Wrong as wrong:
+                    problems += wrong.problems
+            elif key not in later:
+                problems.append(Problem(mapping.key_where[key], _unknown(key, fields)))
+            elif _plain(node) not in (later[key], None):
+                problems.append(Problem(mapping.key_where[key], f"not yet: {key} arrives with a later version"))
+        for name, each in fields.items():
+            if name not in mapping.entries:
+                if each.default is dataclasses.MISSING:
+                    problems.append(Problem(mapping.where, f"{name} is missing"))
+                elif each.metadata.get("form") == "path" and isinstance(each.default, str):
+                    values[name] = FORMS["path"](each.default)
+        if problems:
+            raise _Wrong(problems)
+        return settings_class(**values)
+
+    def _value(self, kind: Any, node: tree.Node, rules: Mapping[str, Any], name: str) -> Any:
+        arms = _arms(kind)
+        chosen = next((arm for arm in arms if self._suits(arm, node, rules)), _MISSING)
+        if chosen is _MISSING:
+            # The arm of the same structure tells best what is wrong inside it.
+            chosen = next((arm for arm in arms if _nests(arm, node)), _MISSING)
+        if chosen is _MISSING:
+            _wrong(node, name, " or ".join(_described(arm) for arm in arms), secret=Secret in arms)
+        origin = get_origin(chosen)
+        if chosen is Secret:
+            return self._secret(node, name)
+        if chosen is Section:
+            return Section(cast(tree.Mapping, node), self._surroundings)
+        if dataclasses.is_dataclass(chosen):
+            return self._dataclass(cast(tree.Mapping, node), cast(type, chosen))
+        if origin is tuple:
+            items = node.items if isinstance(node, tree.Sequence) else (node,)
+            return tuple(self._each(get_args(chosen)[0], ((name, item) for item in items), rules))
+        if origin is dict:
+            return self._dict(get_args(chosen)[1], cast(tree.Mapping, node), rules)
+        return _checked(_scalar(chosen, cast(tree.Scalar, node)), cast(tree.Scalar, node), rules, name)
+
+    def _each(self, kind: Any, items: Iterable[tuple[str, tree.Node]], rules: Mapping[str, Any]) -> list[Any]:
+        problems: list[Problem] = []
+        values = []
+        for name, item in items:
+            try:
+                values.append(self._value(kind, item, rules, name))
+            except _Wrong as wrong:
+                problems += wrong.problems
+        if problems:
+            raise _Wrong(problems)
+        return values
+
+    def _dict(self, kind: Any, mapping: tree.Mapping, rules: Mapping[str, Any]) -> dict[str, Any]:
+        """The form of a mapping is that of its keys."""
+        problems = []
+        form = FORMS.get(rules.get("form") or "")
+        for key in mapping.entries if form else ():
+            try:
+                form(key)
+            except ValueError as error:
+                problems.append(Problem(mapping.key_where[key], f"key {key!r}: expected {error}"))
+        try:
+            values = self._each(kind, mapping.entries.items(), {})
+        except _Wrong as wrong:
+            problems += wrong.problems
+        if problems:
+            raise _Wrong(problems)
+        return dict(zip(mapping.entries, values, strict=True))
+
+    def _suits(self, kind: Any, node: tree.Node, rules: Mapping[str, Any]) -> bool:
+        """Whether ``kind`` is meant by a node of this shape; its inside may still be wrong."""
+        match node:
+            case tree.Scalar():
+                alone = get_origin(kind) is tuple and rules.get("form") in ALONE and node.value() is not None
+                return alone or _scalar(kind, node) is not _MISSING
+            case tree.Sequence():
+                return get_origin(kind) is tuple
+            case tree.Mapping():
+                return _takes_mapping(kind)
+
+    def _secret(self, node: tree.Node, name: str) -> Secret:
+        try:
+            if isinstance(node, tree.Scalar):
+                if not node.interpolated:
+                    self._surroundings.warnings.append(
+                        f"{node.where}: {name} is a literal secret; {{env: NAME}} or {{file: PATH}} keeps it out of this file"
+                    )
+                return checked_secret(node.text, name)
+            reference = _plain(node)
+            match reference:
+                case {"env": str(variable)} if len(reference) == 1:
+                    return secret_from_environment(variable, self._surroundings.environ)
+                case {"file": str(path)} if len(reference) == 1:
+                    return secret_from_file(FORMS["path"](path), self._surroundings.warnings)
+        except ValueError as error:
+            raise _Wrong([Problem(node.where, f"{name}: {error}")]) from None
+        _wrong(node, name, _NAMES[Secret], secret=True)
+
+
+def _arms(kind: Any) -> list[Any]:
+    """Return the members of a union, what is tried first coming first."""
+    arms = list(get_args(kind)) if get_origin(kind) in (Union, types.UnionType) else [kind]
+    return sorted(arms, key=lambda arm: 0 if arm is types.NoneType else 1 if get_origin(arm) is Literal else 3 if arm is str else 2)
+
+
+def _takes_mapping(kind: Any) -> bool:
+    return kind in (Secret, Section) or get_origin(kind) is dict or dataclasses.is_dataclass(kind)
+
+
+def _nests(kind: Any, node: tree.Node) -> bool:
+    return False if isinstance(node, tree.Scalar) else get_origin(kind) is tuple and isinstance(node, tree.Sequence)
+
+
+def _scalar(kind: Any, scalar: tree.Scalar) -> Any:
+    """Return the value of a scalar as ``kind``, or ``_MISSING`` if it is none."""
+    value = scalar.value()
+    if get_origin(kind) is Literal:
+        return scalar.text if scalar.text in get_args(kind) else _MISSING
+    if kind is str or kind is Secret:
+        return scalar.text if scalar.interpolated or isinstance(value, str) else _MISSING
+    if kind is types.NoneType:
+        return None if value is None else _MISSING
+    if kind is bool and scalar.interpolated and scalar.text.lower() in _TRUE | _FALSE:
+        return scalar.text.lower() in _TRUE
+    if kind is float and type(value) is int:
+        return float(value)
+    return value if type(value) is kind else _MISSING
+
+
+def _checked(value: Any, scalar: tree.Scalar, rules: Mapping[str, Any], name: str) -> Any:
+    """Return the value in its settled shape once bounds and form are met."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = rules.get("minimum"), rules.get("maximum")
+        if not math.isfinite(value):
+            _wrong(scalar, name, "a finite number")
+        if (low is not None and value < low) or (high is not None and value > high):
+            _wrong(scalar, name, _range(low, high))
+    if isinstance(value, str) and rules.get("form"):
+        try:
+            return FORMS[rules["form"]](value)
+        except ValueError as error:
+            # A URL may carry a password, so it is not repeated.
+            _wrong(scalar, name, str(error), secret=rules["form"] == "url")
+    return value
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {high}"
+    return f"at least {low}" if high is None else f"a number from {low} to {high}"
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(repr(choice) for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list"
+    return _NAMES.get(kind, "a mapping")
+
+
+def _wrong(node: tree.Node, name: str, expected: str, *, secret: bool = False) -> NoReturn:
+    match node:
+        case tree.Scalar():
+            shown = repr(node.text) if len(node.text) <= 40 else f"{node.text[:40]!r}..."
+            got = "" if secret or node.interpolated else f", got {shown if node.text else 'nothing'}"
+        case tree.Sequence():
+            got = ", got a list"
+        case tree.Mapping():
+            got = "" if secret else ", got a mapping"
+    raise _Wrong([Problem(node.where, f"{name}: expected {expected}{got}")])
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    hint = f", did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+    return f"unknown key {key[:64]!r}{hint}"
+
+
+def _plain(node: tree.Node) -> Any:
+    """Return the node as plain data."""
+    match node:
+        case tree.Scalar():
+            return node.value()
+        case tree.Sequence():
+            return [_plain(item) for item in node.items]
+        case tree.Mapping():
+            return {key: _plain(value) for key, value in node.entries.items()}
