@@ -1,0 +1,435 @@
+"""One request on the server channel: an IRequest that builds what is rarely asked for only when it is.
+
+Everything of ``twisted.web.server.Request`` works on it (``args``, ``content``, cookies, sessions, producers,
+``notifyFinish``). Beside that stands the short way that the relay uses: ``begin``, ``send``, ``break_off``,
+with header fields as they come and one write per call.
+
+This module must not parse anything and must not know of upstreams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web import http, server
+from twisted.web.http_headers import Headers as TwistedHeaders
+from zope.interface import Attribute, Interface, implementer
+from twisted.web.iweb import IBodyProducer, UNKNOWN_LENGTH
+
+from netrunner.errors import ExchangeError, InternalError
+from netrunner.http.rules import Facts
+from netrunner.values import Headers
+
+if TYPE_CHECKING:
+    from netrunner.http.channel import Channel
+
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):
+    """An attribute made at its first use and then kept in the instance."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> lazy[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> lazy[T] | T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._make(instance)
+        return value
+
+
+class IReadsHead(Interface):
+    """A resource that wants to decide before the body is read; others get a buffered one."""
+
+    def head_received(request: Request) -> Deferred[None] | None:
+        """Called once at the end of the headers, before ``100 Continue``.
+
+        May call ``request.stream_body``, raise an ``ExchangeError`` to refuse, answer at once, or return a
+        Deferred to take its time; the body waits.
+        """
+
+
+class IRefuses(Interface):
+    """A resource that writes an ``ExchangeError`` in its caller's dialect."""
+
+    def refusal(request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
+        """Return status, header fields and body."""
+
+
+@implementer(IBodyProducer)
+class RequestBody:
+    """The body of a request as it comes in, for a consumer that takes it piece by piece."""
+
+    length = Attribute("Its length in bytes, or UNKNOWN_LENGTH.")
+
+    def __init__(self, channel: Channel, length: int | None) -> None:
+        self._channel = channel
+        self.length = UNKNOWN_LENGTH if length is None else length
+        self._consumer: Any = None
+        self._done: Deferred[None] | None = None
+        self._waiting: list[bytes] = []
+        self._complete = False
+        self._stopped = False
+        self.received = 0
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        """Write everything that came and comes to ``consumer``; fire when the body is complete."""
+        self._consumer = consumer
+        done = self._done = Deferred()
+        waiting, self._waiting = self._waiting, []
+        for piece in waiting:
+            consumer.write(piece)
+        self._channel.hold_input("body", False)
+        if self._complete:
+            self._done = None
+            done.callback(None)
+        return done
+
+    def pauseProducing(self) -> None:
+        """Read no more from the client for now."""
+        self._channel.hold_input("body", True)
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self._channel.hold_input("body", False)
+
+    def stopProducing(self) -> None:
+        """Throw away whatever still comes."""
+        self._stopped = True
+        self._done = None
+        self._waiting.clear()
+        self._channel.hold_input("body", False)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece from the channel."""
+        self.received += len(data)
+        if self._stopped:
+            return
+        if self._consumer is not None:
+            self._consumer.write(data)
+        else:
+            self._waiting.append(data)
+            self._channel.hold_input("body", True)
+
+    def finish(self) -> None:
+        """The body is complete."""
+        self._complete = True
+        if self._done is not None:
+            done, self._done = self._done, None
+            done.callback(None)
+
+    def fail(self, reason: Failure) -> None:
+        """The client broke off."""
+        if self._done is not None:
+            done, self._done = self._done, None
+            done.errback(reason)
+
+
+class Request(server.Request):
+    """A request whose head is checked and whose body is, or is being, received."""
+
+    channel: Channel
+    aborts_on_half_close = False
+    """Whether a FIN from the client now means that it is gone: set while an upstream works for it."""
+    on_disconnect: Callable[[], None] | None = None
+    """Called once when the connection is lost before the response was complete; cheaper than a Deferred."""
+    resource: Any = None
+    streamed: RequestBody | None = None
+    exchange: Any = None
+    """The pipeline's own state for this request."""
+    _keep_alive = True
+    _head: bytes | None = None
+    _no_body = False
+
+    def __init__(self, channel: Channel, method: bytes, facts: Facts, headers: Headers, version: bytes) -> None:
+        # The stock __init__ builds a dozen objects that a relayed request never touches; see ``lazy`` below.
+        self.channel = channel
+        self.site = channel.site
+        self.method = method
+        self.facts = facts
+        self.raw_headers = headers
+        self.clientproto = version
+        self.uri = facts.target
+        self.path, _, self.query = facts.target.partition(b"?")
+        self._pieces: list[bytes] = []
+        self.body_bytes = 0
+        self.body_complete = False
+        self.fresh: list[bytes] = []
+        self.dispatched = self.head_pending = self.processing = False
+        self._keep_alive = facts.keep_alive
+
+    # What twisted.web offers, made when asked for.
+
+    @lazy
+    def requestHeaders(self) -> TwistedHeaders:
+        """All received header fields."""
+        headers = TwistedHeaders()
+        for name, value in self.raw_headers:
+            headers.addRawHeader(name, value)
+        return headers
+
+    @lazy
+    def responseHeaders(self) -> TwistedHeaders:
+        """Header fields to be sent by ``write`` and ``finish``."""
+        return TwistedHeaders({b"Date": [http.datetimeToString()]})
+
+    @lazy
+    def args(self) -> dict[bytes, list[bytes]]:
+        """Arguments of the query."""
+        return http.parse_qs(self.query, True) if self.query else {}
+
+    @lazy
+    def content(self) -> BytesIO:
+        """The buffered body as a file."""
+        return BytesIO(self.body())
+
+    @lazy
+    def received_cookies(self) -> dict[bytes, bytes]:
+        """Cookies the client sent."""
+        self.__dict__["received_cookies"] = cookies = {}
+        self.parseCookies()
+        return cookies
+
+    @lazy
+    def cookies(self) -> list[bytes]:
+        """Cookies to be set."""
+        return []
+
+    @lazy
+    def notifications(self) -> list[Deferred[None]]:
+        """Those who wait for the end."""
+        return []
+
+    @lazy
+    def _adapterCache(self) -> dict[str, Any]:
+        """State of ``Componentized``."""
+        return {}
+
+    @lazy
+    def client(self) -> Any:
+        """The peer's address."""
+        return self.channel.getPeer()
+
+    @lazy
+    def host(self) -> Any:
+        """Our own address on this connection."""
+        return self.channel.getHost()
+
+    @lazy
+    def transport(self) -> Any:
+        """The connection's transport."""
+        return self.channel.transport
+
+    queued = False
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of the field called ``name`` (lowercase) as it came."""
+        for key, value in self.raw_headers:
+            if key == name:
+                return value
+        return None
+
+    # The body.
+
+    def stream_body(self) -> RequestBody:
+        """Ask for the body piece by piece instead of whole; only from ``head_received``."""
+        self.streamed = RequestBody(self.channel, self.facts.content_length if not self.facts.chunked else None)
+        return self.streamed
+
+    def body(self) -> bytes:
+        """Return the whole buffered body."""
+        pieces = self._pieces
+        if len(pieces) > 1:
+            self._pieces = pieces = [b"".join(pieces)]
+        return pieces[0] if pieces else b""
+
+    def take(self, data: bytes) -> None:
+        """Take the next piece of the body from the channel."""
+        self.body_bytes += len(data)
+        if self.streamed is not None:
+            self.streamed.feed(data)
+        else:
+            self._pieces.append(data)
+
+    def discard_body(self) -> None:
+        """Forget the buffered body."""
+        self._pieces = []
+
+    # Answering the short way.
+
+    def begin(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Commit to a status and header fields; they leave with the first ``send``.
+
+        Args:
+            headers: Lowercase names, no hop-by-hop ones. With a ``content-length`` the body is framed by it,
+                otherwise by chunks (by the end of the connection for HTTP/1.0).
+        """
+        self.code = status
+        self.startedWriting = 1
+        parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason or http.RESPONSES.get(status, b"-"))]
+        sized = False
+        for name, value in headers:
+            parts.append(b"%b: %b\r\n" % (name, value))
+            if name == b"content-length":
+                sized = True
+        bodiless = status in (204, 304) or status < 200
+        self._no_body = bodiless or self.method == b"HEAD"
+        if not sized and not bodiless:
+            if self.clientproto == b"HTTP/1.0":
+                self._keep_alive = False
+            else:
+                parts.append(b"transfer-encoding: chunked\r\n")
+                self.chunked = 0 if self._no_body else 1
+        parts.append(self.connection_field(streaming=not sized))
+        parts.append(b"\r\n")
+        self._head = b"".join(parts)
+
+    def connection_field(self, streaming: bool) -> bytes:
+        if not self._keep_alive:
+            # Never announce a close on a stream unless the client asked for one: some clients then take a
+            # truncated body for a complete one.
+            asked = not self.facts.keep_alive
+            return b"" if streaming and not asked else b"connection: close\r\n"
+        return b"connection: keep-alive\r\n" if self.clientproto == b"HTTP/1.0" else b""
+
+    def send(self, data: bytes, last: bool = False) -> None:
+        """Send the next bytes of the body, with the head before and the terminator behind them, in one write.
+
+        Does nothing when the client is gone.
+        """
+        if self._disconnected or self.finished:
+            return
+        head, self._head = self._head, None
+        out = data
+        if self._no_body:
+            out = b""
+        elif self.chunked:
+            if data:
+                out = b"%x\r\n%b\r\n" % (len(data), data)
+            if last:
+                out += b"0\r\n\r\n"
+        self.sentLength += len(data)
+        if head is not None:
+            out = head + out
+        if out:
+            self.channel.write(out)
+        if last:
+            self._end()
+
+    def respond(self, status: int, headers: Headers, body: bytes, reason: bytes = b"") -> None:
+        """Send a whole response in one write and finish."""
+        if self._disconnected or self.finished:
+            return
+        self.begin(status, reason, [*headers, (b"content-length", b"%d" % len(body))])
+        self.send(body, last=True)
+
+    def close_after(self) -> None:
+        """Let this response be the connection's last one."""
+        self._keep_alive = False
+
+    def break_off(self, data: bytes = b"") -> None:
+        """End a begun response visibly incomplete: send ``data``, then close without the terminator."""
+        if self._disconnected or self.finished:
+            return
+        if data:
+            self.send(data)
+        self._keep_alive = False
+        self.finished = 1
+        self.channel.cut()
+        self._over()
+
+    def switch(self, headers: Headers, receive: Callable[[bytes], None], ended: Callable[[], None]) -> None:
+        """Answer 101 and hand the connection over: ``receive`` gets raw bytes, ``ended`` the client's FIN or loss."""
+        self.startedWriting = 1
+        lines = [b"HTTP/1.1 101 Switching Protocols\r\n"]
+        lines.extend([b"%b: %b\r\n" % field for field in headers])
+        lines.append(b"connection: Upgrade\r\n\r\n")
+        self.code = 101
+        self.channel.write(b"".join(lines))
+        self.channel.switch(receive, ended)
+
+    # Where twisted.web calls in.
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another request may follow on the connection."""
+        return self._keep_alive
+
+    def process(self) -> None:
+        """Render the resource found when the head arrived."""
+        try:
+            self.render(self.resource)
+        except BaseException:  # the resource edge: whatever a resource raises becomes a clean answer
+            self.processingFailed(Failure())
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer what a resource raised: its own refusal, or a 500 that tells nothing."""
+        error = reason.value
+        if not isinstance(error, ExchangeError):
+            self._log.failure("a resource failed", failure=reason)
+            error = InternalError("The request could not be processed.")
+        if self.startedWriting:
+            self.break_off()
+        else:
+            self.refuse(error)
+        return reason
+
+    def refuse(self, error: ExchangeError) -> None:
+        """Answer with ``error`` in the shape the resource, or else the site, gives it."""
+        refuses = self.resource if IRefuses.providedBy(self.resource) else self.site
+        status, headers, body = refuses.refusal(self, error)
+        self.site.refused(self, error)
+        self.respond(status, headers, body)
+
+    def finish(self) -> None:
+        """End a response written by ``write``."""
+        if self._head is not None:
+            self.send(b"", last=True)
+            return
+        super().finish()
+
+    def _cleanup(self) -> None:
+        if self.producer:
+            self.unregisterProducer()
+        self._over()
+
+    def _end(self) -> None:
+        self.finished = 1
+        if self.producer:
+            self.unregisterProducer()
+        self._over()
+
+    def _over(self) -> None:
+        self.on_disconnect = None
+        self._pieces = []
+        channel = self.channel
+        waiting = self.__dict__.pop("notifications", None)
+        channel.requestDone(self)
+        if waiting:
+            for one in waiting:
+                one.callback(None)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection went before the response was complete."""
+        self._disconnected = True
+        if self.streamed is not None and not self.body_complete:
+            self.streamed.fail(reason)
+        callback, self.on_disconnect = self.on_disconnect, None
+        if callback is not None:
+            callback()
+        for one in self.__dict__.pop("notifications", ()):
+            one.errback(reason)
+        self._pieces = []

@@ -1,0 +1,155 @@
+"""The factory of channels: the Resource tree, its limits, and what all connections share.
+
+This module must not know what stands in the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from twisted.web import server
+from twisted.web.resource import IResource, getChildForRequest
+from zope.interface import implementer
+
+from netrunner.errors import ExchangeError, Misdirected, Overloaded
+from netrunner.http import rules
+from netrunner.http.channel import Channel
+from netrunner.http.request import IRefuses, Request
+from netrunner.http.sweep import Sweep
+from netrunner.values import Headers
+
+Refusal = Callable[[Request | None, ExchangeError], tuple[int, Headers, bytes]]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a client may send, and how slowly; see ``server`` in ``docs/config.md``."""
+
+    header_timeout_s: float = 10
+    body_grace_s: float = 10
+    body_min_rate_bytes: int = 500
+    idle_timeout_s: float = 75
+    write_stall_s: float = 60
+    max_header_bytes: int = 16384
+    max_headers: int = 100
+    max_body_bytes: int = 33554432
+    max_buffered_bytes: int = 268435456
+    max_connections: int = 10000
+    hosts: frozenset[str] | None = None
+    """Names answered for, without ports, lowercase; None for any."""
+    half_close_aborts: bool = True
+
+
+@implementer(IRefuses)
+class Site(server.Site):
+    """A ``twisted.web`` site whose connections are parsed by llhttp.
+
+    Args:
+        root: The root resource.
+        sweep: Shared deadlines; started and stopped by whoever made it.
+        limits: What a client may send.
+        refusal: Writes an error that no resource answered for.
+        refused: Told of every refusal, for the record.
+    """
+
+    def __init__(
+        self,
+        root: IResource,
+        sweep: Sweep,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        refusal: Refusal | None = None,
+        refused: Callable[[Request | None, ExchangeError], None] | None = None,
+    ) -> None:
+        self.resource = root
+        self.sweep = sweep
+        self.limits = limits
+        self.channels: set[Channel] = set()
+        self.buffered_bytes = 0
+        self.accepting = True
+        self._refusal = refusal or plain_refusal
+        self._refused = refused
+        self.sessions: dict[bytes, Any] = {}
+        self.counter = 0
+        self.displayTracebacks = False
+
+    # Twisted's factory hooks: no access log of its own, no timer for its date.
+
+    def startFactory(self) -> None:
+        """Nothing to start."""
+
+    def stopFactory(self) -> None:
+        """Nothing to stop."""
+
+    def log(self, request: Any) -> None:
+        """The record is the pipeline's."""
+
+    def buildProtocol(self, addr: Any) -> Channel:
+        """Return the channel of a new connection."""
+        return Channel(self)
+
+    # What channels tell and ask.
+
+    def opened(self, channel: Channel) -> None:
+        """A connection began."""
+        self.channels.add(channel)
+        self.sweep.watch(channel)
+
+    def closed(self, channel: Channel) -> None:
+        """A connection ended."""
+        self.channels.discard(channel)
+        self.sweep.forget(channel)
+
+    def admit(self, request: Request) -> None:
+        """Refuse a request whose Host is not ours, or that comes when there is no room."""
+        hosts = self.limits.hosts
+        if hosts is not None and request.facts.host is not None:
+            name = hostname(request.facts.host)
+            if name not in hosts:
+                raise Misdirected("This server does not answer for that Host.")
+        if len(self.channels) > self.limits.max_connections or not self.accepting:
+            request.close_after()
+            if len(self.channels) > self.limits.max_connections:
+                raise Overloaded("Too many connections.", code="too_many_connections", retry_after_s=1)
+
+    def check_size(self, size: int) -> None:
+        """Refuse a buffered body of more than the allowed bytes."""
+        if size > self.limits.max_body_bytes:
+            raise rules.too_large(self.limits.max_body_bytes)
+
+    def resource_for(self, request: Request) -> IResource:
+        """Walk the tree to the resource of a request's path."""
+        request.prepath = []
+        request.sitepath = []
+        path = request.path
+        request.postpath = (unquote_to_bytes(path[1:]) if b"%" in path else path[1:]).split(b"/")
+        return getChildForRequest(self.resource, request)
+
+    def refusal(self, request: Request | None, error: ExchangeError) -> tuple[int, Headers, bytes]:
+        """Return the answer for an error outside any resource."""
+        return self._refusal(request, error)
+
+    def refused(self, request: Request | None, error: ExchangeError) -> None:
+        """Note a refusal."""
+        if self._refused is not None:
+            self._refused(request, error)
+
+    def stop_accepting(self) -> None:
+        """Answer what is in progress and close; idle connections end at once."""
+        self.accepting = False
+        for channel in list(self.channels):
+            channel.close_when_idle()
+
+
+def hostname(host: bytes) -> str:
+    """Return the name of a ``Host`` value, without port and brackets."""
+    name = host.decode("latin-1")
+    if name.startswith("["):
+        return name[1 : name.index("]")]
+    return name.partition(":")[0].rstrip(".")
+
+
+def plain_refusal(request: Request | None, error: ExchangeError) -> tuple[int, Headers, bytes]:
+    """Return an error as one line of text."""
+    return error.status, [(b"content-type", b"text/plain; charset=utf-8")], error.message.encode() + b"\n"
