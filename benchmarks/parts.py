@@ -1,0 +1,107 @@
+"""The parts of a run: each takes a target through one round and yields samples.
+
+This module must not print, and must not start what it measures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.accounting import cpu_s, rss_bytes
+from benchmarks.figures import Measure
+from benchmarks.servers import Target
+
+PARTS = ("start", "throughput", "latency", "streams", "memory")
+
+START = Measure("start", "exec to first 200", "s", "<= 1.0 s")
+IDLE_RSS = Measure("start", "RSS before any load", "MiB", "<= 65 MiB")
+RATE = Measure("throughput", "requests, c=32", "1/s", ">= 0.25 x")
+RATE_CPU = Measure("throughput", "CPU per request, c=32", "us", "<= 5 x")
+RATE_P99 = Measure("throughput", "p99 latency, c=32", "us")
+LATENCY = Measure("latency", "p50 latency, c=1", "us")
+ADDED = Measure("latency", "p50 added to direct, c=1", "us", "<= 8 x")
+STREAM_KIB = Measure("memory", "RSS per idle stream", "KiB", "<= 14 KiB")
+
+# Streams and the pace of each in milliseconds: 2,000 events a second in all, which two cores carry with ease.
+PACES = {100: 50, 400: 200, 1000: 500}
+
+Figures = Iterator[tuple[Measure, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long and how large: one round of each part."""
+
+    rounds: int
+    burst_s: float
+    single_s: float
+    streams_s: float
+    streams: tuple[int, ...]
+    idle_streams: tuple[int, int]
+
+
+FULL = Extent(5, 4.0, 3.0, 8.0, (100, 400, 1000), (500, 1500))
+QUICK = Extent(2, 2.0, 1.0, 3.0, (100,), (100, 400))
+
+
+def start(target: Target) -> Figures:
+    """How soon it answers, and what it weighs then."""
+    if target.child is not None:
+        yield START, target.start_s
+        yield IDLE_RSS, rss_bytes(target.child.pid) / 2**20
+
+
+def throughput(target: Target, extent: Extent, folder: Path) -> Figures:
+    """Whole answers over 32 connections."""
+    before = _cpu_s(target)
+    burst = load.requests(target, folder, 32, extent.burst_s)
+    yield RATE, burst.requests * 1e6 / burst.duration_us
+    yield RATE_P99, burst.p99_us
+    if target.child is not None:
+        yield RATE_CPU, (_cpu_s(target) - before) * 1e6 / burst.requests
+
+
+def latency(target: Target, extent: Extent, folder: Path) -> Figures:
+    """Whole answers over one connection, one after the other."""
+    yield LATENCY, load.requests(target, folder, 1, extent.single_s).p50_us
+
+
+def streams(target: Target, extent: Extent) -> Figures:
+    """Paced streams: how late events are, whether all came, what relaying one costs."""
+    for count in extent.streams:
+        before = _cpu_s(target)
+        findings = load.streams(target, count, PACES[count], extent.streams_s)
+        title = f"{count} streams: "
+        yield Measure("streams", title + "event p50", "us", "<= 1.2 x"), findings.p50_us
+        yield Measure("streams", title + "event p99", "us", "<= 2 x"), findings.p99_us
+        yield Measure("streams", title + "events delivered", "%", "100 %"), 100 * findings.delivered / findings.expected
+        yield Measure("streams", title + "streams complete", "%", "100 %"), 100 * findings.complete / count
+        if target.child is not None:
+            spent = (_cpu_s(target) - before) * 1e6 / max(1, findings.delivered)
+            yield Measure("streams", title + "CPU per event", "us", "<= 20 us"), spent
+
+
+def memory(target: Target, extent: Extent) -> Figures:
+    """What one more idle stream weighs, both legs."""
+    if target.child is None:
+        return
+    few, many = extent.idle_streams
+    with ExitStack() as held:
+        held.enter_context(load.idle_streams(target, few))
+        with_few = _settled_rss(target.child.pid)
+        held.enter_context(load.idle_streams(target, many - few))
+        yield STREAM_KIB, (_settled_rss(target.child.pid) - with_few) / (many - few) / 1024
+
+
+def _settled_rss(pid: int) -> int:
+    time.sleep(0.5)
+    return rss_bytes(pid)
+
+
+def _cpu_s(target: Target) -> float:
+    return 0.0 if target.child is None else cpu_s(target.child.pid)

@@ -1,0 +1,172 @@
+"""Starts what is measured and what it is measured against: the upstreams, nginx as a relay, netrunner.
+
+This module must not measure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.accounting import BenchmarkError, Child, free_port
+
+TOKEN = "bench-token-of-a-caller"
+ANSWER_BYTES = 600
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _answer() -> str:
+    answer = {
+        "id": "chatcmpl-bench",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "real-model",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 80, "total_tokens": 89},
+    }
+    bare = json.dumps(answer)
+    return bare.replace('"content": ""', f'"content": "{"x" * (ANSWER_BYTES - len(bare))}"')
+
+
+ANSWER = _answer()
+
+_NGINX = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log warn;
+{user}
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    default_type application/json;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    {http}
+}}
+"""
+
+_NGINX_UPSTREAM = """\
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{ return 200 '{answer}'; }}
+    }}
+"""
+
+_NGINX_RELAY = """\
+    upstream {name} {{ server 127.0.0.1:{upstream}; keepalive 2048; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /health {{ return 200 'ok'; }}
+        location / {{
+            proxy_pass http://{name};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_read_timeout 900s;
+        }}
+    }}
+"""
+
+_NETRUNNER = """\
+listen: tcp:{port}:interface=127.0.0.1:backlog=4096
+state: {folder}/state
+access: {{mode: token, token: {{env: NETRUNNER_BENCH_TOKEN}}}}
+providers:
+  fast: {{type: openai, base_url: "http://127.0.0.1:{fast}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}}}
+  paced: {{type: openai, base_url: "http://127.0.0.1:{paced}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}}}
+models:
+  - {{name: fast, targets: [{{provider: fast, model: real-model}}]}}
+  - {{name: paced, targets: [{{provider: paced, model: real-model}}]}}
+sinks: [{{type: console, path: {folder}/requests.log}}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a load goes: a relay, or ``direct`` with no process of its own."""
+
+    name: str
+    fast_port: int
+    paced_port: int
+    child: Child | None = None
+    start_s: float = 0.0
+
+
+def require(*binaries: str) -> None:
+    """Check that the programs the harness drives are there.
+
+    Raises:
+        BenchmarkError: Some are missing; the message names the Debian packages.
+    """
+    missing = [binary for binary in binaries if shutil.which(binary, path=_search_path()) is None]
+    if missing:
+        raise BenchmarkError(f"missing: {', '.join(missing)}; on Debian: apt-get install nginx-light wrk")
+
+
+@contextmanager
+def upstreams(folder: Path) -> Iterator[Target]:
+    """Run both scripted upstreams; the target given leads straight to them."""
+    fast, paced = free_port(), free_port()
+    server = _NGINX_UPSTREAM.format(port=fast, answer=ANSWER)
+    with (
+        _nginx(_subfolder(folder, "upstream"), server) as fast_child,
+        Child([sys.executable, "-m", "benchmarks.paced", str(paced)], folder / "paced.log", cwd=_ROOT) as paced_child,
+    ):
+        fast_child.wait_for_200(fast, "/")
+        paced_child.wait_for_200(paced, "/")
+        yield Target("direct", fast, paced)
+
+
+@contextmanager
+def nginx(folder: Path, direct: Target) -> Iterator[Target]:
+    """Run nginx as a relay to both upstreams, one worker, connections kept on both legs."""
+    fast, paced = free_port(), free_port()
+    relays = _NGINX_RELAY.format(name="fast", port=fast, upstream=direct.fast_port)
+    relays += _NGINX_RELAY.format(name="paced", port=paced, upstream=direct.paced_port)
+    with _nginx(_subfolder(folder, "nginx"), relays) as child:
+        yield Target("nginx", fast, paced, child, child.wait_for_200(fast, "/health"))
+
+
+@contextmanager
+def netrunner(folder: Path, direct: Target) -> Iterator[Target]:
+    """Run netrunner under twistd with a token to check, an alias to resolve and a line to write per request."""
+    folder = _subfolder(folder, "netrunner")
+    port = free_port()
+    config = folder / "bench.yaml"
+    config.write_text(_NETRUNNER.format(port=port, folder=folder, fast=direct.fast_port, paced=direct.paced_port))
+    environ = dict(os.environ, NETRUNNER_BENCH_TOKEN=TOKEN, NETRUNNER_BENCH_KEY="bench-key-of-the-provider")
+    twistd = str(Path(sys.executable).with_name("twistd"))
+    argv = [twistd, "--nodaemon", "--pidfile=", "netrunner", "--config", str(config)]
+    with Child(argv, folder / "twistd.log", cwd=_ROOT, environ=environ) as child:
+        yield Target("netrunner", port, port, child, child.wait_for_200(port, "/health"))
+
+
+RELAYS = {"nginx": nginx, "netrunner": netrunner}
+
+
+def _nginx(folder: Path, http: str) -> Child:
+    config = folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(_NGINX.format(folder=folder, user=user, http=http))
+    binary = shutil.which("nginx", path=_search_path())
+    assert binary is not None, "require() comes first"
+    return Child([binary, "-p", str(folder), "-e", f"{folder}/start.log", "-c", str(config)], folder / "nginx.log")
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def _search_path() -> str:
+    return os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"

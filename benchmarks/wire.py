@@ -1,0 +1,70 @@
+"""The bytes of a paced stream, which both of its ends know: the request and the events.
+
+Every event has the same size and carries its stream, its number and when it was sent, so that the reader
+checks each byte without decoding JSON.
+
+This module must not open sockets or read a clock.
+"""
+
+from __future__ import annotations
+
+import re
+
+EVENT_BYTES = 250
+CHUNK_HEAD = b"%x\r\n" % EVENT_BYTES
+
+_HEAD = (
+    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"real-model",'
+    b'"choices":[{"index":0,"delta":{"content":"'
+)
+_TAIL = b'"},"finish_reason":null}]}\n\n'
+_STAMP = b"%06d %06d %020d "
+_STAMP_BYTES = len(_STAMP % (0, 0, 0))
+_PADDING = b"x" * (EVENT_BYTES - len(_HEAD) - _STAMP_BYTES - len(_TAIL))
+_SENT = slice(len(_HEAD) + _STAMP_BYTES - 21, len(_HEAD) + _STAMP_BYTES - 1)
+
+LAST = (
+    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"real-model",'
+    b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+
+_ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+)")
+
+
+def event(stream: int, number: int, sent_ns: int) -> bytes:
+    """Return event ``number`` of ``stream`` as sent at ``sent_ns`` of the monotonic clock."""
+    return _HEAD + _STAMP % (stream, number, sent_ns) + _PADDING + _TAIL
+
+
+def sent_ns(data: bytes) -> int:
+    """Return when an event says it was sent.
+
+    Raises:
+        ValueError: It carries no number at that place.
+    """
+    return int(data[_SENT])
+
+
+def request(port: int, token: str, model: str, stream: int, events: int, pace_ms: int) -> bytes:
+    """Return a request for ``events`` events, the first at once and then one each ``pace_ms``."""
+    body = (
+        f'{{"model":"{model}","stream":true,"messages":[{{"role":"user",'
+        f'"content":"stream={stream} events={events} pace_ms={pace_ms}"}}]}}'
+    )
+    return (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+def order(body: bytes) -> tuple[int, int, int]:
+    """Return stream, number of events and pace in milliseconds as asked for in a request's body.
+
+    Raises:
+        ValueError: The body does not ask for a paced stream.
+    """
+    match = _ORDER.search(body)
+    if match is None:
+        raise ValueError("not a request for a paced stream")
+    stream, events, pace_ms = match.groups()
+    return int(stream), int(events), int(pace_ms)
