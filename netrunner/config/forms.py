@@ -51,9 +51,9 @@ class Listener:
 
 
 def listener(text: str) -> Listener:
-    """Read an endpoint string: ``tcp:PORT[:interface=ADDRESS][:backlog=N]``, or ``unix:PATH``.
+    r"""Read an endpoint string: ``tcp:PORT[:interface=ADDRESS][:backlog=N]``, or ``unix:PATH``.
 
-    A colon inside a value is written ``\\:``, as Twisted has it.
+    A colon inside a value is written ``\:``, as Twisted has it.
 
     Raises:
         ValueError: with what was expected.

@@ -42,26 +42,26 @@ def interpolate(node: tree.Node, environ: Mapping[str, str], problems: list[Prob
 def _scalar(scalar: tree.Scalar, environ: Mapping[str, str], problems: list[Problem]) -> tree.Scalar:
     if "${" not in scalar.text:
         return scalar
-    interpolated = False
+    interpolated = unresolved = False
 
     def replacement(match: re.Match[str]) -> str:
-        nonlocal interpolated
+        nonlocal interpolated, unresolved
         name, default = match["name"], match["default"]
         if match[0] == "$${":
             return "${"
         interpolated = True
-        if name is None:
-            problems.append(Problem(scalar.where, "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"))
-        elif default is not None:
+        if default is not None:
             return environ.get(name) or default
-        elif name in environ:
+        if name in environ:
             return environ[name]
-        else:
-            problems.append(Problem(scalar.where, f"environment variable {name} is not set, and has no default here"))
+        unresolved = True
+        expected = "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"
+        missing = f"environment variable {name} is not set, and has no default here"
+        problems.append(Problem(scalar.where, missing if name else expected))
         return ""
 
     text = _REFERENCE.sub(replacement, scalar.text)
-    return tree.Scalar(scalar.where, text, scalar.plain, interpolated)
+    return tree.Scalar(scalar.where, text, scalar.plain, interpolated, unresolved)
 
 
 def read_env_files(
@@ -95,7 +95,9 @@ def _assignments(path: str, text: str, problems: list[Problem]) -> list[tuple[st
         assignment = _ASSIGNMENT.fullmatch(line)
         value = _unquoted(assignment["value"]) if assignment else None
         if assignment is None or value is None:
-            problems.append(Problem(f"{path}:{number}", "expected NAME=value, the value quoted on both ends or not at all"))
+            problems.append(
+                Problem(f"{path}:{number}", "expected NAME=value, the value quoted on both ends or not at all")
+            )
         else:
             found[assignment["name"]] = value
     return list(found.items())

@@ -24,9 +24,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 class ServerSettings:
     """What clients may do to the server."""
 
-    hosts: tuple[str, ...] = setting(
-        (), form="host", doc="Host names answered for; a port is ignored, `*` means any."
-    )
+    hosts: tuple[str, ...] = setting((), form="host", doc="Host names answered for; a port is ignored, `*` means any.")
     trusted_proxies: tuple[str, ...] = setting(
         ("127.0.0.1/32", "::1/128"), form="network", doc="Peers whose X-Forwarded-* fields are believed."
     )
@@ -157,9 +155,13 @@ class Common:
 class Document(Common):
     """A configuration file, its plugins not yet parsed."""
 
-    providers: dict[str, Section] | None = setting(None, form="name", doc="Who serves models: name to `type` and settings.")
+    providers: dict[str, Section] | None = setting(
+        None, form="name", doc="Who serves models: name to `type` and settings."
+    )
     filters: tuple[Section, ...] = setting((), doc="What every exchange passes, in order; `type` and settings.")
-    sinks: tuple[Section, ...] | None = setting(None, doc="Where records go; `type` and settings. One `console` when absent.")
+    sinks: tuple[Section, ...] | None = setting(
+        None, doc="Where records go; `type` and settings. One `console` when absent."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
@@ -32,7 +32,7 @@ _CORE_TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = frozenset(_CORE_TAG + name for name in ("str", "int", "float", "bool", "null")) | {"!"}
 _TEXT_TAGS = frozenset({_CORE_TAG + "str", "!"})
 
-Plain: TypeAlias = "None | bool | int | float | str"
+Plain: TypeAlias = "bool | int | float | str | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Scalar:
     plain: bool
     interpolated: bool = False
     """Whether part of ``text`` came from the environment: its type is then free, and it is never quoted."""
+    unresolved: bool = False
+    """Whether something it refers to is missing, which has been reported."""
 
     def value(self) -> Plain:
         """Return the value by the YAML 1.2 core schema (section 10.3.2); text that fits nothing is a string."""
@@ -120,7 +122,9 @@ class _Builder:
             where = f"{self._name}:{text.count(chr(10), 0, error.position) + 1}"
             self._fail(where, "a character that YAML does not allow")
         except yaml.MarkedYAMLError as error:
-            self._fail(self._where(error.problem_mark or error.context_mark), f"not YAML: {error.problem or error.context}")
+            self._fail(
+                self._where(error.problem_mark or error.context_mark), f"not YAML: {error.problem or error.context}"
+            )
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets escapes beyond Unicode and absurd version numbers through to chr() and int().
             self._fail(self._name, f"not YAML: {type(error).__name__}")
@@ -163,8 +167,8 @@ class _Builder:
             self._anchors[event.anchor] = (node, self._count - before)
         return node
 
-    def _alias(self, anchor: str, where: str) -> Node:
-        if anchor not in self._anchors:
+    def _alias(self, anchor: str | None, where: str) -> Node:
+        if anchor is None or anchor not in self._anchors:
             self._fail(where, f"alias *{anchor} refers to nothing before it, or to itself")
         node, size = self._anchors[anchor]
         self._counted(size, where)
@@ -210,7 +214,7 @@ class _Builder:
         if tag is not None and tag not in allowed:
             self._problem(where, f"tag {tag!r} is not allowed here")
 
-    def _where(self, mark: yaml.Mark | None) -> str:
+    def _where(self, mark: Any) -> str:
         return self._name if mark is None else f"{self._name}:{mark.line + 1}"
 
     def _problem(self, where: str, message: str) -> None:

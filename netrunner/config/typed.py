@@ -82,13 +82,15 @@ class Section:
         node: tree.Node = self._mapping
         where = self.where
         for step in path:
-            if isinstance(node, tree.Mapping) and isinstance(step, str) and step in node.entries:
-                node, where = node.entries[step], node.key_where[step]
-            elif isinstance(node, tree.Sequence) and isinstance(step, int) and step < len(node.items):
-                node = node.items[step]
-                where = node.where
-            else:
-                break
+            match node:
+                case tree.Mapping() if step in node.entries:
+                    where = node.key_where[str(step)]
+                    node = node.entries[str(step)]
+                case tree.Sequence() if isinstance(step, int) and step < len(node.items):
+                    node = node.items[step]
+                    where = node.where
+                case _:
+                    break
         return where
 
 
@@ -101,7 +103,7 @@ class _Wrong(Exception):
 
 
 @functools.cache
-def hints(settings_class: type) -> dict[str, Any]:
+def hints(settings_class: Any) -> dict[str, Any]:
     """Return the types of a settings dataclass, resolved."""
     return get_type_hints(settings_class)
 
@@ -120,13 +122,14 @@ class _Reader:
 
     def _dataclass(self, mapping: tree.Mapping, settings_class: type[T]) -> T:
         fields = {each.name: each for each in dataclasses.fields(cast(Any, settings_class))}
+        kinds = hints(cast(Any, settings_class))
         later: Mapping[str, Any] = getattr(settings_class, "later", {})
-        problems = []
+        problems: list[Problem] = []
         values = {}
         for key, node in mapping.entries.items():
             if key in fields:
                 try:
-                    values[key] = self._value(hints(settings_class)[key], node, fields[key].metadata, key)
+                    values[key] = self._value(kinds[key], node, fields[key].metadata, key)
                 except _Wrong as wrong:
                     problems += wrong.problems
             elif key not in later:
@@ -144,11 +147,10 @@ class _Reader:
         return settings_class(**values)
 
     def _value(self, kind: Any, node: tree.Node, rules: Mapping[str, Any], name: str) -> Any:
+        if _unresolved(node):
+            raise _Wrong(())
         arms = _arms(kind)
         chosen = next((arm for arm in arms if self._suits(arm, node, rules)), _MISSING)
-        if chosen is _MISSING:
-            # The arm of the same structure tells best what is wrong inside it.
-            chosen = next((arm for arm in arms if _nests(arm, node)), _MISSING)
         if chosen is _MISSING:
             _wrong(node, name, " or ".join(_described(arm) for arm in arms), secret=Secret in arms)
         origin = get_origin(chosen)
@@ -180,8 +182,8 @@ class _Reader:
     def _dict(self, kind: Any, mapping: tree.Mapping, rules: Mapping[str, Any]) -> dict[str, Any]:
         """The form of a mapping is that of its keys."""
         problems = []
-        form = FORMS.get(rules.get("form") or "")
-        for key in mapping.entries if form else ():
+        form = FORMS[rules["form"]] if rules.get("form") else str
+        for key in mapping.entries:
             try:
                 form(key)
             except ValueError as error:
@@ -209,9 +211,8 @@ class _Reader:
         try:
             if isinstance(node, tree.Scalar):
                 if not node.interpolated:
-                    self._surroundings.warnings.append(
-                        f"{node.where}: {name} is a literal secret; {{env: NAME}} or {{file: PATH}} keeps it out of this file"
-                    )
+                    advice = "is a literal secret; {env: NAME} or {file: PATH} keeps it out of this file"
+                    self._surroundings.warnings.append(f"{node.where}: {name} {advice}")
                 return checked_secret(node.text, name)
             reference = _plain(node)
             match reference:
@@ -226,16 +227,17 @@ class _Reader:
 
 def _arms(kind: Any) -> list[Any]:
     """Return the members of a union, what is tried first coming first."""
-    arms = list(get_args(kind)) if get_origin(kind) in (Union, types.UnionType) else [kind]
-    return sorted(arms, key=lambda arm: 0 if arm is types.NoneType else 1 if get_origin(arm) is Literal else 3 if arm is str else 2)
+    origin: Any = get_origin(kind)
+    arms = list(get_args(kind)) if origin in (Union, types.UnionType) else [kind]
+    return sorted(
+        arms,
+        key=lambda arm: 0 if arm is types.NoneType else 1 if get_origin(arm) is Literal else 3 if arm is str else 2,
+    )
 
 
 def _takes_mapping(kind: Any) -> bool:
-    return kind in (Secret, Section) or get_origin(kind) is dict or dataclasses.is_dataclass(kind)
-
-
-def _nests(kind: Any, node: tree.Node) -> bool:
-    return False if isinstance(node, tree.Scalar) else get_origin(kind) is tuple and isinstance(node, tree.Sequence)
+    origin: Any = get_origin(kind)
+    return kind in (Secret, Section) or origin is dict or dataclasses.is_dataclass(kind)
 
 
 def _scalar(kind: Any, scalar: tree.Scalar) -> Any:
@@ -288,13 +290,21 @@ def _described(kind: Any) -> str:
 def _wrong(node: tree.Node, name: str, expected: str, *, secret: bool = False) -> NoReturn:
     match node:
         case tree.Scalar():
-            shown = repr(node.text) if len(node.text) <= 40 else f"{node.text[:40]!r}..."
-            got = "" if secret or node.interpolated else f", got {shown if node.text else 'nothing'}"
+            value = node.value()
+            shown = repr(value[:40]) if isinstance(value, str) else node.text[:40] or "nothing"
+            got = "" if secret or node.interpolated else f", got {shown}"
         case tree.Sequence():
             got = ", got a list"
         case tree.Mapping():
             got = "" if secret else ", got a mapping"
     raise _Wrong([Problem(node.where, f"{name}: expected {expected}{got}")])
+
+
+def _unresolved(node: tree.Node) -> bool:
+    """Whether a scalar, or the reference to a secret, lacks what it refers to; reported where that was seen."""
+    if isinstance(node, tree.Mapping) and node.entries.keys() <= {"env", "file"}:
+        return any(_unresolved(value) for value in node.entries.values())
+    return isinstance(node, tree.Scalar) and node.unresolved
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:

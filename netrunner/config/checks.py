@@ -1,0 +1,182 @@
+"""What has to fit together across the sections of a configuration.
+
+Each check needs certain top-level keys to have been read without a problem, and is left out otherwise.
+
+This module must not read anything; it looks at what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from netrunner.config.forms import Listener, listener
+from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
+from netrunner.config.typed import Section
+from netrunner.errors import Problem
+from netrunner.settings import Secret
+
+CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+"""Where a caller's own provider credential comes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One configuration to be checked: its settings, where they stand, and the plugins that could be parsed."""
+
+    document: Document
+    root: Section
+    providers: Sequence[PluginConfig]
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Where it is to listen."""
+        return [listener(text) for text in self.document.listen]
+
+    @property
+    def exposed(self) -> list[tuple[int, str]]:
+        """Index and text of the listeners that other machines reach."""
+        return [(i, text) for i, text in enumerate(self.document.listen) if not listener(text).loopback]
+
+
+def check(subject: Subject, broken: Collection[str]) -> Iterator[Problem]:
+    """Yield everything that does not fit, leaving out what depends on ``broken`` top-level keys."""
+    for needs, find in _CHECKS.items():
+        if not set(needs).intersection(broken):
+            yield from find(subject)
+
+
+def warn(subject: Subject) -> Iterator[str]:
+    """Yield what is allowed but worth saying at every start."""
+    document, root = subject.document, subject.root
+    if document.access.public and document.access.mode == "open":
+        where = root.at("access", "public")
+        yield f"{where}: access.public lets everybody who reaches this server use it, and its providers' keys"
+    if document.access.mode == "open" and document.access.token:
+        yield f"{root.at('access', 'token')}: access.token is not asked for while access.mode is open"
+    if not (document.providers or document.routes):
+        yield f"{root.where}: neither providers nor routes, so every call will be refused"
+
+
+def hosts(document: Document) -> tuple[str, ...]:
+    """Return the host names answered for, by default the loopback names and the addresses listened at."""
+    if document.server.hosts:
+        return document.server.hosts
+    addresses = [listener(text).host for text in document.listen]
+    return tuple(dict.fromkeys((*LOOPBACK_NAMES, *filter(None, addresses))))
+
+
+def _exposure(subject: Subject) -> Iterator[Problem]:
+    access, root = subject.document.access, subject.root
+    if access.mode == "open" and not access.public:
+        for index, text in subject.exposed:
+            yield Problem(
+                root.at("listen", index),
+                f"listen: {text} is not on loopback while access.mode is open; choose access.mode: token,"
+                " or access.public: true to let everybody in",
+            )
+    if access.mode == "projects":
+        yield Problem(root.at("access", "mode"), "not yet: access.mode projects arrives with a later version")
+    if access.mode == "token" and access.token is None:
+        yield Problem(root.at("access"), "access.token is missing, and access.mode is token")
+
+
+def _hosts(subject: Subject) -> Iterator[Problem]:
+    document, root = subject.document, subject.root
+    if not document.server.hosts:
+        for index, text in subject.exposed:
+            yield Problem(
+                root.at("listen", index),
+                f"listen: {text} is not on loopback, so server.hosts has to name the hosts that are answered for",
+            )
+    if "*" in document.server.hosts and document.access.mode == "open":
+        yield Problem(root.at("server", "hosts"), 'server.hosts: "*" needs an access.mode that asks for credentials')
+
+
+def _listeners(subject: Subject) -> Iterator[Problem]:
+    yield from _duplicates(
+        [(text, subject.root.at("listen", i)) for i, text in enumerate(subject.document.listen)], "listen"
+    )
+    if not subject.document.listen:
+        yield Problem(subject.root.at("listen"), "listen: expected at least one endpoint")
+
+
+def _shared_header(subject: Subject) -> Iterator[Problem]:
+    """Two secrets cannot share one header."""
+    access, root = subject.document.access, subject.root
+    if access.mode == "open" or (access.header and access.header not in CREDENTIAL_HEADERS):
+        return
+    advice = (
+        "leaves Authorization to the caller's own credential; set access.header to a field of its own for the token"
+    )
+    for provider in subject.providers:
+        if getattr(provider.settings, "api_key", None) == "passthrough":
+            yield Problem(root.at("providers", provider.name, "api_key"), f"api_key: passthrough {advice}")
+    for index, route in enumerate(subject.document.routes):
+        yield Problem(root.at("routes", index), f"route {route.name} {advice}")
+
+
+def _project_keys(subject: Subject) -> Iterator[Problem]:
+    for provider in subject.providers:
+        if getattr(provider.settings, "api_key", None) == Secret("project"):
+            where = subject.root.at("providers", provider.name, "api_key")
+            yield Problem(where, "not yet: api_key project arrives with a later version")
+
+
+def _provider_names(subject: Subject) -> Iterator[Problem]:
+    document, root = subject.document, subject.root
+    known = document.providers or {}
+    if "reject" in known:
+        yield Problem(root.at("providers", "reject"), "a provider cannot be called reject, unknown_model has that word")
+    named = [(document.unknown_model, ("unknown_model",))] if document.unknown_model != "reject" else []
+    if document.default_provider is not None:
+        named.append((document.default_provider, ("default_provider",)))
+    for name, path in named:
+        yield from _dangling(name, path[0], root.at(*path), known)
+
+
+def _model_providers(subject: Subject) -> Iterator[Problem]:
+    document, root = subject.document, subject.root
+    for index, model in enumerate(document.models):
+        if not model.targets:
+            yield Problem(root.at("models", index), f"model {model.name}: expected at least one target")
+        for number, target in enumerate(model.targets):
+            where = root.at("models", index, "targets", number, "provider")
+            yield from _dangling(target.provider, "provider", where, document.providers or {})
+
+
+def _model_names(subject: Subject) -> Iterator[Problem]:
+    models = enumerate(subject.document.models)
+    yield from _duplicates([(model.name, subject.root.at("models", i, "name")) for i, model in models], "model")
+
+
+def _route_names(subject: Subject) -> Iterator[Problem]:
+    routes, root = subject.document.routes, subject.root
+    yield from _duplicates([(route.name, root.at("routes", i, "name")) for i, route in enumerate(routes)], "route")
+    yield from _duplicates([(route.source, root.at("routes", i, "source")) for i, route in enumerate(routes)], "source")
+
+
+def _dangling(name: str, key: str, where: str, known: Mapping[str, object]) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(where, f"{key}: no provider is called {name!r}; there are: {', '.join(known) or 'none'}")
+
+
+def _duplicates(named: Sequence[tuple[str, str]], what: str) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, where in named:
+        if name in first:
+            yield Problem(where, f"{what} {name!r} stands twice, first at {first[name]}")
+        first.setdefault(name, where)
+
+
+_CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
+    ("listen", "access"): _exposure,
+    ("listen", "access", "server"): _hosts,
+    ("listen",): _listeners,
+    ("access", "routes"): _shared_header,
+    (): _project_keys,
+    ("providers",): _provider_names,
+    ("providers", "models"): _model_providers,
+    ("models",): _model_names,
+    ("routes",): _route_names,
+}

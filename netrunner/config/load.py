@@ -1,0 +1,194 @@
+"""From a file to settings: the one door to the configuration.
+
+Two phases: where plugins are is read first, everything else once it is known who is there. All problems are
+reported together; a problem in one top-level key leaves the others to be checked.
+
+This module must not look at ``os.environ`` and must not know any plugin.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from netrunner.config import builtin, checks, tree
+from netrunner.config.interpolate import interpolate, read_env_files
+from netrunner.config.settings import Common, Document, PluginConfig, Settings
+from netrunner.config.typed import Section, Surroundings
+from netrunner.errors import ConfigurationError, PluginError, Problem
+from netrunner.settings import setting
+
+_CONSOLE = "sinks: [{type: console}]"
+
+
+class Plugins(Protocol):
+    """The registry, as far as the configuration needs it; ``kind`` is provider, filter or sink."""
+
+    def factory(self, kind: str, type_name: str) -> Any:
+        """Return the ``IPluginFactory``; raises ``LookupError``."""
+
+    def names(self, kind: str) -> Sequence[str]:
+        """Return the types there are."""
+
+
+P = TypeVar("P", bound=Plugins)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Typed:
+    type: str = setting(doc="Which plugin it is.")
+
+
+def load(
+    path: str | None, discover: Callable[[tuple[str, ...]], P], environ: Mapping[str, str]
+) -> tuple[Settings, P, list[str]]:
+    """Read a configuration.
+
+    Args:
+        path: of the file; None for the built-in configuration.
+        discover: Returns the registry, given the folders of ``plugins.directories``.
+        environ: The process's environment.
+
+    Returns:
+        The settings, the registry, and warnings for the operator.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    loader = _Loader(_read(path), environ)
+    registry = loader.discover(discover)
+    return loader.settings(registry), registry, list(dict.fromkeys(loader.warnings))
+
+
+def _read(path: str | None) -> tree.Mapping:
+    if path is None:
+        return tree.parse(builtin.TEXT, builtin.NAME)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(tree.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError([Problem(path, f"cannot be read: {reason}")]) from None
+    return tree.parse(data, path)
+
+
+class _Loader:
+    """One run over one document."""
+
+    def __init__(self, document: tree.Mapping, environ: Mapping[str, str]) -> None:
+        self.warnings: list[str] = []
+        self._problems: list[Problem] = []
+        self._broken: set[str] = set()
+        merged = self._environment(document, environ)
+        self._surroundings = Surroundings(merged, self.warnings)
+        self._root = self._section(document, merged)
+
+    def _section(self, mapping: tree.Mapping, environ: Mapping[str, str]) -> Section:
+        interpolated = interpolate(mapping, environ, self._problems)
+        assert isinstance(interpolated, tree.Mapping)
+        return Section(interpolated, Surroundings(environ, self.warnings))
+
+    def _environment(self, document: tree.Mapping, environ: Mapping[str, str]) -> dict[str, str]:
+        """Where .env files are is known before anything in them is."""
+        entries = {key: node for key, node in document.entries.items() if key == "env_files"}
+        early = self._section(dataclasses.replace(document, entries=entries), environ)
+        return read_env_files(self._early(early).env_files, environ, self.warnings, self._problems)
+
+    def _early(self, section: Section) -> Common:
+        try:
+            return section.read(Common)
+        except ConfigurationError:
+            return Common()  # Reported when everything is read.
+
+    def discover(self, discover: Callable[[tuple[str, ...]], P]) -> P:
+        """Return the registry; without it nothing more can be said."""
+        try:
+            return discover(self._early(self._root.only("plugins")).plugins.directories)
+        except PluginError as error:
+            self._problems.append(Problem(self._root.at("plugins", "directories"), str(error)))
+            self._document()
+            raise self._failure() from error
+
+    def settings(self, registry: Plugins) -> Settings:
+        """Return the settings, or raise with every problem met."""
+        document = self._document()
+        providers = self._plugins("provider", list((document.providers or {}).items()), registry)
+        filters = self._plugins("filter", [(None, section) for section in document.filters], registry)
+        sinks = self._plugins("sink", [(None, section) for section in self._sinks(document)], registry)
+        subject = checks.Subject(document, self._root, providers)
+        self._problems += checks.check(subject, self._broken)
+        if self._problems:
+            raise self._failure()
+        self.warnings += checks.warn(subject)
+        common = {each.name: getattr(document, each.name) for each in dataclasses.fields(Common)}
+        common["server"] = dataclasses.replace(document.server, hosts=checks.hosts(document))
+        return Settings(**common, providers=providers, filters=filters, sinks=sinks)
+
+    def _failure(self) -> ConfigurationError:
+        return ConfigurationError(sorted(dict.fromkeys(self._problems), key=_place))
+
+    def _document(self) -> Document:
+        """Read key by key, so that one that is broken leaves the others standing."""
+        values: dict[str, Any] = {}
+        for key in list(self._root.keys()):
+            try:
+                part = self._root.only(key).read(Document)
+            except ConfigurationError as error:
+                self._problems += error.problems
+                self._broken.add(key)
+            else:
+                values |= {key: getattr(part, key)} if hasattr(part, key) else {}
+        return dataclasses.replace(self._root.only().read(Document), **values)
+
+    def _sinks(self, document: Document) -> Sequence[Section]:
+        if document.sinks is not None or "sinks" in self._broken:
+            return document.sinks or ()
+        default = Section(tree.parse(_CONSOLE, builtin.NAME), self._surroundings)
+        return default.read(Document).sinks or ()
+
+    def _plugins(
+        self, kind: str, sections: Sequence[tuple[str | None, Section]], registry: Plugins
+    ) -> tuple[PluginConfig, ...]:
+        configured: list[PluginConfig] = []
+        for name, section in sections:
+            try:
+                configured.append(self._plugin(kind, name, section, registry))
+            except ConfigurationError as error:
+                self._problems += error.problems
+        return tuple(_named(configured))
+
+    def _plugin(self, kind: str, name: str | None, section: Section, registry: Plugins) -> PluginConfig:
+        type_name = section.only("type").read(_Typed).type
+        try:
+            factory = registry.factory(kind, type_name)
+        except LookupError:
+            there = ", ".join(registry.names(kind)) or "none"
+            problem = Problem(section.at("type"), f"no {kind} is of type {type_name!r}; there are: {there}")
+            raise ConfigurationError([problem]) from None
+        try:
+            settings = factory.parse(section.without("type"))
+        except ConfigurationError:
+            raise
+        except Exception as error:  # A plugin's own fault must not keep the other problems from being told.
+            problem = Problem(section.where, f"{kind} {type_name} failed to read its settings: {type(error).__name__}")
+            raise ConfigurationError([problem]) from error
+        return PluginConfig(
+            name=name or type_name, type=type_name, factory=factory, settings=settings, where=section.where
+        )
+
+
+def _named(configured: Sequence[PluginConfig]) -> list[PluginConfig]:
+    """Number those of one name; only filters and sinks can have the same."""
+    seen: dict[str, int] = {}
+    named = []
+    for plugin in configured:
+        count = seen[plugin.name] = seen.get(plugin.name, 0) + 1
+        named.append(plugin if count == 1 else dataclasses.replace(plugin, name=f"{plugin.name}-{count}"))
+    return named
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.where, 0)
