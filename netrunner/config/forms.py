@@ -29,6 +29,8 @@ class Listener:
     port: int = 0
     path: str = ""
     backlog: int | None = None
+    mode: int = 0o660
+    """Permissions of the path."""
 
     @property
     def loopback(self) -> bool:
@@ -61,12 +63,14 @@ def listener(text: str) -> Listener:
     kind, *parts = _fields(text)
     named = dict(part for part in parts if part[0])
     unnamed = [value for key, value in parts if not key]
-    if kind[1] == "unix" and len(unnamed) == 1 and unnamed[0] and not named:
-        return Listener(path=os.path.abspath(unnamed[0]))
+    if kind[1] == "unix" and len(unnamed) == 1 and unnamed[0] and named.keys() <= {"mode"}:
+        if not re.fullmatch("[0-7]{3,4}", named.get("mode", "660")):
+            raise ValueError("a mode in octal, such as 660")
+        return Listener(path=os.path.abspath(unnamed[0]), mode=int(named.get("mode", "660"), 8))
     if kind[1] not in ("tcp", "tcp6") or len(unnamed) != 1 or not named.keys() <= {"interface", "backlog"}:
         raise ValueError("an endpoint such as tcp:8080:interface=127.0.0.1 or unix:PATH")
-    if not re.fullmatch("[0-9]{1,5}", unnamed[0]) or not 1 <= int(unnamed[0]) <= 65535:
-        raise ValueError("a port from 1 to 65535")
+    if not re.fullmatch("[0-9]{1,5}", unnamed[0]) or int(unnamed[0]) > 65535:
+        raise ValueError("a port up to 65535")
     if not re.fullmatch("[1-9][0-9]{0,8}", named.get("backlog", "50")):
         raise ValueError("a backlog of at least 1")
     backlog = int(named["backlog"]) if "backlog" in named else None
@@ -76,7 +80,7 @@ def listener(text: str) -> Listener:
 
 def _fields(text: str) -> list[tuple[str, str]]:
     fields = []
-    for part in re.split(r"(?<!\\):", text):
+    for part in re.split(r"(?<!\\):(?![^\[]*\])", text):
         key, equals, value = part.partition("=")
         fields.append((key, value) if equals else ("", part))
     return [(key, re.sub(r"\\(.)", r"\1", value)) for key, value in fields]
@@ -86,7 +90,7 @@ def _address(text: str) -> str:
     if text in ("", "localhost"):
         return text
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
         raise ValueError("an interface given as an IP address") from None
 

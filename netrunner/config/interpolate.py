@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from netrunner.config import tree
 from netrunner.errors import Problem
@@ -23,45 +24,44 @@ _QUOTED = re.compile(r"""(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s
 _ESCAPES = {"n": "\n", "t": "\t"}
 
 
-def interpolate(node: tree.Node, environ: Mapping[str, str], problems: list[Problem]) -> tree.Node:
+def interpolate(node: tree.Node, environ: Mapping[str, str]) -> tree.Node:
     """Return the tree with every ``${NAME}`` and ``${NAME:-default}`` in its scalars replaced.
 
     The default stands in for a variable that is unset or empty, as in a shell; ``$${`` is a literal ``${``.
-    What cannot be replaced is added to ``problems``.
+    A scalar that cannot be completed carries the problem and keeps its text.
     """
     match node:
         case tree.Scalar():
-            return _scalar(node, environ, problems)
+            return _scalar(node, environ) if "${" in node.text else node
         case tree.Sequence():
-            return tree.Sequence(node.where, tuple(interpolate(item, environ, problems) for item in node.items))
+            return tree.Sequence(node.where, tuple(interpolate(item, environ) for item in node.items))
         case tree.Mapping():
-            entries = {key: interpolate(value, environ, problems) for key, value in node.entries.items()}
-            return tree.Mapping(node.where, entries, node.key_where)
+            entries = {key: interpolate(value, environ) for key, value in node.entries.items()}
+            return replace(node, entries=entries)
 
 
-def _scalar(scalar: tree.Scalar, environ: Mapping[str, str], problems: list[Problem]) -> tree.Scalar:
-    if "${" not in scalar.text:
-        return scalar
-    interpolated = unresolved = False
+def _scalar(scalar: tree.Scalar, environ: Mapping[str, str]) -> tree.Scalar:
+    references = list(_REFERENCE.finditer(scalar.text))
+    for match in references:
+        message = _lacking(match, environ)
+        if message:
+            return replace(scalar, problem=Problem(scalar.where, message))
+    text = _REFERENCE.sub(lambda match: _replacement(match, environ), scalar.text)
+    return replace(scalar, text=text, interpolated=any(match["name"] for match in references))
 
-    def replacement(match: re.Match[str]) -> str:
-        nonlocal interpolated, unresolved
-        name, default = match["name"], match["default"]
-        if match[0] == "$${":
-            return "${"
-        interpolated = True
-        if default is not None:
-            return environ.get(name) or default
-        if name in environ:
-            return environ[name]
-        unresolved = True
-        expected = "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"
-        missing = f"environment variable {name} is not set, and has no default here"
-        problems.append(Problem(scalar.where, missing if name else expected))
-        return ""
 
-    text = _REFERENCE.sub(replacement, scalar.text)
-    return tree.Scalar(scalar.where, text, scalar.plain, interpolated, unresolved)
+def _lacking(match: re.Match[str], environ: Mapping[str, str]) -> str | None:
+    if match[0] == "$${" or match["default"] is not None or match["name"] in environ:
+        return None
+    if match["name"] is None:
+        return "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"
+    return f"environment variable {match['name']} is not set, and has no default here"
+
+
+def _replacement(match: re.Match[str], environ: Mapping[str, str]) -> str:
+    if match[0] == "$${":
+        return "${"
+    return environ.get(match["name"]) or match["default"] or ""
 
 
 def read_env_files(

@@ -81,12 +81,10 @@ class _Loader:
         self.warnings: list[str] = []
         self._problems: list[Problem] = []
         self._broken: set[str] = set()
-        merged = self._environment(document, environ)
-        self._surroundings = Surroundings(merged, self.warnings)
-        self._root = self._section(document, merged)
+        self._root = self._section(document, self._environment(document, environ))
 
     def _section(self, mapping: tree.Mapping, environ: Mapping[str, str]) -> Section:
-        interpolated = interpolate(mapping, environ, self._problems)
+        interpolated = interpolate(mapping, environ)
         assert isinstance(interpolated, tree.Mapping)
         return Section(interpolated, Surroundings(environ, self.warnings))
 
@@ -145,7 +143,7 @@ class _Loader:
     def _sinks(self, document: Document) -> Sequence[Section]:
         if document.sinks is not None or "sinks" in self._broken:
             return document.sinks or ()
-        default = Section(tree.parse(_CONSOLE, builtin.NAME), self._surroundings)
+        default = self._section(tree.parse(_CONSOLE, builtin.NAME), {})
         return default.read(Document).sinks or ()
 
     def _plugins(

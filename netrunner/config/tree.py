@@ -44,8 +44,8 @@ class Scalar:
     plain: bool
     interpolated: bool = False
     """Whether part of ``text`` came from the environment: its type is then free, and it is never quoted."""
-    unresolved: bool = False
-    """Whether something it refers to is missing, which has been reported."""
+    problem: Problem | None = None
+    """What kept ``text`` from being completed; whoever asks for the value is told."""
 
     def value(self) -> Plain:
         """Return the value by the YAML 1.2 core schema (section 10.3.2); text that fits nothing is a string."""

@@ -147,13 +147,14 @@ class _Reader:
         return settings_class(**values)
 
     def _value(self, kind: Any, node: tree.Node, rules: Mapping[str, Any], name: str) -> Any:
-        if _unresolved(node):
-            raise _Wrong(())
+        missing = _missing(node)
+        if missing:
+            raise _Wrong([missing])
         arms = _arms(kind)
         chosen = next((arm for arm in arms if self._suits(arm, node, rules)), _MISSING)
         if chosen is _MISSING:
             _wrong(node, name, " or ".join(_described(arm) for arm in arms), secret=Secret in arms)
-        origin = get_origin(chosen)
+        origin = _origin(chosen)
         if chosen is Secret:
             return self._secret(node, name)
         if chosen is Section:
@@ -200,10 +201,10 @@ class _Reader:
         """Whether ``kind`` is meant by a node of this shape; its inside may still be wrong."""
         match node:
             case tree.Scalar():
-                alone = get_origin(kind) is tuple and rules.get("form") in ALONE and node.value() is not None
+                alone = _origin(kind) is tuple and rules.get("form") in ALONE and node.value() is not None
                 return alone or _scalar(kind, node) is not _MISSING
             case tree.Sequence():
-                return get_origin(kind) is tuple
+                return _origin(kind) is tuple
             case tree.Mapping():
                 return _takes_mapping(kind)
 
@@ -225,25 +226,34 @@ class _Reader:
         _wrong(node, name, _NAMES[Secret], secret=True)
 
 
+def _origin(kind: Any) -> Any:
+    """``get_origin``, whose overloads would make the checker believe in a ParamSpec."""
+    return get_origin(kind)
+
+
 def _arms(kind: Any) -> list[Any]:
     """Return the members of a union, what is tried first coming first."""
-    origin: Any = get_origin(kind)
-    arms = list(get_args(kind)) if origin in (Union, types.UnionType) else [kind]
-    return sorted(
-        arms,
-        key=lambda arm: 0 if arm is types.NoneType else 1 if get_origin(arm) is Literal else 3 if arm is str else 2,
-    )
+    arms = get_args(kind) if _origin(kind) in (Union, types.UnionType) else (kind,)
+    return sorted(arms, key=_rank)
+
+
+def _rank(arm: Any) -> int:
+    """Words come before what any text would fit."""
+    if arm is types.NoneType:
+        return 0
+    if _origin(arm) is Literal:
+        return 1
+    return 3 if arm is str else 2
 
 
 def _takes_mapping(kind: Any) -> bool:
-    origin: Any = get_origin(kind)
-    return kind in (Secret, Section) or origin is dict or dataclasses.is_dataclass(kind)
+    return kind in (Secret, Section) or _origin(kind) is dict or dataclasses.is_dataclass(kind)
 
 
 def _scalar(kind: Any, scalar: tree.Scalar) -> Any:
     """Return the value of a scalar as ``kind``, or ``_MISSING`` if it is none."""
     value = scalar.value()
-    if get_origin(kind) is Literal:
+    if _origin(kind) is Literal:
         return scalar.text if scalar.text in get_args(kind) else _MISSING
     if kind is str or kind is Secret:
         return scalar.text if scalar.interpolated or isinstance(value, str) else _MISSING
@@ -280,9 +290,9 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _described(kind: Any) -> str:
-    if get_origin(kind) is Literal:
+    if _origin(kind) is Literal:
         return " or ".join(repr(choice) for choice in get_args(kind))
-    if get_origin(kind) is tuple:
+    if _origin(kind) is tuple:
         return "a list"
     return _NAMES.get(kind, "a mapping")
 
@@ -300,11 +310,11 @@ def _wrong(node: tree.Node, name: str, expected: str, *, secret: bool = False) -
     raise _Wrong([Problem(node.where, f"{name}: expected {expected}{got}")])
 
 
-def _unresolved(node: tree.Node) -> bool:
-    """Whether a scalar, or the reference to a secret, lacks what it refers to; reported where that was seen."""
+def _missing(node: tree.Node) -> Problem | None:
+    """Return what a scalar, or the reference to a secret, lacks of the environment."""
     if isinstance(node, tree.Mapping) and node.entries.keys() <= {"env", "file"}:
-        return any(_unresolved(value) for value in node.entries.values())
-    return isinstance(node, tree.Scalar) and node.unresolved
+        return next(filter(None, map(_missing, node.entries.values())), None)
+    return node.problem if isinstance(node, tree.Scalar) else None
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:

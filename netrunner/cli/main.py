@@ -1,0 +1,60 @@
+"""The ``netrunner`` command: a word for each thing an operator wants to know without starting the daemon.
+
+This module must not import what only one of its commands needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import ClassVar, NoReturn, cast
+
+from twisted.python import usage
+
+from netrunner import __version__
+
+
+def _check() -> usage.Options:
+    from netrunner.cli.check import CheckOptions
+
+    return CheckOptions()
+
+
+def _plugins() -> usage.Options:
+    from netrunner.cli.plugins import PluginsOptions
+
+    return PluginsOptions()
+
+
+class NetrunnerOptions(usage.Options):
+    """The command line; each command is ``run`` by its own options, which return an exit status."""
+
+    synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
+    longdesc = (
+        "Looks at configurations and plugins of the netrunner proxy."
+        " The daemon itself is started by `twistd netrunner --config FILE`."
+    )
+    subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
+        ("check", None, _check, "Validate a configuration and show who is there."),
+        ("plugins", None, _plugins, "List plugins, or try one."),
+    ]
+
+    def opt_version(self) -> NoReturn:
+        """Display the version of netrunner and exit."""
+        print(f"netrunner {__version__}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        if self.subCommand is None:
+            raise usage.UsageError("a command is missing")
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run one command and exit with its status; 2 if the command line cannot be understood."""
+    options = NetrunnerOptions()
+    try:
+        options.parseOptions(arguments)
+    except usage.UsageError as error:
+        print(f"netrunner: {error}\n\n{options}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(cast(int, options.subOptions.run()))
