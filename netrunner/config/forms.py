@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -55,7 +56,8 @@ class Listener:
 def listener(text: str) -> Listener:
     r"""Read an endpoint string: ``tcp:PORT[:interface=ADDRESS][:backlog=N]``, or ``unix:PATH``.
 
-    A colon inside a value is written ``\:``, as Twisted has it.
+    An IPv6 address stands in brackets, or its colons are written ``\:`` as Twisted has it. No interface means every
+    one; port 0 lets the kernel choose.
 
     Raises:
         ValueError: with what was expected.
@@ -96,7 +98,9 @@ def _address(text: str) -> str:
 
 
 def _endpoint(text: str) -> str:
-    listener(text)
+    there = listener(text)
+    if not (there.path or there.port):
+        raise ValueError("a port from 1 to 65535")
     return text
 
 

@@ -24,7 +24,11 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 class ServerSettings:
     """What clients may do to the server."""
 
-    hosts: tuple[str, ...] = setting((), form="host", doc="Host names answered for; a port is ignored, `*` means any.")
+    hosts: tuple[str, ...] = setting(
+        (),
+        form="host",
+        doc="Host names answered for, `*` for any; loopback names and the addresses listened at when absent.",
+    )
     trusted_proxies: tuple[str, ...] = setting(
         ("127.0.0.1/32", "::1/128"), form="network", doc="Peers whose X-Forwarded-* fields are believed."
     )
