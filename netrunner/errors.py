@@ -38,9 +38,9 @@ class ExchangeError(NetrunnerError):
         headers: Further response header fields, lowercase names.
     """
 
-    kind: ClassVar[str] = "upstream_error"
-    fault: ClassVar[Fault] = Fault.PROXY
-    retryable: ClassVar[bool] = False
+    kind: str = "upstream_error"
+    fault: Fault = Fault.PROXY
+    retryable: bool = False
     default_status: ClassVar[int] = 500
     default_code: ClassVar[str] = "proxy_error"
 
@@ -143,9 +143,33 @@ class UpstreamTimeout(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The provider answered with an error status; classified by its plugin."""
+    """The provider answered with an error status; classified by its plugin.
+
+    Args:
+        message: One sentence for the caller.
+        kind: Canonical kind: rate_limit, auth, ...
+        fault: CALLER if asking anyone else would be as futile, UPSTREAM if another candidate may do better.
+        retryable: Whether the same provider may do better after a while.
+        code, status, retry_after_s: As of every ``ExchangeError``.
+    """
 
     default_code = "provider_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "upstream_error",
+        fault: Fault = Fault.UPSTREAM,
+        retryable: bool = False,
+        code: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, status=status, retry_after_s=retry_after_s)
+        self.kind = kind
+        self.fault = fault
+        self.retryable = retryable
 
 
 class PluginError(NetrunnerError):

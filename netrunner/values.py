@@ -82,6 +82,8 @@ class Envelope(msgspec.Struct):
     stream: bool = False
     wants_usage: bool = False
     """The caller asked for usage inside the stream."""
+    located: tuple[bytes, int, int] | None = None
+    """The dialect's note of where the model's value stands: in which body, from, until."""
 
 
 class Message(msgspec.Struct, frozen=True):

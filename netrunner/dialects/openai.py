@@ -1,0 +1,133 @@
+"""OpenAI's dialect: chat completions, completions, embeddings, responses and whatever speaks like them.
+
+Reads what routing needs of a request, replaces the model's name, and writes errors in OpenAI's shape.
+The parts that look inside are beside it: ``openai_view`` (request filters), ``openai_tap`` (answers).
+
+This module must not know which provider is behind an API.
+"""
+
+from __future__ import annotations
+
+import re
+
+from zope.interface import implementer
+
+from netrunner import sse
+from netrunner.dialects import multipart, splice
+from netrunner.dialects.openai_tap import AnswerTap, StreamTap
+from netrunner.dialects.openai_view import OpenAIView
+from netrunner.errors import BadRequest, ExchangeError
+from netrunner.interfaces import IDialect
+from netrunner.values import Envelope
+
+NEEDS_MODEL = frozenset(
+    {"chat/completions", "completions", "embeddings", "images/edits", "audio/speech", "audio/transcriptions"}
+)
+"""Endpoints whose request must name a model; elsewhere the provider has a default or the path names it."""
+
+ERROR_TYPES = {
+    "bad_request": "invalid_request_error",
+    "context_too_long": "invalid_request_error",
+    "unsupported_parameter": "invalid_request_error",
+    "auth": "authentication_error",
+    "payment": "insufficient_quota",
+    "permission": "permission_error",
+    "not_found": "invalid_request_error",
+    "too_large": "invalid_request_error",
+    "rate_limit": "rate_limit_exceeded",
+    "overloaded": "server_error",
+    "upstream_error": "server_error",
+    "timeout": "server_error",
+}
+"""The ``type`` of an error by its canonical kind."""
+
+_JSON = re.compile(rb"application/(?:[\w.-]+\+)?json[ \t]*(?:;|$)", re.I)
+_FORM = re.compile(rb"multipart/form-data[ \t]*;", re.I)
+_STREAM_ASKED = re.compile(rb"(?:^|&)stream=(?:true|1)(?:&|$)", re.I)
+
+
+@implementer(IDialect)
+class OpenAIDialect:
+    """OpenAI's APIs below ``/v1``."""
+
+    name = "openai"
+    keepalive = sse.KEEPALIVE
+    passes = frozenset(
+        {
+            b"accept",
+            b"anthropic-version",
+            b"content-type",
+            b"http-referer",
+            b"idempotency-key",
+            b"openai-beta",
+            b"openai-organization",
+            b"openai-project",
+            b"user-agent",
+            b"x-request-id",
+            b"x-title",
+        }
+    )
+
+    def envelope(self, content_type: bytes, body: bytes, query: bytes) -> Envelope:
+        """Read what routing needs; a body that is neither JSON nor a form is opaque and names no model.
+
+        A JSON object or form without ``model`` has the model None: whether one is needed is a matter of the
+        endpoint, see ``NEEDS_MODEL``. ``?stream=true`` asks for streaming like the field does (S19).
+
+        Raises:
+            BadRequest: see ``splice.read`` and ``multipart.read``.
+        """
+        if not body:
+            routed = splice.Routed(None, False, False)
+        elif not content_type or _JSON.match(content_type):
+            routed = splice.read(body)
+        elif _FORM.match(content_type):
+            routed = multipart.read(content_type, body)
+        else:
+            routed = splice.Routed(None, False, False)
+        stream = routed.stream or (query != b"" and _STREAM_ASKED.search(query) is not None)
+        envelope = Envelope(body, content_type, routed.model, stream, routed.wants_usage)
+        envelope.located = (body, routed.start, routed.end)
+        return envelope
+
+    def rename(self, envelope: Envelope, model: str) -> bytes:
+        """Return the body with the model's name replaced and every other byte as it came.
+
+        A body that names no model is returned as it is.
+        """
+        if envelope.model is None:
+            return envelope.body
+        if envelope.located is None or envelope.located[0] is not envelope.body:
+            # A filter has changed the body since it was read.
+            envelope.located = self.envelope(envelope.content_type, envelope.body, b"").located
+            assert envelope.located is not None
+        body, start, end = envelope.located
+        if _FORM.match(envelope.content_type):
+            return multipart.replaced(body, start, end, model)
+        return splice.replaced(body, start, end, model)
+
+    def view(self, envelope: Envelope) -> OpenAIView:
+        """Return the request in neutral terms; what is not JSON has no turns and cannot be changed."""
+        return OpenAIView(envelope.body, not envelope.content_type or _JSON.match(envelope.content_type) is not None)
+
+    def tap(self, streaming: bool) -> StreamTap | AnswerTap:
+        """Return a reader of one answer."""
+        return StreamTap() if streaming else AnswerTap()
+
+    def error(self, error: ExchangeError) -> bytes:
+        """Return OpenAI's error object."""
+        return sse.compact(_error_document(error))
+
+    def error_event(self, error: ExchangeError) -> bytes:
+        """Return the error as the event that every client of this family raises."""
+        return sse.event(_error_document(error))
+
+
+def missing_model() -> BadRequest:
+    """Return the error for a request that has to name a model and does not."""
+    return BadRequest("model is missing.", code="missing_model", param="model")
+
+
+def _error_document(error: ExchangeError) -> dict[str, object]:
+    kind = ERROR_TYPES.get(error.kind, "server_error")
+    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
