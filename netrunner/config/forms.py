@@ -19,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
+"""A colon that is neither escaped nor inside the brackets of an IPv6 address."""
+_ARGUMENTS = {"tcp": {"interface", "backlog"}, "tcp6": {"interface", "backlog"}, "unix": {"mode"}}
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -54,7 +56,7 @@ class Listener:
 
 
 def listener(text: str) -> Listener:
-    r"""Read an endpoint string: ``tcp:PORT[:interface=ADDRESS][:backlog=N]``, or ``unix:PATH``.
+    r"""Read an endpoint string: ``tcp:PORT[:interface=ADDRESS][:backlog=N]``, or ``unix:PATH[:mode=OCTAL]``.
 
     An IPv6 address stands in brackets, or its colons are written ``\:`` as Twisted has it. No interface means every
     one; port 0 lets the kernel choose.
@@ -62,30 +64,27 @@ def listener(text: str) -> Listener:
     Raises:
         ValueError: with what was expected.
     """
-    kind, *parts = _fields(text)
-    named = dict(part for part in parts if part[0])
-    unnamed = [value for key, value in parts if not key]
-    if kind[1] == "unix" and len(unnamed) == 1 and unnamed[0] and named.keys() <= {"mode"}:
-        if not re.fullmatch("[0-7]{3,4}", named.get("mode", "660")):
-            raise ValueError("a mode in octal, such as 660")
-        return Listener(path=os.path.abspath(unnamed[0]), mode=int(named.get("mode", "660"), 8))
-    if kind[1] not in ("tcp", "tcp6") or len(unnamed) != 1 or not named.keys() <= {"interface", "backlog"}:
-        raise ValueError("an endpoint such as tcp:8080:interface=127.0.0.1 or unix:PATH")
-    if not re.fullmatch("[0-9]{1,5}", unnamed[0]) or int(unnamed[0]) > 65535:
-        raise ValueError("a port up to 65535")
-    if not re.fullmatch("[1-9][0-9]{0,8}", named.get("backlog", "50")):
+    kind, *parts = (re.sub(r"\\(.)", r"\1", part) for part in _SEPARATOR.split(text))
+    named = dict(part.split("=", 1) for part in parts[1:] if "=" in part)
+    if kind in _ARGUMENTS and len(named) == len(parts) - 1 and parts[0] and named.keys() <= _ARGUMENTS[kind]:
+        return _unix(parts[0], **named) if kind == "unix" else _tcp(kind, parts[0], **named)
+    raise ValueError("an endpoint such as tcp:8080:interface=127.0.0.1 or unix:PATH")
+
+
+def _unix(path: str, mode: str = "660") -> Listener:
+    if not re.fullmatch("[0-7]{3,4}", mode):
+        raise ValueError("a mode in octal, such as 660")
+    return Listener(path=os.path.abspath(path), mode=int(mode, 8))
+
+
+def _tcp(kind: str, port: str, interface: str | None = None, backlog: str | None = None) -> Listener:
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("a port from 1 to 65535")
+    if backlog and not re.fullmatch("[1-9][0-9]{0,8}", backlog):
         raise ValueError("a backlog of at least 1")
-    backlog = int(named["backlog"]) if "backlog" in named else None
-    interface = named.get("interface", "::" if kind[1] == "tcp6" else "")
-    return Listener(_address(interface), int(unnamed[0]), backlog=backlog)
-
-
-def _fields(text: str) -> list[tuple[str, str]]:
-    fields = []
-    for part in re.split(r"(?<!\\):(?![^\[]*\])", text):
-        key, equals, value = part.partition("=")
-        fields.append((key, value) if equals else ("", part))
-    return [(key, re.sub(r"\\(.)", r"\1", value)) for key, value in fields]
+    if interface is None:
+        interface = "::" if kind == "tcp6" else ""
+    return Listener(_address(interface), int(port), backlog=int(backlog) if backlog else None)
 
 
 def _address(text: str) -> str:
