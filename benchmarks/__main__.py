@@ -65,7 +65,7 @@ class Run:
             for target in targets:
                 load.check(target)
             for part in self._chosen:
-                for number in range(self._extent.rounds if part != "memory" else 1):
+                for number in range(parts.rounds(part, self._extent)):
                     # Whoever comes first in a round comes last in the next.
                     for target in targets if number % 2 == 0 else reversed(targets):
                         self._note(part, target, number)
@@ -111,7 +111,7 @@ def main() -> int:
     arguments = _arguments().parse_args()
     extent = parts.QUICK if arguments.quick else parts.FULL
     if arguments.rounds:
-        extent = replace(extent, rounds=arguments.rounds)
+        extent = replace(extent, rounds=arguments.rounds, stream_rounds=arguments.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -123,7 +123,7 @@ def main() -> int:
         except BenchmarkError as error:
             print(error, file=sys.stderr)
             return 1
-    samples = sorted(run.samples, key=lambda sample: parts.PARTS.index(sample.measure.part))
+    samples = sorted(run.samples, key=lambda sample: (parts.PARTS.index(sample.measure.part), sample.relay == "direct"))
     rows = summarise(samples, BASE)
     print(table(rows, ["direct", *arguments.relays]))
     if arguments.output is not None:

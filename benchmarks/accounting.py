@@ -6,6 +6,7 @@ This module must not know what a process is for.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -93,16 +94,15 @@ class Child:
         raise BenchmarkError(f"{self._process.args!r} does not answer {path}; its log ends:\n{tail}")
 
     def end(self) -> None:
-        """Terminate the process, after 5 s kill what is left of it and its descendants."""
+        """Terminate the process; after at most 5 s kill what is left of it and its descendants."""
         members = tree(self.pid)
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            for member in members:
-                with suppress(ProcessLookupError):
-                    os.kill(member, 9)
-            self._process.wait()
+        for member in members:
+            with suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+        self._process.wait()
 
     def __enter__(self) -> Child:
         return self

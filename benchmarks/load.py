@@ -92,13 +92,16 @@ def requests(target: Target, folder: Path, connections: int, seconds: float) -> 
     return burst
 
 
-def streams(target: Target, count: int, pace_ms: int, seconds: float) -> Findings:
-    """Read ``count`` paced streams for ``seconds`` beyond the opening of the last one."""
-    order = Order(target.paced_port, TOKEN, "paced", count, pace_ms, seconds)
+def streams(target: Target, count: int, pace_ms: int, seconds: float, *, in_step: bool) -> Findings:
+    """Read ``count`` paced streams for ``seconds`` beyond the opening of the last one; faults go to standard error."""
+    order = Order(target.paced_port, TOKEN, "paced", count, pace_ms, seconds, in_step)
     reader = subprocess.run(_reader(order), capture_output=True, text=True, timeout=seconds + 120, check=False)
     if reader.returncode:
         raise BenchmarkError(f"the stream reader failed: {reader.stderr}")
-    return Findings(**json.loads(reader.stdout))
+    findings = Findings(**json.loads(reader.stdout))
+    for fault in findings.faults:
+        print(f"{target.name}, {count} streams: {fault}", file=sys.stderr)
+    return findings
 
 
 @contextmanager

@@ -27,13 +27,14 @@ _REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\
 class Connection:
     """One client: its unread request, its unsent bytes, and the stream it was promised."""
 
-    __slots__ = ("backlog", "due_ns", "events", "number", "pace_ns", "received", "sock", "stream")
+    __slots__ = ("asked", "backlog", "due_ns", "number", "received", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.received = b""
         self.backlog = b""
-        self.stream = self.number = self.events = self.pace_ns = self.due_ns = 0
+        self.asked = wire.Asked(0, 0, 0, False)
+        self.number = self.due_ns = 0
 
 
 class PacedUpstream:
@@ -47,10 +48,11 @@ class PacedUpstream:
         self._connections: dict[int, Connection] = {}
         self._due: list[tuple[int, int, Connection]] = []
         self._entries = 0
+        self._running = True
 
     def run(self) -> None:
-        """Serve until the process ends."""
-        while True:
+        """Serve until told to stop."""
+        while self._running:
             wait_s = max(0.0, (self._due[0][0] - time.monotonic_ns()) / 1e9) if self._due else 1.0
             for descriptor, mask in self._epoll.poll(wait_s):
                 if descriptor == self._listener.fileno():
@@ -58,6 +60,10 @@ class PacedUpstream:
                 elif connection := self._connections.get(descriptor):
                     self._ready(connection, mask)
             self._send_due()
+
+    def stop(self) -> None:
+        """Return from ``run`` within a second; may be called from another thread."""
+        self._running = False
 
     def _accept(self) -> None:
         while True:
@@ -101,13 +107,12 @@ class PacedUpstream:
 
     def _promise(self, connection: Connection, body: bytes) -> None:
         try:
-            connection.stream, connection.events, pace_ms = wire.order(body)
+            connection.asked = wire.asked(body)
         except ValueError:
             self._write(connection, _REFUSAL)
             self._close(connection)
             return
         connection.number = 0
-        connection.pace_ns = pace_ms * 1_000_000
         connection.due_ns = time.monotonic_ns()
         self._write(connection, _HEAD)
         self._schedule(connection)
@@ -121,11 +126,12 @@ class PacedUpstream:
             connection = heapq.heappop(self._due)[2]
             if connection.sock.fileno() < 0:
                 continue
-            event = wire.event(connection.stream, connection.number, time.monotonic_ns())
+            event = wire.event(connection.asked.stream, connection.number, time.monotonic_ns())
             self._write(connection, wire.CHUNK_HEAD + event + b"\r\n")
             connection.number += 1
-            if connection.number < connection.events:
-                connection.due_ns += connection.pace_ns
+            if connection.number < connection.asked.events:
+                pace_ns = connection.asked.pace_ms * 1_000_000
+                connection.due_ns += pace_ns - connection.due_ns % pace_ns * connection.asked.in_step
                 self._schedule(connection)
             else:
                 self._write(connection, _END)

@@ -34,6 +34,7 @@ class Order:
     streams: int
     pace_ms: int
     seconds: float
+    in_step: bool = False
     hold: bool = False
 
     @property
@@ -44,11 +45,13 @@ class Order:
 
 @dataclass(slots=True)
 class Findings:
-    """What came of an order; latencies in microseconds, of events sent while every stream was open."""
+    """What came of an order; latencies in microseconds, of events sent while every stream was open.
+
+    The end of a stream counts as one more event in ``expected`` and ``delivered``.
+    """
 
     expected: int
     delivered: int = 0
-    complete: int = 0
     events_measured: int = 0
     p50_us: float = 0.0
     p99_us: float = 0.0
@@ -170,13 +173,14 @@ class Reader:
 
     def _request(self, stream: Stream) -> bytes:
         order = self._order
-        return wire.request(order.port, order.token, order.model, stream.number, order.events, order.pace_ms)
+        asked = wire.Asked(stream.number, order.events, order.pace_ms, order.in_step)
+        return wire.request(order.port, order.token, order.model, asked)
 
     def _findings(self) -> Findings:
         arrivals = [stream.arrivals for stream in self._streams]
-        findings = Findings(expected=self._order.events * self._order.streams)
+        findings = Findings(expected=(self._order.events + 1) * self._order.streams)
         findings.delivered = sum(map(len, arrivals))
-        findings.complete = sum(stream.ended and not stream.fault for stream in self._streams)
+        findings.delivered += sum(stream.ended and not stream.fault for stream in self._streams)
         findings.faults = sorted({stream.fault for stream in self._streams if stream.fault})[:5]
         if all(arrivals):
             opened_ns = max(events[0][1] for events in arrivals)

@@ -9,6 +9,7 @@ This module must not open sockets or read a clock.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 EVENT_BYTES = 250
 CHUNK_HEAD = b"%x\r\n" % EVENT_BYTES
@@ -28,7 +29,21 @@ LAST = (
     b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 )
 
-_ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+)")
+_ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+) in_step=([01])")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A stream as asked for: the first event comes at once, then one each ``pace_ms``.
+
+    ``in_step``: at multiples of ``pace_ms`` on the monotonic clock, so that all such streams have their events
+    at the same moment, as they do from a server that computes one token for each of its streams at a time.
+    """
+
+    stream: int
+    events: int
+    pace_ms: int
+    in_step: bool
 
 
 def event(stream: int, number: int, sent_ns: int) -> bytes:
@@ -45,20 +60,18 @@ def sent_ns(data: bytes) -> int:
     return int(data[_SENT])
 
 
-def request(port: int, token: str, model: str, stream: int, events: int, pace_ms: int) -> bytes:
-    """Return a request for ``events`` events, the first at once and then one each ``pace_ms``."""
-    body = (
-        f'{{"model":"{model}","stream":true,"messages":[{{"role":"user",'
-        f'"content":"stream={stream} events={events} pace_ms={pace_ms}"}}]}}'
-    )
+def request(port: int, token: str, model: str, asked: Asked) -> bytes:
+    """Return the request for a stream, a chat completion whose prompt asks for it."""
+    prompt = f"stream={asked.stream} events={asked.events} pace_ms={asked.pace_ms} in_step={asked.in_step:d}"
+    body = f'{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"{prompt}"}}]}}'
     return (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 
 
-def order(body: bytes) -> tuple[int, int, int]:
-    """Return stream, number of events and pace in milliseconds as asked for in a request's body.
+def asked(body: bytes) -> Asked:
+    """Return what a request's body asks for.
 
     Raises:
         ValueError: The body does not ask for a paced stream.
@@ -66,5 +79,5 @@ def order(body: bytes) -> tuple[int, int, int]:
     match = _ORDER.search(body)
     if match is None:
         raise ValueError("not a request for a paced stream")
-    stream, events, pace_ms = match.groups()
-    return int(stream), int(events), int(pace_ms)
+    stream, events, pace_ms, in_step = map(int, match.groups())
+    return Asked(stream, events, pace_ms, bool(in_step))
