@@ -181,6 +181,7 @@ class IDialect(Interface):
     """How one family of APIs writes requests, answers, errors and streams. Pure: no I/O, no clock."""
 
     name = Attribute("str.")
+    needs_model = Attribute("frozenset of endpoints whose request must name a model.")
     keepalive = Attribute("bytes: what keeps an idle stream open without meaning anything.")
     passes = Attribute("frozenset of lowercase request header names that go upstream.")
 

@@ -1,0 +1,116 @@
+"""The filters of a configuration, compiled: a phase that nobody declared costs nothing.
+
+A filter that raises anything but an ``ExchangeError`` ends the request with a clean error: filters fail closed.
+
+This module must not know of sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from netrunner.errors import ExchangeError, InternalError
+from netrunner.interfaces import IAttemptPhase, IEventPhase, IFinishPhase, IHeadPhase, IRequestPhase, IResponsePhase
+from netrunner.values import Answer, Outcome, ResponseHead, UpstreamRequest
+
+Phase = Callable[..., Awaitable[Any]]
+
+
+class Chain:
+    """All phases of a list of filters, in the configuration's order."""
+
+    log = Logger()
+
+    def __init__(self, filters: Sequence[Any] = ()) -> None:
+        def phases(interface: Any, method: str) -> tuple[Any, ...]:
+            return tuple(getattr(one, method) for one in filters if interface.providedBy(one))
+
+        self.head: tuple[Phase, ...] = phases(IHeadPhase, "on_head")
+        self.request: tuple[Phase, ...] = phases(IRequestPhase, "on_request")
+        self.attempt: tuple[Phase, ...] = phases(IAttemptPhase, "on_attempt")
+        self.response: tuple[Phase, ...] = phases(IResponsePhase, "on_response")
+        self.finish: tuple[Callable[..., None], ...] = phases(IFinishPhase, "on_finish")
+        self.sees_events = any(IEventPhase.providedBy(one) for one in filters)
+
+    async def on_head(self, exchange: Any) -> None:
+        """Let every head phase decide; raise what refuses."""
+        for phase in self.head:
+            await self._call(phase, exchange)
+
+    async def on_request(self, exchange: Any) -> Answer | None:
+        """Return the first answer a filter gives, or None."""
+        for phase in self.request:
+            answer = await self._call(phase, exchange)
+            if answer is not None:
+                return _expect(answer, Answer)
+        return None
+
+    async def on_attempt(self, exchange: Any, request: UpstreamRequest) -> UpstreamRequest:
+        """Return the request that is to be sent."""
+        for phase in self.attempt:
+            changed = await self._call(phase, exchange, request)
+            if changed is not None:
+                request = _expect(changed, UpstreamRequest)
+        return request
+
+    async def on_response(self, exchange: Any, head: ResponseHead) -> ResponseHead:
+        """Return the head that is to be committed."""
+        for phase in self.response:
+            changed = await self._call(phase, exchange, head)
+            if changed is not None:
+                head = _expect(changed, ResponseHead)
+        return head
+
+    def on_finish(self, exchange: Any, outcome: Outcome) -> None:
+        """Tell every finish phase; one that raises is logged and does not keep the others from hearing it."""
+        for phase in self.finish:
+            try:
+                phase(exchange, outcome)
+            except Exception:  # the border to a plugin: whatever it raises stays here
+                self.log.failure("a filter failed in its finish phase", id=exchange.id)
+
+    async def _call(self, phase: Phase, *args: Any) -> Any:
+        try:
+            return await phase(*args)
+        except ExchangeError:
+            raise
+        except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer
+            self.log.failure("a filter failed", id=args[0].id)
+            raise InternalError("A filter failed.", code="filter_failed") from error
+
+
+def _expect(value: Any, kind: type[Any]) -> Any:
+    if not isinstance(value, kind):
+        raise InternalError("A filter failed.", code="filter_failed")
+    return value
+
+
+def begin(coroutine: Coroutine[Any, Any, None]) -> Deferred[None] | None:
+    """Run a coroutine up to its first wait; return None if it never waits, else a Deferred of its end.
+
+    Most requests wait for nothing before they are sent, and pay for no Deferred then.
+    """
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration:
+        return None
+    return Deferred.fromCoroutine(_rest(coroutine, awaited))
+
+
+async def _rest(coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
+    while True:
+        try:
+            value = await awaited
+        except BaseException as error:  # noqa: BLE001 - handed on to the coroutine that awaits it
+            step: Callable[[Any], Any] = coroutine.throw
+            value = error
+        else:
+            step = coroutine.send
+        try:
+            awaited = step(value)
+        except StopIteration:
+            return

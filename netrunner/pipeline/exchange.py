@@ -1,0 +1,161 @@
+"""One request and everything that becomes of it, with exactly one end.
+
+Filters are handed this object: they read its public attributes, ask for ``view`` and keep their own state in
+``notes``. Only the pipeline calls ``end``.
+
+This module must not send anything anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netrunner.errors import NetrunnerError
+from netrunner.interfaces import IClock, IDialect, IRequestView
+from netrunner.values import Attempt, Envelope, Headers, Outcome, Record
+
+
+class EndedTwice(NetrunnerError):
+    """An exchange was ended a second time: a fault of ours."""
+
+
+class Exchange:
+    """What is known about one request from its head to its end."""
+
+    __slots__ = (
+        "id", "request_id", "correlation_id", "method", "path", "query", "endpoint", "headers", "source", "route", "dialect",
+        "model", "upstream_model", "provider", "upstream", "stream", "envelope", "caller", "notes", "attempts",
+        "outcome", "error", "status", "tap", "bytes_in", "bytes_out", "clock", "at_accept", "started", "timings",
+        "work", "_view", "_on_end",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        request_id: str,
+        correlation_id: str | None,
+        method: bytes,
+        path: bytes,
+        query: bytes,
+        headers: Headers,
+        source: str,
+        route: str,
+        endpoint: str,
+        dialect: IDialect,
+        clock: IClock,
+        on_end: Callable[[Exchange], None],
+    ) -> None:
+        self.id = id
+        self.request_id = request_id
+        self.correlation_id = correlation_id
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.source = source
+        self.route = route
+        self.endpoint = endpoint
+        self.dialect = dialect
+        self.clock = clock
+        self.at_accept = clock.wall()
+        self.started = clock.seconds()
+        self.timings: dict[str, float] = {}
+        self.model: str | None = None
+        self.upstream_model: str | None = None
+        self.provider: str | None = None
+        self.upstream: str | None = None
+        self.stream = False
+        self.envelope: Envelope | None = None
+        self.caller: str | None = None
+        self.notes: dict[Any, Any] = {}
+        self.attempts: list[Attempt] = []
+        self.outcome: Outcome | None = None
+        self.error: str | None = None
+        self.status = 0
+        self.tap: Any = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.work: Any = None
+        """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
+        self._view: IRequestView | None = None
+        self._on_end = on_end
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of the request's field called ``name`` (lowercase)."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def view(self) -> IRequestView:
+        """Return the request in neutral terms; made at the first call."""
+        if self._view is None:
+            self._view = self.dialect.view(self.envelope)
+        return self._view
+
+    def settle_view(self) -> None:
+        """Put what filters changed through the view into the body."""
+        view = self._view
+        if view is not None and view.changed() and self.envelope is not None:
+            self.envelope.body = view.body()
+
+    def mark(self, stage: str) -> None:
+        """Note when ``stage`` was reached, in seconds since the request was accepted."""
+        self.timings[stage] = self.clock.seconds() - self.started
+
+    def end(self, outcome: Outcome, status: int, error: str | None = None) -> None:
+        """End it: the one place from which everything held for it is released and the record is written.
+
+        Args:
+            outcome: How it ended.
+            status: As the client saw it; 499 if it saw none.
+            error: Code of what went wrong.
+
+        Raises:
+            EndedTwice: if it has ended before.
+        """
+        if self.outcome is not None:
+            raise EndedTwice(f"{self.id} ended {self.outcome}, then {outcome}")
+        self.outcome = outcome
+        self.status = status
+        self.error = error
+        self.work = None
+        self.mark("last_byte")
+        if self.tap is not None:
+            self.tap.close()
+            self.error = error or self.tap.error
+        self._on_end(self)
+
+    def record(self) -> Record:
+        """Return what is to be written down; only once it has ended."""
+        assert self.outcome is not None
+        tap = self.tap
+        return Record(
+            self.id,
+            self.request_id,
+            self.correlation_id,
+            self.at_accept,
+            self.source,
+            self.method.decode("ascii"),
+            self.path.decode("latin-1"),
+            self.route,
+            self.dialect.name,
+            self.stream,
+            self.model,
+            self.upstream_model,
+            self.provider,
+            self.upstream,
+            self.attempts,
+            self.status,
+            self.outcome.value,
+            self.error,
+            tap.finish_reason if tap is not None else None,
+            tap.usage if tap is not None else None,
+            self.bytes_in,
+            self.bytes_out,
+            self.timings["last_byte"],
+            self.timings,
+            self.caller,
+        )

@@ -1,0 +1,277 @@
+"""One attempt: the upstream's answer on its way to the client.
+
+Until the answer is committed it can still be given up in favour of another; a stream commits at its first event.
+From then on bytes go through as they come, one write per read, and a broken upstream shows: an error event where
+the dialect has one, and a connection that closes without the end of the message.
+
+This module must not choose candidates.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from netrunner.errors import ExchangeError, UpstreamError
+from netrunner.http.inflate import Inflater
+from netrunner.http.request import Request
+from netrunner.interfaces import IResponseReceiver, IUpstreamCall
+from netrunner.pipeline.exchange import Exchange
+from netrunner.values import Attempt, Headers, Outcome, ResponseHead
+
+if TYPE_CHECKING:
+    from netrunner.pipeline.run import Run
+
+MAX_HELD_BYTES = 65536
+"""Most of an answer kept before it is committed: an error's body, or a stream's first event."""
+WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc"})
+"""Fields of a provider that are no business of our callers."""
+
+
+class State(enum.Enum):
+    """How far an attempt has come; it only moves down this list."""
+
+    WAITING = enum.auto()
+    """For the head."""
+    DECIDING = enum.auto()
+    """Filters look at the head; the upstream is paused."""
+    HOLDING = enum.auto()
+    """For the first event of a stream, or the body of an error."""
+    RELAYING = enum.auto()
+    ENDED = enum.auto()
+
+
+@implementer(IResponseReceiver, IPushProducer)
+class Relay:
+    """Receives one response and passes it on.
+
+    Args:
+        run: Whoever tries the candidates; told of failures before the commit.
+        exchange: What this is for.
+        request: The client's side.
+        attempt: The record of this attempt.
+    """
+
+    __slots__ = ("_attempt", "_call", "_exchange", "_head", "_held", "_inflater", "_reasons", "_request", "_run", "_state", "_tail")
+
+    def __init__(self, run: Run, exchange: Exchange, request: Request, attempt: Attempt) -> None:
+        self._run = run
+        self._exchange = exchange
+        self._request = request
+        self._attempt = attempt
+        self._call: IUpstreamCall | None = None
+        self._state = State.WAITING
+        self._head: ResponseHead | None = None
+        self._held: list[bytes] = []
+        self._tail = b""
+        self._inflater: Inflater | None = None
+        self._reasons: set[str] = set()
+
+    def started(self, call: IUpstreamCall) -> None:
+        """Take the handle of the request just sent."""
+        self._call = call
+
+    # What the upstream tells.
+
+    def sent(self, reused: bool) -> None:
+        """The request is on its way."""
+        self._attempt.reused = reused
+        self._exchange.mark("upstream_sent")
+
+    def head_received(self, head: ResponseHead) -> None:
+        """Decide what to do with the answer."""
+        self._exchange.mark("first_byte")
+        self._attempt.status = head.status
+        if head.status >= 400:
+            self._head = head
+            self._state = State.HOLDING
+        elif self._run.decides_on_heads:
+            self._state = State.DECIDING
+            self._hold("decision")
+            self._run.decide(self, head)
+        else:
+            self.decided(head)
+
+    def decided(self, head: ResponseHead) -> None:
+        """Go on with ``head`` as filters left it."""
+        if self._state is State.ENDED:
+            return
+        self._head = head
+        streaming = (head.get(b"content-type") or b"").startswith(b"text/event-stream")
+        self._exchange.stream = streaming
+        self._exchange.tap = self._exchange.dialect.tap(streaming)
+        coding = head.get(b"content-encoding")
+        if coding is not None and Inflater.knows(coding.lower()):
+            self._inflater = Inflater(coding.lower())
+        if streaming:
+            self._state = State.HOLDING
+        else:
+            self._commit(b"")
+        self._release("decision")
+
+    def body_received(self, data: bytes, last: bool) -> None:
+        """Pass on the next bytes."""
+        if self._inflater is not None:
+            try:
+                data = self._inflater.feed(data)
+                if last and not self._inflater.complete:
+                    raise UpstreamError("The provider's answer ended early.", code="upstream_truncated")
+            except UpstreamError as error:
+                self._abort()
+                self.failed(error)
+                return
+        if self._state is State.RELAYING:
+            self._exchange.tap.feed(data)
+            self._pass(data, last)
+        else:
+            self._held.append(data)
+            self._weigh(last)
+
+    def failed(self, error: UpstreamError) -> None:
+        """The upstream broke off."""
+        state, self._state = self._state, State.ENDED
+        self._attempt.error = error.code
+        if state is State.RELAYING:
+            self._truncate(Outcome.UPSTREAM_TRUNCATED, error)
+        elif state is not State.ENDED:
+            self._run.attempt_failed(error)
+
+    # Before the commit.
+
+    def _weigh(self, last: bool) -> None:
+        """Look at what is held; commit, give up, or wait for more."""
+        held = b"".join(self._held)
+        self._held = [held]
+        assert self._head is not None
+        if self._state is State.DECIDING:
+            return
+        if self._head.status >= 400:
+            if last or len(held) > MAX_HELD_BYTES:
+                self._weigh_error(held, last)
+            return
+        if not (last or b"\n\n" in held or b"\r\n\r\n" in held or b"\r\r" in held or len(held) > MAX_HELD_BYTES):
+            return
+        tap = self._exchange.tap
+        tap.feed(held)
+        if tap.error is not None:
+            self._reject(self._run.rejection(502, self._head.headers, held))
+            return
+        self._commit(held, last)
+
+    def _weigh_error(self, held: bytes, last: bool) -> None:
+        assert self._head is not None
+        rejection = self._run.rejection(self._head.status, self._head.headers, held[:MAX_HELD_BYTES])
+        self._attempt.error = rejection.code
+        if self._run.keeps_to_itself(rejection):
+            self._reject(rejection)
+            return
+        self._exchange.error = rejection.code
+        self._exchange.tap = self._exchange.dialect.tap(False)
+        self._commit(held, last)
+
+    def _reject(self, rejection: UpstreamError) -> None:
+        self._state = State.ENDED
+        self._attempt.error = rejection.code
+        self._abort()
+        self._run.attempt_failed(rejection)
+
+    def _commit(self, held: bytes, last: bool = False) -> None:
+        head = self._head
+        assert head is not None
+        self._state = State.RELAYING
+        self._held = []
+        request = self._request
+        request.begin(head.status, head.reason, self._down(head))
+        if not last:
+            request.registerProducer(self, True)
+        if held or last:
+            self._pass(held, last)
+
+    def _down(self, head: ResponseHead) -> Headers:
+        """Return the fields the client gets."""
+        inflated = self._inflater is not None
+        headers = [
+            field
+            for field in head.headers
+            if field[0] not in self._run.withheld and not (inflated and field[0] in (b"content-encoding", b"content-length"))
+        ]
+        headers += self._run.own_headers
+        if self._exchange.stream:
+            headers.append((b"x-accel-buffering", b"no"))
+        return headers
+
+    # After it.
+
+    def _pass(self, data: bytes, last: bool) -> None:
+        exchange = self._exchange
+        exchange.bytes_out += len(data)
+        if last:
+            # The outcome is settled before the last byte leaves.
+            self._state = State.ENDED
+            exchange.end(Outcome.DONE, self._request.code, exchange.error)
+        elif data:
+            self._tail = data[-4:]
+        self._request.send(data, last)
+
+    def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
+        """End a committed answer so that it cannot be taken for a complete one."""
+        exchange = self._exchange
+        event = b""
+        if exchange.stream:
+            complete = not self._tail or self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+            event = (b"" if complete else b"\n\n") + exchange.dialect.error_event(error)
+        exchange.bytes_out += len(event)
+        exchange.end(outcome, self._request.code, error.code)
+        self._request.break_off(event)
+
+    # What ends it from our side.
+
+    def client_gone(self) -> None:
+        """The client left: nobody works for nobody."""
+        if self._state is not State.ENDED:
+            committed = self._state is State.RELAYING
+            self._state = State.ENDED
+            self._abort()
+            self._exchange.end(Outcome.CLIENT_GONE, self._request.code if committed else 499, "client_gone")
+
+    def stop(self, outcome: Outcome, error: ExchangeError) -> None:
+        """End it for a reason of ours."""
+        state, self._state = self._state, State.ENDED
+        if state is State.ENDED:
+            return
+        self._abort()
+        if state is State.RELAYING:
+            self._truncate(outcome, error)
+        else:
+            self._run.fail(error, outcome)
+
+    def _abort(self) -> None:
+        if self._call is not None:
+            self._call.abort()
+
+    # Back-pressure: the upstream is read while no reason is left to hold it.
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up."""
+        self._hold("client")
+
+    def resumeProducing(self) -> None:
+        """The client has caught up."""
+        self._release("client")
+
+    def stopProducing(self) -> None:
+        """The client's transport is lost; ``client_gone`` tells the rest."""
+
+    def _hold(self, reason: str) -> None:
+        if not self._reasons and self._call is not None:
+            self._call.pause()
+        self._reasons.add(reason)
+
+    def _release(self, reason: str) -> None:
+        if reason in self._reasons:
+            self._reasons.remove(reason)
+            if not self._reasons and self._call is not None and self._state is not State.ENDED:
+                self._call.resume()

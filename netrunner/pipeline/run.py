@@ -1,0 +1,290 @@
+"""The path of an exchange: filters, routing, candidates one after the other, until one commits or none is left.
+
+This module must not read or write sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
+from netrunner.http.request import Request
+from netrunner.interfaces import IClock, IPrepares, IProvider, IUpstream
+from netrunner.pipeline.chain import Chain, begin
+from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.recorder import Recorder
+from netrunner.pipeline.refusal import refusal
+from netrunner.pipeline.relay import WITHHELD, Relay
+from netrunner.pipeline.tunnel import Tunnel
+from netrunner.routing.table import Candidate, Table
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
+
+CLIENT_LEFT = 499
+"""Recorded as the status when the client left before one was sent."""
+
+
+class Pipeline:
+    """What all exchanges of one configuration share.
+
+    Args:
+        chain: The compiled filters.
+        table: Names to candidates.
+        providers: By name, each with the upstream that carries its requests.
+        recorder: Takes what has ended.
+        clock: Time.
+        max_streams: Most exchanges at once; beyond it 503.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        table: Table,
+        providers: Mapping[str, tuple[IProvider, IUpstream]],
+        recorder: Recorder,
+        clock: IClock,
+        max_streams: int,
+    ) -> None:
+        self.chain = chain
+        self.table = table
+        self.providers = dict(providers)
+        self.recorder = recorder
+        self.clock = clock
+        self.inflight: dict[str, Exchange] = {}
+        self._max_streams = max_streams
+        self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
+
+    def enter(self, exchange: Exchange) -> None:
+        """Count an exchange as in flight.
+
+        Raises:
+            Overloaded: when there are as many as there may be.
+        """
+        if len(self.inflight) >= self._max_streams:
+            raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
+        self.inflight[exchange.id] = exchange
+
+    def ended(self, exchange: Exchange) -> None:
+        """Release everything held for ``exchange`` and hand it to the record; called by its one end."""
+        self.inflight.pop(exchange.id, None)
+        if self.chain.finish:
+            self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
+        self.recorder.add(exchange)
+
+    def prepares(self, provider: str) -> bool:
+        """Return whether ``provider`` must get ready before each request."""
+        return provider in self._preparing
+
+
+class Run:
+    """Takes one exchange along the path.
+
+    Args:
+        pipeline: What it runs through.
+        exchange: What runs.
+        request: The client's side, its body received.
+    """
+
+    log = Logger()
+    withheld = WITHHELD
+
+    def __init__(self, pipeline: Pipeline, exchange: Exchange, request: Request) -> None:
+        self._pipeline = pipeline
+        self._exchange = exchange
+        self._request = request
+        self._candidates: tuple[Candidate, ...] = ()
+        self._tried = 0
+        self._provider: IProvider | None = None
+        self.own_headers: Headers = own_headers(exchange)
+        exchange.work = self
+        request.on_disconnect = self.client_gone
+
+    def start(self) -> None:
+        """Begin; returns at the first wait."""
+        self._launch(self._go())
+
+    def _launch(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run ``coroutine``; whatever it raises ends the exchange."""
+        try:
+            waiting = begin(coroutine)
+        except BaseException:  # noqa: BLE001 - told apart by ``_raised``
+            self._raised(Failure())
+            return
+        if waiting is not None:
+            waiting.addErrback(self._raised)
+
+    def _raised(self, failure: Failure) -> None:
+        error = failure.value
+        if not isinstance(error, ExchangeError):
+            self.log.failure("an exchange failed", failure=failure, id=self._exchange.id)
+            error = InternalError("The request could not be processed.")
+        self.fail(error)
+
+    async def _go(self) -> None:
+        exchange, chain = self._exchange, self._pipeline.chain
+        if chain.request:
+            answer = await chain.on_request(exchange)
+            if exchange.outcome is not None:
+                return
+            if answer is not None:
+                self._answer(answer)
+                return
+            exchange.settle_view()
+        self._candidates = self._route()
+        await self._attempt()
+
+    def _route(self) -> tuple[Candidate, ...]:
+        exchange, table = self._exchange, self._pipeline.table
+        if exchange.model is not None:
+            return table.candidates(exchange.model)
+        return table.without_model(exchange.endpoint in exchange.dialect.needs_model)
+
+    async def _attempt(self) -> None:
+        """Try the next candidate."""
+        candidate = self._candidates[self._tried]
+        self._tried += 1
+        exchange, pipeline = self._exchange, self._pipeline
+        provider, upstream = pipeline.providers[candidate.provider]
+        self._provider = provider
+        if not provider.serves(exchange.endpoint, exchange.model is not None):
+            raise NotFound("No such endpoint.", code="endpoint_not_found")
+        exchange.provider = candidate.provider
+        exchange.upstream_model = candidate.model or None
+        call = self._call(candidate)
+        if pipeline.prepares(candidate.provider):
+            await provider.prepare(call)  # type: ignore[attr-defined]  # IPrepares, see Pipeline.prepares
+        request = provider.build(call)
+        if pipeline.chain.attempt:
+            request = await pipeline.chain.on_attempt(exchange, request)
+        if exchange.outcome is None:
+            self._send(candidate, request, upstream)
+
+    def _call(self, candidate: Candidate) -> Call:
+        exchange = self._exchange
+        envelope = exchange.envelope
+        dialect = exchange.dialect
+        body: bytes = b""
+        if envelope is not None:
+            body = envelope.body
+            if exchange.model is not None and exchange.model != candidate.model:
+                body = dialect.rename(envelope, candidate.model)
+        headers = [field for field in exchange.headers if field[0] in dialect.passes and field[0] != b"x-request-id"]
+        headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
+        upgrade = self._request.facts.upgrade
+        if upgrade is not None:
+            headers += [field for field in exchange.headers if field[0].startswith(b"sec-websocket-")]
+        return Call(
+            exchange.method,
+            exchange.endpoint,
+            exchange.query,
+            headers,
+            body,
+            candidate.model,
+            exchange.stream,
+            exchange.header(b"authorization"),
+            upgrade,
+        )
+
+    def _send(self, candidate: Candidate, request: UpstreamRequest, upstream: IUpstream) -> None:
+        exchange = self._exchange
+        attempt = Attempt(candidate.provider, candidate.model)
+        exchange.attempts.append(attempt)
+        origin = request.origin
+        exchange.upstream = f"{origin.scheme}://{origin.host}:{origin.port}"
+        relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
+        exchange.work = relay
+        self._request.on_disconnect = relay.client_gone
+        self._request.aborts_on_half_close = True
+        if self._request.channel.input_ended and self._request.site.limits.half_close_aborts:
+            relay.client_gone()
+            self._request.channel.abort()
+            return
+        relay.started(upstream.send(request, relay))
+
+    # What an attempt tells before it commits.
+
+    @property
+    def decides_on_heads(self) -> bool:
+        """Whether a filter wants to see the heads of answers."""
+        return bool(self._pipeline.chain.response)
+
+    def decide(self, relay: Relay, head: ResponseHead) -> None:
+        """Let the filters look at ``head``; the relay goes on with what they return."""
+
+        async def ask() -> None:
+            relay.decided(await self._pipeline.chain.on_response(self._exchange, head))
+
+        try:
+            waiting = begin(ask())
+        except ExchangeError as error:
+            relay.stop(Outcome.REFUSED, error)
+            return
+        if waiting is not None:
+            waiting.addErrback(lambda failure: relay.stop(Outcome.REFUSED, _exchange_error(failure)))
+
+    def rejection(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
+        """Return the provider's own reading of an error answer."""
+        assert self._provider is not None
+        error: UpstreamError = self._provider.classify(status, headers, body)
+        return error
+
+    def keeps_to_itself(self, rejection: UpstreamError) -> bool:
+        """Return whether the provider's own words must not reach the caller: the fault is our key, not theirs."""
+        return rejection.code == "upstream_auth"
+
+    def attempt_failed(self, error: UpstreamError) -> None:
+        """An attempt ended before it was committed: the next candidate if nothing was sent, else the end."""
+        self._request.aborts_on_half_close = False
+        self._exchange.attempts[-1].error = error.code
+        if not error.sent and self._tried < len(self._candidates):
+            self._exchange.work = self
+            self._request.on_disconnect = self.client_gone
+            self._launch(self._attempt())
+        else:
+            self.fail(error, Outcome.UPSTREAM_FAILED)
+
+    # Ends without an upstream's answer.
+
+    def fail(self, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
+        """Answer with an error in the caller's dialect; nothing if it has ended already."""
+        if self._exchange.outcome is None:
+            refuse(self._exchange, self._request, error, outcome)
+
+    def client_gone(self) -> None:
+        """The client left while filters were at work."""
+        if self._exchange.outcome is None:
+            self._exchange.end(Outcome.CLIENT_GONE, CLIENT_LEFT, "client_gone")
+
+    def stop(self, outcome: Outcome, error: ExchangeError) -> None:
+        """End it for a reason of ours while filters are at work."""
+        self.fail(error, outcome)
+
+    def _answer(self, answer: Answer) -> None:
+        exchange = self._exchange
+        exchange.bytes_out = len(answer.body)
+        exchange.end(Outcome.DONE, answer.status)
+        self._request.respond(answer.status, [*answer.headers, *self.own_headers], answer.body)
+
+
+def _exchange_error(failure: Failure) -> ExchangeError:
+    error = failure.value
+    return error if isinstance(error, ExchangeError) else InternalError("A filter failed.", code="filter_failed")
+
+
+def own_headers(exchange: Exchange) -> Headers:
+    """Return the header fields that every answer to ``exchange`` carries."""
+    headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
+    if exchange.correlation_id is not None:
+        headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
+    return headers
+
+
+def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
+    """End ``exchange`` with ``error`` and tell the caller in its dialect."""
+    status, headers, body = refusal(exchange.dialect, error)
+    exchange.bytes_out = len(body)
+    exchange.end(outcome, status, error.code)
+    request.respond(status, [*headers, *own_headers(exchange)], body)

@@ -1,0 +1,99 @@
+"""A connection that changed its protocol: raw bytes both ways until one side ends.
+
+It is an exchange like any other: recorded, stopped by the same means, closed from whichever side ends first.
+
+This module must not look into the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from netrunner.errors import ExchangeError, UpstreamError
+from netrunner.http.request import Request
+from netrunner.interfaces import IResponseReceiver
+from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.relay import Relay
+from netrunner.values import Attempt, Outcome, ResponseHead
+
+if TYPE_CHECKING:
+    from netrunner.pipeline.run import Run
+
+
+@implementer(IResponseReceiver, IPushProducer)
+class Tunnel(Relay):
+    """Asks an upstream for another protocol; until it agrees, and if it refuses, this is a relay."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self, run: Run, exchange: Exchange, request: Request, attempt: Attempt) -> None:
+        super().__init__(run, exchange, request, attempt)
+        self._open = False
+
+    def head_received(self, head: ResponseHead) -> None:
+        """Open the tunnel at a 101; anything else is an ordinary answer, and the last on its connection."""
+        if head.status != 101:
+            self._request.close_after()
+            super().head_received(head)
+            return
+        self._exchange.mark("first_byte")
+        self._attempt.status = head.status
+        self._open = True
+        self._request.code = head.status
+        headers = [field for field in head.headers if field[0].startswith(b"sec-websocket-")]
+        self._request.registerProducer(self, True)
+        self._request.switch([(b"upgrade", b"websocket"), *headers, *self._run.own_headers], self._from_client, self._client_ended)
+
+    def body_received(self, data: bytes, last: bool) -> None:
+        """Pass bytes to the client."""
+        if not self._open:
+            super().body_received(data, last)
+            return
+        self._exchange.bytes_out += len(data)
+        if data:
+            self._request.channel.write(data)
+        if last:
+            self._end(Outcome.DONE, None)
+
+    def failed(self, error: UpstreamError) -> None:
+        """The upstream broke off."""
+        if not self._open:
+            super().failed(error)
+        else:
+            self._attempt.error = error.code
+            self._end(Outcome.UPSTREAM_TRUNCATED, error.code)
+
+    def _from_client(self, data: bytes) -> None:
+        self._exchange.bytes_in += len(data)
+        assert self._call is not None
+        self._call.write(data)
+
+    def _client_ended(self) -> None:
+        """The client's side is closed: close the other, and take what still comes from there."""
+        if self._exchange.outcome is None and self._call is not None:
+            self._call.end()
+
+    def client_gone(self) -> None:
+        """The client's connection is lost."""
+        if not self._open:
+            super().client_gone()
+        elif self._exchange.outcome is None:
+            self._abort()
+            self._exchange.end(Outcome.DONE, 101)
+
+    def stop(self, outcome: Outcome, error: ExchangeError) -> None:
+        """End it for a reason of ours."""
+        if not self._open:
+            super().stop(outcome, error)
+        else:
+            self._abort()
+            self._end(outcome, error.code)
+
+    def _end(self, outcome: Outcome, code: str | None) -> None:
+        if self._exchange.outcome is None:
+            self._exchange.end(outcome, 101, code)
+            self._request.unregisterProducer()
+            self._request.channel.cut()

@@ -1,0 +1,66 @@
+"""From the model name a caller uses to the candidates that may serve it.
+
+Pure: no I/O, no clock. This module must not know of providers beyond their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from netrunner.errors import BadRequest, NotFound
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One provider and the name by which it knows the model."""
+
+    provider: str
+    model: str
+
+
+class Table:
+    """The names of the configuration.
+
+    Args:
+        models: Candidates by the caller's name, best first.
+        unknown_model: Provider that unknown names are passed to as they are; None refuses them.
+        default_provider: Provider that serves requests naming no model; None refuses them.
+    """
+
+    def __init__(
+        self, models: Mapping[str, tuple[Candidate, ...]], unknown_model: str | None, default_provider: str | None
+    ) -> None:
+        self._models = dict(models)
+        self._unknown = unknown_model
+        self._default = default_provider
+
+    def names(self) -> Iterable[str]:
+        """Return the names a caller may use, in the configuration's order."""
+        return self._models
+
+    def candidates(self, model: str) -> tuple[Candidate, ...]:
+        """Return who may serve ``model``, best first.
+
+        Raises:
+            NotFound: ``model_not_found`` when nobody is configured for it.
+        """
+        found = self._models.get(model)
+        if found is not None:
+            return found
+        if self._unknown is not None:
+            return (Candidate(self._unknown, model),)
+        raise NotFound(f"The model {model!r} does not exist.", code="model_not_found", param="model")
+
+    def without_model(self, needs_model: bool) -> tuple[Candidate, ...]:
+        """Return who serves a request that names no model.
+
+        Raises:
+            BadRequest: when the endpoint cannot do without one.
+            NotFound: ``endpoint_not_found`` when there is no default provider.
+        """
+        if needs_model:
+            raise BadRequest("The field 'model' is required and must be a non-empty string.", code="missing_model", param="model")
+        if self._default is None:
+            raise NotFound("No such endpoint.", code="endpoint_not_found")
+        return (Candidate(self._default, ""),)

@@ -1,0 +1,97 @@
+"""Who is let in without a credential, and whose word about addresses is believed.
+
+This module must not check credentials.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from netrunner.errors import Forbidden
+from netrunner.http.request import Request
+from netrunner.http.site import hostname
+from netrunner.values import Headers
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def is_local(request: Request) -> bool:
+    """Return whether a request certainly comes from this machine and not through a proxy or a foreign page.
+
+    The listener is loopback, Host is a loopback name, no field speaks of forwarding, and a browser that names
+    the request's origin names a local one. Behind a proxy every listener is loopback, hence the rest.
+    """
+    host = request.facts.host
+    if host is None or hostname(host) not in LOOPBACK_HOSTS or not _listens_locally(request.host):
+        return False
+    for name, value in request.raw_headers:
+        if name in _FORWARDED or name.startswith(b"x-forwarded-"):
+            return False
+        if name == b"origin" and urlsplit(value.decode("latin-1")).hostname not in LOOPBACK_HOSTS:
+            return False
+        if name == b"sec-fetch-site" and value.lower() == b"cross-site":
+            return False
+    return True
+
+
+def _listens_locally(address: Any) -> bool:
+    ours = getattr(address, "host", None)
+    return ours is None or ipaddress.ip_address(ours.partition("%")[0]).is_loopback
+
+
+class Door:
+    """The rule for requests that carry no credential.
+
+    Args:
+        open: Whether the mode is ``open``; any other mode has a filter that asks for a credential.
+        public: Whether ``access.public`` lets everybody in.
+    """
+
+    def __init__(self, open: bool, public: bool) -> None:
+        self._asks = open and not public
+
+    def check(self, request: Request) -> None:
+        """Refuse a request that needs a credential which this configuration has no way to check."""
+        if self._asks and not is_local(request):
+            raise Forbidden(
+                "Without credentials only local requests are served: set access.mode to 'token' and access.token,"
+                " or access.public to true.",
+                code="not_local",
+            )
+
+
+class Sources:
+    """Tells where a request comes from, by the word of proxies that are trusted.
+
+    Args:
+        trusted: Networks whose ``X-Forwarded-For`` is believed.
+    """
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._trusted: list[Network] = [ipaddress.ip_network(one) for one in trusted]
+
+    def of(self, peer: Any, headers: Headers) -> str:
+        """Return the client's address as text: the last one named that is not a trusted proxy itself."""
+        source: str = getattr(peer, "host", None) or "unix"
+        named = [value for name, value in headers if name == b"x-forwarded-for"]
+        if not named or not (source == "unix" or self._trusts(source)):
+            return source
+        for hop in reversed(b",".join(named).split(b",")):
+            text = hop.strip().decode("latin-1")
+            try:
+                address = str(ipaddress.ip_address(text))
+            except ValueError:
+                return source
+            source = address
+            if not self._trusts(source):
+                break
+        return source
+
+    def _trusts(self, address: str) -> bool:
+        one = ipaddress.ip_address(address.partition("%")[0])
+        return any(one in network for network in self._trusted)

@@ -1,0 +1,157 @@
+"""The resources that relay: the model routes.
+
+This module must not choose providers or touch upstreams; that is the pipeline's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
+
+from netrunner.errors import ExchangeError, MethodNotAllowed
+from netrunner.http.request import IReadsHead, IRefuses, Request
+from netrunner.ids import uuid7
+from netrunner.interfaces import IDialect
+from netrunner.pipeline.chain import begin
+from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.refusal import refusal
+from netrunner.pipeline.run import CLIENT_LEFT, Pipeline, Run, own_headers
+from netrunner.values import Headers, Outcome
+from netrunner.web.access import Door, Sources
+
+_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+
+
+class Entry:
+    """How a request becomes an exchange.
+
+    Args:
+        pipeline: What runs exchanges.
+        door: Who is let in without a credential.
+        sources: Where requests come from.
+        random: The source of ids.
+    """
+
+    def __init__(self, pipeline: Pipeline, door: Door, sources: Sources, random: Any) -> None:
+        self.pipeline = pipeline
+        self._door = door
+        self._sources = sources
+        self._bits = random.getrandbits
+
+    def open(self, request: Request, dialect: IDialect, route: str, endpoint: str) -> Deferred[None] | None:
+        """Make the exchange of ``request`` and let the filters look at its head; return a Deferred if they take time.
+
+        Raises:
+            ExchangeError: when the request is refused; the exchange has ended then or never began.
+        """
+        pipeline = self.pipeline
+        clock = pipeline.clock
+        headers = request.raw_headers
+        id = uuid7(clock.wall(), self._bits)
+        exchange = Exchange(
+            id=id,
+            request_id=_client_id(headers, b"x-request-id") or id,
+            correlation_id=_client_id(headers, b"x-correlation-id"),
+            method=request.method,
+            path=request.path,
+            query=_without_key(request.query),
+            headers=headers,
+            source=self._sources.of(request.client, headers),
+            route=route,
+            endpoint=endpoint,
+            dialect=dialect,
+            clock=clock,
+            on_end=pipeline.ended,
+        )
+        request.exchange = exchange
+        pipeline.enter(exchange)
+        request.on_disconnect = lambda: leave(exchange)
+        self._door.check(request)
+        if not pipeline.chain.head:
+            return None
+        return begin(pipeline.chain.on_head(exchange))
+
+
+def leave(exchange: Exchange) -> None:
+    """The client left before anything was done for it."""
+    if exchange.outcome is None:
+        exchange.end(Outcome.CLIENT_GONE, CLIENT_LEFT, "client_gone")
+
+
+def _client_id(headers: Headers, wanted: bytes) -> str | None:
+    for name, value in headers:
+        if name == wanted:
+            return value.decode("ascii") if _ID.fullmatch(value) else None
+    return None
+
+
+def _without_key(query: bytes) -> bytes:
+    """Return a query without a credential in it."""
+    if b"key=" not in query:
+        return query
+    return urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != b"key"]).encode()
+
+
+@implementer(IReadsHead, IRefuses)
+class ModelRoute(Resource):
+    """Relays what is sent to one endpoint, or to every endpoint below it, to the provider of its model.
+
+    Args:
+        entry: Makes exchanges.
+        dialect: What callers speak here.
+        endpoint: Path below ``/v1/``; None takes it from the request's path.
+        methods: Those allowed; None allows all.
+    """
+
+    isLeaf = True
+
+    def __init__(self, entry: Entry, dialect: IDialect, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)) -> None:
+        super().__init__()
+        self._entry = entry
+        self._dialect = dialect
+        self._endpoint = endpoint
+        self._methods = methods
+
+    def head_received(self, request: Request) -> Deferred[None] | None:
+        """Open the exchange and check what the head tells, before any of the body is read."""
+        endpoint = self._endpoint if self._endpoint is not None else b"/".join(request.postpath or []).decode("latin-1")
+        waiting = self._entry.open(request, self._dialect, "models", endpoint)
+        if self._methods is not None and request.method not in self._methods:
+            allowed = b", ".join(self._methods)
+            raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])
+        return waiting
+
+    def render(self, request: Request) -> int:  # type: ignore[override]  # NOT_DONE_YET is an int, as Twisted's own docs say
+        """Read the envelope and run."""
+        exchange: Exchange = request.exchange
+        exchange.bytes_in = request.body_bytes
+        exchange.mark("body")
+        body = request.body()
+        if body or request.method == b"POST":
+            envelope = exchange.dialect.envelope(exchange.header(b"content-type") or b"", body, exchange.query)
+            exchange.envelope = envelope
+            exchange.model = envelope.model
+            exchange.stream = envelope.stream
+            request.discard_body()
+        elif request.facts.upgrade is not None:
+            exchange.model = dict(parse_qsl(exchange.query.decode("latin-1"))).get("model")
+        Run(self._entry.pipeline, exchange, request).start()
+        return NOT_DONE_YET
+
+    def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
+        """Write ``error`` in this route's dialect and end the exchange with it, if there is one."""
+        status, headers, body = refusal(self._dialect, error)
+        exchange: Exchange | None = request.exchange
+        if exchange is not None:
+            headers += own_headers(exchange)
+            if exchange.outcome is None:
+                exchange.bytes_in = request.body_bytes
+                exchange.bytes_out = len(body)
+                exchange.end(Outcome.REFUSED, status, error.code)
+        return status, headers, body
