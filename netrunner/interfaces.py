@@ -135,7 +135,8 @@ class IUpstream(Interface):
     def send(request, receiver):
         """Send ``request`` and tell ``receiver`` what comes back; return an ``IUpstreamCall``.
 
-        The receiver is never called before ``send`` has returned.
+        Nothing but the receiver's ``sent`` is called before ``send`` has returned: a warm connection
+        takes the request at once.
         """
 
 
@@ -155,14 +156,23 @@ class IUpstreamCall(Interface):
         """Send raw bytes after a protocol switch."""
 
     def end():
-        """No more raw bytes follow; the connection is closed when they are out."""
+        """No more raw bytes follow: this direction is closed when they are out.
+
+        The other one stays open until the upstream ends it; where the transport knows no half (TLS), both close.
+        """
+
+    def register_producer(producer):
+        """After a protocol switch: pause and resume ``producer``, an ``IPushProducer``, as the upstream takes bytes."""
 
 
 class IResponseReceiver(Interface):
     """Hears one response: ``sent``, ``head_received``, ``body_received`` ..., or ``failed`` at any time."""
 
     def sent(reused):
-        """The request was handed to a connection; ``reused`` tells whether it was a warm one."""
+        """The request was handed to a connection; ``reused`` tells whether it was a warm one.
+
+        Called again when the request is sent again because that connection died (``resend: no_response``).
+        """
 
     def head_received(head):
         """The final ``ResponseHead`` arrived. A 101 is followed by raw bytes of the new protocol."""
