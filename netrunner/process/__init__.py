@@ -1,1 +1,1 @@
-"""The process: listening sockets, state folder, control socket, signals, hand-over."""
+"""What makes a program a daemon: sockets, state folder, control socket, signals, limits, logs, hand-over."""

@@ -1,0 +1,129 @@
+"""The hand-over: how a new process takes the listening sockets of one that runs, and sends it home.
+
+1. The new one asks ``handover`` and is given the sockets, by name; the old one goes on as if nothing had happened.
+2. Once the new one accepts, it asks ``drain``: the old one stops accepting, lets its streams end, and exits.
+If the new one dies in between, nothing is lost: the old one still serves.
+
+Sockets also come by inheritance: ``NETRUNNER_LISTEN_FDS=3,4``, or systemd's ``LISTEN_PID`` and ``LISTEN_FDS``
+(sd_listen_fds(3)).
+
+This module must not bind, accept or end anything itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netrunner.errors import ConfigurationError, Problem
+from netrunner.process.control import ControlError, ask, ask_for_descriptors
+from netrunner.process.listen import address_of, name_of
+from netrunner.process.state import control_path
+
+_FIRST_INHERITED = 3
+"""SD_LISTEN_FDS_START."""
+
+
+class DrainArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """What ``drain`` takes."""
+
+    pid_file: bool = False
+    """Whether the one who asks takes over the pid file."""
+
+
+class Predecessor:
+    """The process whose place is taken.
+
+    Raises:
+        ConfigurationError: when it cannot be asked; nothing has changed then.
+    """
+
+    def __init__(self, state_folder: Path, pid: int) -> None:
+        self._control = control_path(state_folder, pid)
+        self.pid = pid
+        try:
+            values, descriptors = ask_for_descriptors(self._control, "handover")
+        except ControlError as error:
+            raise ConfigurationError([Problem("--take-over", f"process {pid} does not hand over: {error}")]) from error
+        self.given = [
+            (name, socket.socket(fileno=fd)) for name, fd in zip(values["listening"], descriptors, strict=True)
+        ]
+        """Its listening sockets, for ``listen.bind``."""
+
+    def dismiss(self, take_pid_file: bool) -> str:
+        """Have it drain and exit; return the path of its pid file if that was taken over, else an empty string.
+
+        Blocks for the time of one answer.
+
+        Raises:
+            ControlError: when it cannot be asked.
+        """
+        return str(ask(self._control, "drain", {"pid_file": take_pid_file})["pid_file"])
+
+
+def inherited(environ: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:
+    """Take the listening sockets this process was started with, and their variables out of ``environ``.
+
+    Args:
+        environ: The process's environment.
+        pid: This process, which ``LISTEN_PID`` has to name.
+
+    Raises:
+        ConfigurationError: when a variable makes no sense.
+    """
+    ours = environ.pop("NETRUNNER_LISTEN_FDS", "")
+    count, meant_for = environ.pop("LISTEN_FDS", "0"), environ.pop("LISTEN_PID", "")
+    try:
+        descriptors = [int(number) for number in ours.split(",") if number]
+        if meant_for == str(pid):
+            descriptors += range(_FIRST_INHERITED, _FIRST_INHERITED + int(count))
+        sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(
+            [Problem("NETRUNNER_LISTEN_FDS, LISTEN_FDS", f"not listening sockets: {error}")]
+        ) from error
+    return [(name_of(address_of(sock)), sock) for sock in sockets]
+
+
+class PidFile:
+    """The pid file that twistd writes at the start and removes at the end, so that it can change hands.
+
+    Args:
+        twistd: twistd's own options; it reads ``pidfile`` again when it ends.
+    """
+
+    def __init__(self, twistd: MutableMapping[str, Any]) -> None:
+        self._twistd = twistd
+
+    @property
+    def path(self) -> str:
+        """Its absolute path; empty when there is none."""
+        return self._twistd.get("pidfile") or ""
+
+    def release(self) -> str:
+        """Leave the file to a successor; return its path."""
+        path = self.path
+        self._twistd["pidfile"] = ""
+        return path
+
+    def claim(self, path: str, pid: int) -> None:
+        """Make the file name this process, at once and whole; twistd will remove it at the end."""
+        fresh = f"{path}.{pid}"
+        with open(fresh, "w", encoding="ascii") as file:
+            file.write(str(pid))
+        os.rename(fresh, path)
+        self._twistd["pidfile"] = path
+
+
+def tell_systemd(environ: MutableMapping[str, str], message: str) -> None:
+    """Send ``message`` to systemd if it waits for one (sd_notify(3)); one that is gone changes nothing."""
+    path = environ.get("NOTIFY_SOCKET", "")
+    if path:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.sendto(message.encode(), "\0" + path[1:] if path.startswith("@") else path)

@@ -1,0 +1,50 @@
+"""Reloading the configuration: all of it or nothing.
+
+This module must not know what a configuration means, only what of it a running process cannot change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netrunner.errors import ConfigurationError, Problem
+
+FIXED = ("listen", "workers", "state", "store")
+"""What a process keeps from its start to its end."""
+
+
+class Reloading:
+    """Reads the configuration again.
+
+    Args:
+        load: Reads it: settings, registry, warnings; raises ``ConfigurationError``.
+        apply: Takes settings into use, or raises ``NetrunnerError`` and leaves everything as it was.
+        settings: The settings in use.
+    """
+
+    def __init__(
+        self, load: Callable[[], tuple[Any, Any, list[str]]], apply: Callable[[Any], object], settings: Any
+    ) -> None:
+        self._load = load
+        self._apply = apply
+        self._settings = settings
+
+    def __call__(self) -> list[str]:
+        """Take the configuration as it is now into use; return the warnings about it.
+
+        Raises:
+            NetrunnerError: when it is wrong or changes what is ``FIXED``; the old one then stays in use.
+        """
+        settings, _registry, warnings = self._load()
+        changed = [name for name in FIXED if getattr(settings, name, None) != getattr(self._settings, name, None)]
+        if changed:
+            raise ConfigurationError(
+                [
+                    Problem(name, "cannot change while the process runs; start a new one with --take-over")
+                    for name in changed
+                ]
+            )
+        self._apply(settings)
+        self._settings = settings
+        return warnings

@@ -1,0 +1,119 @@
+"""twistd's door: options, which read the configuration and take hold of everything outside, and ``makeService``.
+
+All that can be wrong at a start is found in ``postOptions``, before twistd forks, and told in our own few lines.
+
+This module must not serve anything.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from twisted.application.service import IService
+from twisted.logger import Logger
+from twisted.python import usage
+
+from netrunner import __version__
+from netrunner.config.load import load
+from netrunner.config.settings import Settings
+from netrunner.errors import ConfigurationError, Problem
+from netrunner.ids import uuid7
+from netrunner.process import limits, logfile
+from netrunner.process.daemon import Daemon, Place
+from netrunner.process.handover import PidFile, Predecessor, inherited
+from netrunner.process.listen import bind
+from netrunner.process.reload import Reloading
+from netrunner.process.state import State
+from netrunner.registry import Registry
+from netrunner.service import make_service
+
+_log = Logger("netrunner.plugins")
+
+
+class Options(usage.Options):
+    """What stands behind ``twistd netrunner``."""
+
+    synopsis = "[options]"
+    longdesc = """netrunner relays requests of applications to the providers of AI models.
+Without --config it listens on http://127.0.0.1:8080 and answers by itself, from its built-in echo provider.
+twistd's own options stand before the word netrunner: -n stays in the foreground, --pidfile= and --logfile= name files.
+SIGTERM drains open streams and ends, a second one ends at once; SIGHUP reloads the configuration, all or nothing;
+SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration means without starting anything."""
+
+    optParameters = [
+        ["config", "c", None, "The configuration, a YAML file."],
+        ["take-over", None, None, "Take the sockets of the netrunner process PID, then have it drain and end.", int],
+    ]
+
+    settings: Settings
+    warnings: list[str]
+    place: Place
+
+    def opt_version(self) -> NoReturn:
+        """Print netrunner's version and exit."""
+        sys.stdout.write(f"netrunner {__version__}\n")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Read the configuration, bind the sockets, lock the state folder.
+
+        Raises:
+            SystemExit: with 1, when anything is wrong; stderr then says all of it.
+        """
+        if self["config"] is not None:
+            self["config"] = os.path.abspath(self["config"])
+        try:
+            limits.raise_descriptors()
+            self.settings, _, self.warnings = self.load()
+            self.place = self._take_place()
+        except ConfigurationError as error:
+            sys.stderr.write("netrunner cannot start:\n" + "".join(f"  {problem}\n" for problem in error.problems))
+            raise SystemExit(1) from error
+
+    def load(self) -> tuple[Settings, Registry, list[str]]:
+        """Read the configuration as it is now.
+
+        Raises:
+            ConfigurationError: with everything that is wrong with it.
+        """
+        return load(self["config"], lambda directories: Registry.discover(directories, _log), os.environ)
+
+    def _take_place(self) -> Place:
+        twistd: MutableMapping[str, Any] = getattr(self, "parent", None) or {}
+        folder = Path(self.settings.state).absolute()
+        predecessor = None if self["take-over"] is None else Predecessor(folder, self["take-over"])
+        given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid())
+        bound = bind(self.settings.listen, given)
+        owner = os.geteuid() if twistd.get("uid") is None else twistd["uid"]
+        state = State(folder, uuid7(time.time(), secrets.randbits), owner)
+        return Place(
+            state=state,
+            bound=bound,
+            pid_file=PidFile(twistd),
+            predecessor=predecessor,
+            log_file=self._log_file(logfile.chosen(twistd)),
+        )
+
+    def _log_file(self, path: str | None) -> Any:
+        if path is None:
+            return None
+        try:
+            return logfile.open_log(path, self.settings.log.max_bytes, self.settings.log.keep)
+        except OSError as error:
+            raise ConfigurationError([Problem("--logfile", f"{path}: {error.strerror}")]) from error
+
+
+def makeService(options: Options) -> IService:
+    """Return the daemon that twistd is to run."""
+    from twisted.internet import reactor  # noqa: TID251 - twistd offers no other way to it
+
+    limits.forbid_dumps()
+    service = make_service(options.settings, options.place.bound, reactor)
+    reloading = Reloading(options.load, service.reload, options.settings)
+    return Daemon(service, options.place, reloading, options.warnings, reactor)
