@@ -1,0 +1,171 @@
+"""A real daemon for integration tests: ``twistd -n netrunner`` as a child process, in a folder of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from netrunner.process.control import ask
+from netrunner.process.state import control_path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 20.0
+"""Seconds for what should take a moment; whoever waits longer has failed."""
+
+ECHO = "providers: {echo: {type: echo}}\nmodels: [{name: echo, targets: [{provider: echo, model: echo}]}]\n"
+"""A configuration that needs nobody else."""
+
+_FAILURE = re.compile(r"Traceback|Unhandled")
+
+
+def listening_socket() -> socket.socket:
+    """Return a socket that listens on a free port of 127.0.0.1."""
+    return socket.create_server(("127.0.0.1", 0), backlog=4096)
+
+
+class Daemon:
+    """One netrunner process; a context manager that waits until it serves, ends it, and looks into its log.
+
+    Args:
+        folder: Configuration, state and log go there; made if need be.
+        config: YAML without ``listen`` and ``state``.
+        sock: A listening TCP socket to hand down; one on a free port when neither this nor ``take_over`` is given.
+        take_over: The running daemon whose sockets and state are taken.
+        arguments: Further options of netrunner itself.
+        twistd: Options of twistd itself, after ``-n``.
+        environ: Added to the environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: str = ECHO,
+        *,
+        sock: socket.socket | None = None,
+        take_over: Daemon | None = None,
+        arguments: Sequence[str] = (),
+        twistd: Sequence[str] = ("--pidfile=",),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.state: Path = take_over.state if take_over else folder / "state"
+        self.config_path = folder / "netrunner.yaml"
+        self.log_path = folder / "output.log"
+        self._sock = None if take_over else sock or listening_socket()
+        self._close_sock = sock is None
+        self.port: int = self._sock.getsockname()[1] if self._sock else take_over.port  # type: ignore[union-attr]  # one of both is there
+        self.write_config(config)
+        self._arguments = ["-n", *twistd, "netrunner", "--config", str(self.config_path), *arguments]
+        if take_over:
+            self._arguments += ["--take-over", str(take_over.pid)]
+        self._environ = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
+
+    def write_config(self, config: str) -> None:
+        """Write the configuration file anew; ``reload`` makes the daemon read it."""
+        where = f"listen: tcp:{self.port}:interface=127.0.0.1\nstate: {json.dumps(str(self.state))}\n"
+        self.config_path.write_text(where + config)
+
+    def start(self) -> None:
+        """Start the process and return at once."""
+        inherited: list[int] = []
+        if self._sock is not None:
+            inherited = [self._sock.fileno()]
+            self._environ["NETRUNNER_LISTEN_FDS"] = str(inherited[0])
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).with_name("twistd"), *self._arguments],
+                cwd=self.folder,
+                env=self._environ,
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if self._sock is not None and self._close_sock:
+            self._sock.close()
+
+    def __enter__(self) -> Self:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            name = f"netrunner-{uuid.uuid4()}"
+            supervisor.bind(f"\0{name}")
+            self._environ["NOTIFY_SOCKET"] = f"@{name}"
+            self.start()
+            death = os.pidfd_open(self.pid)
+            try:
+                told, _, _ = select.select([supervisor.fileno(), death], [], [], PATIENCE_S)
+            finally:
+                os.close(death)
+            if supervisor.fileno() not in told:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"netrunner did not start:\n{self.log()}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.process.kill()
+            self.process.wait()
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            self.wait()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"netrunner did not end:\n{self.log()}") from None
+        self.assert_clean_log()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self.process.pid
+
+    def log(self) -> str:
+        """Return what it logged and printed so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def assert_clean_log(self) -> None:
+        """Raise ``AssertionError`` if anything failed unexpectedly."""
+        log = self.log()
+        assert not _FAILURE.search(log), log
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        """Wait for its end; return the exit code."""
+        return self.process.wait(timeout_s)
+
+    def control(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Ask its control socket."""
+        return ask(control_path(self.state, self.pid), command, arguments, PATIENCE_S)
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a client connection, opened with its first request; close it."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Make one request on a connection of its own; return status, header fields with lowercase names, and body."""
+        connection = self.connect()
+        try:
+            sent = {"Content-Type": "application/json", **(headers or {})}
+            connection.request(method, path, None if body is None else json.dumps(body), sent)
+            response = connection.getresponse()
+            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
