@@ -18,10 +18,11 @@ ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3 python3.13 python3.12 python3.14; do \
 	path=$$(command -v $$name) && "$$path" -c '$(ENOUGH)' 2>/dev/null && echo "$$path" && break; done)
 
-# Quoted for the shell as it stands; README.md and .ci/run use the same text.
+# README.md and .ci/run use the same text. A bare backslash at the end of a line would join it to the next here.
+\ := \$()
 define CURL
-curl -N http://127.0.0.1:8080/v1/chat/completions \
-  -H 'Content-Type: application/json' \
+curl -N http://127.0.0.1:8080/v1/chat/completions $(\)
+  -H 'Content-Type: application/json' $(\)
   -d '{"model": "echo", "stream": true, "messages": [{"role": "user", "content": "Hello there"}]}'
 endef
 export CURL

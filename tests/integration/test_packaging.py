@@ -1,0 +1,61 @@
+"""What the wheel carries."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    source = tmp_path_factory.mktemp("source")
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    # Everything that could slip in is there to slip in.
+    for name in ("netrunner", "twisted", "conf", "plugins", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(source / "dist"),
+        str(source),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    (built,) = (source / "dist").glob("*.whl")
+    return zipfile.ZipFile(built)
+
+
+def test_wheel_makes_netrunner_known_to_twistd(wheel: zipfile.ZipFile) -> None:
+    inside_twisted = [name for name in wheel.namelist() if name.startswith("twisted/")]
+    assert inside_twisted == ["twisted/plugins/netrunner_plugin.py"]
+
+
+def test_wheel_carries_every_module_and_its_types(wheel: zipfile.ZipFile) -> None:
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "netrunner").rglob("*.py")}
+    assert modules | {"netrunner/py.typed"} == {name for name in wheel.namelist() if name.startswith("netrunner/")}
+
+
+def test_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
+    folders = {name.partition("/")[0] for name in wheel.namelist()}
+    assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"netrunner", "twisted"}
+    assert [name for name in wheel.namelist() if name.endswith((".pth", ".yaml"))] == []
+
+
+def test_wheel_names_its_command_licence_and_python(wheel: zipfile.ZipFile) -> None:
+    (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "netrunner = netrunner.cli.main:main" in wheel.read(entry_points).decode()
+    (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+    lines = wheel.read(metadata).decode().splitlines()
+    assert {"License-Expression: MIT", "Requires-Python: >=3.11"} <= set(lines)

@@ -1,0 +1,53 @@
+"""The README says what the Makefile does. `.ci/run` executes what it shows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/decisions/README.md", "newsfragments/README.md"]
+
+
+def shell_blocks(text: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def make(*arguments: str) -> str:
+    command = ["make", "--silent", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_readme_opens_with_the_two_commands() -> None:
+    commands = [line.split("#")[0].strip() for line in shell_blocks(README)[0].splitlines()]
+    assert commands == ["make run", "make test"]
+
+
+def test_readme_shows_the_curl_that_make_run_prints() -> None:
+    assert make("try") in shell_blocks(README)
+
+
+def test_make_run_prints_that_curl_and_starts_the_daemon_with_the_development_configuration() -> None:
+    recipe = make("--dry-run", "--assume-old=.venv/.run", "run")
+    assert '"$CURL"' in recipe
+    assert re.search(r"twistd -n .*netrunner --config conf/dev\.yaml", recipe)
+    assert (ROOT / "conf" / "dev.yaml").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    targets = re.findall(r"\]\(([^)#:]+)[^):]*\)", path.read_text())
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_named_exists(page: str) -> None:
+    named = set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(re.findall(r"`+[^`]+`+", (ROOT / page).read_text()))))
+    there = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert named
+    assert named - there == set()
