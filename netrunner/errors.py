@@ -176,6 +176,10 @@ class PluginError(NetrunnerError):
     """A plugin that cannot be loaded, or two of one name."""
 
 
+class UnknownPlugin(PluginError, LookupError):
+    """A name nobody offers, or whose plugin turned out to be broken when it was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong in a configuration: where, and what was expected."""
