@@ -52,6 +52,7 @@ class OpenAIDialect:
 
     name = "openai"
     keepalive = sse.KEEPALIVE
+    needs_model = NEEDS_MODEL
     passes = frozenset(
         {
             b"accept",
@@ -63,6 +64,7 @@ class OpenAIDialect:
             b"openai-organization",
             b"openai-project",
             b"user-agent",
+            b"x-echo",
             b"x-request-id",
             b"x-title",
         }
@@ -106,8 +108,10 @@ class OpenAIDialect:
             return multipart.replaced(body, start, end, model)
         return splice.replaced(body, start, end, model)
 
-    def view(self, envelope: Envelope) -> OpenAIView:
-        """Return the request in neutral terms; what is not JSON has no turns and cannot be changed."""
+    def view(self, envelope: Envelope | None) -> OpenAIView:
+        """Return the request in neutral terms; without a JSON body it has no turns and cannot be changed."""
+        if envelope is None:
+            return OpenAIView(b"", False)
         return OpenAIView(envelope.body, not envelope.content_type or _JSON.match(envelope.content_type) is not None)
 
     def tap(self, streaming: bool) -> StreamTap | AnswerTap:

@@ -70,9 +70,10 @@ class OpenAIApi:
 
     def __init__(self, settings: ProviderSettings, name: str) -> None:
         url = urlsplit(settings.base_url)
-        scheme, host = url.scheme.lower(), url.hostname or ""
-        assert scheme == "http" or scheme == "https", "settings check the address"
-        self._origin = Origin(scheme, host, url.port or (443 if scheme == "https" else 80))
+        if url.scheme.lower() == "https":
+            self._origin = Origin("https", url.hostname or "", url.port or 443)
+        else:
+            self._origin = Origin("http", url.hostname or "", url.port or 80)
         self._base = url.path.rstrip("/").encode("ascii") + b"/"
         self._query = url.query.encode("ascii")
         self._name = name

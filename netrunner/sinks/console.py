@@ -1,0 +1,83 @@
+"""The sink ``console``: one line a request, for people.
+
+``2026-11-21 09:00:00 [0193a1b2] POST /v1/chat/completions -> https://api.openai.com:443 [openai] 200 1.234s done``
+
+This module must not write anything of a body, a query or a credential.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from zope.interface import implementer
+
+from netrunner.interfaces import IEnvironment, ILogSink, IStartable
+from netrunner.settings import setting
+from netrunner.values import Record
+
+_UNPRINTABLE = re.compile(r"[^\x21-\x7e\xa1-\u2027\u202f-\u205f\u2070-\ud7ff\uf900-\ufffd]")
+"""Controls, separators, invisible characters and spaces: whatever could end a line or change a terminal."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """Settings of the sink ``console``."""
+
+    path: str | None = setting(None, doc="File to append to instead of standard output.", form="path")
+
+
+@implementer(ILogSink, IStartable)
+class Console:
+    """Writes lines to standard output or to a file."""
+
+    def __init__(self, settings: ConsoleSettings, environment: IEnvironment) -> None:
+        self.settings = settings
+        self._file: TextIO | None = None
+
+    def start(self) -> None:
+        """Open the file; a new one is readable for its owner only."""
+        if self.settings.path is not None:
+            descriptor = os.open(self.settings.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def stop(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Write one line for each record, all at once."""
+        out = self._file or sys.stdout
+        out.write("".join(line(record) for record in records))
+        out.flush()
+
+
+def line(record: Record) -> str:
+    """Return the line for ``record``; times are local."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at_accept))
+    words = [
+        at,
+        f"[{_plain(record.id[:8])}]",
+        _plain(record.method),
+        _plain(record.path),
+        "->",
+        _plain(record.upstream or "-"),
+        f"[{_plain(record.provider or record.route)}]",
+        str(record.status),
+        f"{record.duration_s:.3f}s",
+        _plain(record.outcome),
+    ]
+    if record.error is not None:
+        words.append(_plain(record.error))
+    return " ".join(words) + "\n"
+
+
+def _plain(text: str) -> str:
+    return _UNPRINTABLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
