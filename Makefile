@@ -1,6 +1,6 @@
 # Everything runs from .venv, which the targets make and refresh by themselves.
 #
-#   make run      start netrunner with conf/dev.yaml
+#   make run      start netrunner with conf/dev.yaml, on PORT
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
 #   make lint     format check, lint, types, import rules, spelling
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
@@ -14,6 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LINTED := netrunner tests plugins benchmarks twisted/plugins
 FUZZ_INPUTS ?= 1000000
+PORT ?= 8080
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3 python3.13 python3.12 python3.14; do \
 	path=$$(command -v $$name) && "$$path" -c '$(ENOUGH)' 2>/dev/null && echo "$$path" && break; done)
@@ -21,17 +22,17 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.13 python3.12 python3.1
 # README.md and .ci/run use the same text. A bare backslash at the end of a line would join it to the next here.
 \ := \$()
 define CURL
-curl -N http://127.0.0.1:8080/v1/chat/completions $(\)
+curl -N http://127.0.0.1:$(PORT)/v1/chat/completions $(\)
   -H 'Content-Type: application/json' $(\)
   -d '{"model": "echo", "stream": true, "messages": [{"role": "user", "content": "Hello there"}]}'
 endef
 export CURL
 
 run: $(VENV)/.run
-	@printf '\nnetrunner will answer on http://127.0.0.1:8080; in another terminal try:\n\n'
+	@printf '\nnetrunner will answer on http://127.0.0.1:$(PORT); in another terminal try:\n\n'
 	@printf '%s\n' "$$CURL"
 	@printf '\nCtrl-C ends it.\n\n'
-	@exec $(BIN)/twistd -n --pidfile= netrunner --config conf/dev.yaml
+	@PORT=$(PORT) exec $(BIN)/twistd -n --pidfile= netrunner --config conf/dev.yaml
 
 try:
 	@printf '%s\n' "$$CURL"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -19,7 +20,10 @@ def shell_blocks(text: str) -> list[str]:
 
 def make(*arguments: str) -> str:
     command = ["make", "--silent", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    environment = {name: value for name, value in os.environ.items() if name not in {"PORT", "MAKEFLAGS", "MAKELEVEL"}}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
 
 
 def test_readme_opens_with_the_two_commands() -> None:

@@ -18,7 +18,16 @@ EMPTY_NAMES = re.compile("(util|helper|manager|handler|engine|processor)s?|misc|
 FRAGMENT = re.compile(r"\d+(\.\d+)?\.(feature|bugfix|doc|removal|misc)\.md")
 
 BLIND_EXCEPTS = {
-    "netrunner/http/request.py:process": "resource edge: whatever a Resource raises becomes a 500",
+    "netrunner/config/load.py:_plugin": "plugin call: a plugin that cannot read its section is one problem among others",
+    "netrunner/http/channel.py:_dispatch": "resource edge: whatever choosing a resource raises becomes a 500",
+    "netrunner/http/request.py:process": "resource edge: whatever a resource raises becomes a 500",
+    "netrunner/pipeline/chain.py:_call": "plugin call: a filter that raises ends the request with a 500",
+    "netrunner/pipeline/chain.py:_rest": "hands on what was awaited, to the coroutine that awaits it",
+    "netrunner/pipeline/chain.py:on_finish": "plugin call: every filter hears the end, whatever another one raises",
+    "netrunner/pipeline/recorder.py:_write": "sink call: a sink that raises never touches a request",
+    "netrunner/pipeline/run.py:_launch": "hands on what was raised, to the one place that ends an exchange",
+    "netrunner/registry.py:_drop_ins": "plugin call: a drop-in that cannot be loaded costs itself only",
+    "netrunner/registry.py:_load": "plugin call: a plugin that cannot be loaded is told to whoever named it",
 }
 """``path:function`` of every ``except Exception`` there may be, and why it stands there."""
 
@@ -90,12 +99,17 @@ def test_every_border_listed_is_still_there() -> None:
 
 
 def blind_excepts(tree: ast.AST, where: str = "<module>") -> Iterator[str]:
-    """Yield the function around each bare ``except`` and each one of ``Exception`` or ``BaseException``."""
+    """Yield the function around each ``except`` that keeps whatever was raised; one that cleans up and re-raises may."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.ExceptHandler) and catches_everything(node.type):
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node.type) and not reraises(node):
             yield where
         function = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else where
         yield from blind_excepts(node, function)
+
+
+def reraises(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def catches_everything(caught: ast.expr | None) -> bool:
