@@ -151,7 +151,7 @@ class _Reader:
         if missing:
             raise _Wrong([missing])
         arms = _arms(kind)
-        chosen = next((arm for arm in arms if self._suits(arm, node, rules)), _MISSING)
+        chosen = next((arm for arm in sorted(arms, key=_rank) if self._suits(arm, node, rules)), _MISSING)
         if chosen is _MISSING:
             _wrong(node, name, " or ".join(_described(arm) for arm in arms), secret=Secret in arms)
         origin = _origin(chosen)
@@ -232,9 +232,7 @@ def _origin(kind: Any) -> Any:
 
 
 def _arms(kind: Any) -> list[Any]:
-    """Return the members of a union, what is tried first coming first."""
-    arms = get_args(kind) if _origin(kind) in (Union, types.UnionType) else (kind,)
-    return sorted(arms, key=_rank)
+    return list(get_args(kind)) if _origin(kind) in (Union, types.UnionType) else [kind]
 
 
 def _rank(arm: Any) -> int:
