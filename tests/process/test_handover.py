@@ -1,0 +1,71 @@
+"""Sockets by inheritance, the pid file that changes hands, and what systemd is told."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netrunner.errors import ConfigurationError
+from netrunner.process.handover import PidFile, Predecessor, inherited, tell_systemd
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+
+
+def test_sockets_named_in_the_environment_are_taken_and_their_variable_with_them(listening: socket.socket) -> None:
+    descriptor = os.dup(listening.fileno())
+    environ = {"NETRUNNER_LISTEN_FDS": str(descriptor), "HOME": "/"}
+    [(name, sock)] = inherited(environ, os.getpid())
+    with sock:
+        assert (name, sock.fileno()) == (f"127.0.0.1:{listening.getsockname()[1]}", descriptor)
+    assert environ == {"HOME": "/"}
+
+
+def test_systemd_sockets_meant_for_another_process_are_not_taken() -> None:
+    assert inherited({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, 2) == []
+
+
+def test_nothing_in_the_environment_is_nothing_inherited() -> None:
+    assert inherited({}, 1) == []
+
+
+@pytest.mark.parametrize("value", ["x", "99999"])
+def test_a_variable_that_names_no_socket_is_an_error(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="not listening sockets"):
+        inherited({"NETRUNNER_LISTEN_FDS": value}, 1)
+
+
+def test_a_process_that_cannot_be_asked_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--take-over: process 123 does not hand over: .*No such file"):
+        Predecessor(tmp_path, 123)
+
+
+def test_the_pid_file_passes_from_one_process_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.pid"
+    path.write_text("1")
+    old, new = {"pidfile": str(path)}, {"pidfile": ""}
+    PidFile(new).claim(PidFile(old).release(), 2)
+    assert path.read_text() == "2"
+    assert (old["pidfile"], new["pidfile"]) == ("", str(path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_pid_file_is_an_empty_path() -> None:
+    assert PidFile({"pidfile": None}).path == PidFile({}).release() == ""
+
+
+def test_systemd_is_told_where_it_listens(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(path)
+        tell_systemd({"NOTIFY_SOCKET": path}, "READY=1")
+        assert supervisor.recv(100) == b"READY=1"
+    tell_systemd({"NOTIFY_SOCKET": path}, "STOPPING=1")
+    tell_systemd({}, "STOPPING=1")
