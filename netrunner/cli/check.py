@@ -8,33 +8,33 @@ from __future__ import annotations
 import os
 import sys
 
+from twisted.logger import Logger
 from twisted.python import usage
 
+from netrunner.cli.plugins import table
 from netrunner.config.load import load
 from netrunner.errors import ConfigurationError
-from netrunner.registry import discover
+from netrunner.registry import Registry
 
 
 class CheckOptions(usage.Options):
-    """``netrunner check FILE``."""
+    """``netrunner check``."""
 
     synopsis = "Usage: netrunner check [FILE]"
-    longdesc = "Validates FILE, or the built-in configuration; exits with 1 and every problem if it is not valid."
+    longdesc = "Validates FILE, or the built-in configuration, and says everything that is wrong with it."
 
     def parseArgs(self, path: str | None = None) -> None:
         self.path = path
 
     def run(self) -> int:
         """Print the table of plugins, or the problems; return the exit status."""
-        from netrunner.cli.plugins import table
-
+        log = Logger("netrunner.plugins")
         try:
-            _, registry, warnings = load(self.path, discover, os.environ)
+            _, registry, warnings = load(self.path, lambda folders: Registry.discover(folders, log), os.environ)
         except ConfigurationError as error:
             print(error, file=sys.stderr)
             return 1
-        for warning in warnings:
+        for warning in (*warnings, *registry.problems):
             print(f"warning: {warning}", file=sys.stderr)
-        print(table(registry))
-        print("configuration is valid")
+        print(f"{table(registry)}\nconfiguration is valid")
         return 0

@@ -17,20 +17,17 @@ from netrunner.config import builtin, checks, tree
 from netrunner.config.interpolate import interpolate, read_env_files
 from netrunner.config.settings import Common, Document, PluginConfig, Settings
 from netrunner.config.typed import Section, Surroundings
-from netrunner.errors import ConfigurationError, PluginError, Problem
+from netrunner.errors import ConfigurationError, PluginError, Problem, UnknownPlugin
 from netrunner.settings import setting
 
 _CONSOLE = "sinks: [{type: console}]"
 
 
 class Plugins(Protocol):
-    """The registry, as far as the configuration needs it; ``kind`` is provider, filter or sink."""
+    """The registry, as far as the configuration needs it."""
 
-    def factory(self, kind: str, type_name: str) -> Any:
-        """Return the ``IPluginFactory``; raises ``LookupError``."""
-
-    def names(self, kind: str) -> Sequence[str]:
-        """Return the types there are."""
+    def factory(self, kind: str, name: str) -> Any:
+        """Return the ``IPluginFactory`` of a provider, filter or sink; raises ``UnknownPlugin``."""
 
 
 P = TypeVar("P", bound=Plugins)
@@ -105,7 +102,8 @@ class _Loader:
         try:
             return discover(self._early(self._root.only("plugins")).plugins.directories)
         except PluginError as error:
-            self._problems.append(Problem(self._root.at("plugins", "directories"), str(error)))
+            where = self._root.at("plugins", "directories")
+            self._problems += [Problem(where, line) for line in str(error).splitlines()]
             self._document()
             raise self._failure() from error
 
@@ -161,10 +159,8 @@ class _Loader:
         type_name = section.only("type").read(_Typed).type
         try:
             factory = registry.factory(kind, type_name)
-        except LookupError:
-            there = ", ".join(registry.names(kind)) or "none"
-            problem = Problem(section.at("type"), f"no {kind} is of type {type_name!r}; there are: {there}")
-            raise ConfigurationError([problem]) from None
+        except UnknownPlugin as error:
+            raise ConfigurationError([Problem(section.at("type"), str(error))]) from None
         try:
             settings = factory.parse(section.without("type"))
         except ConfigurationError:

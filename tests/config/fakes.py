@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from netrunner.config.load import load
 from netrunner.config.settings import Settings
-from netrunner.errors import ConfigurationError, PluginError
+from netrunner.errors import ConfigurationError, PluginError, UnknownPlugin
 from netrunner.interfaces import ISection
 from netrunner.settings import ProviderSettings, Secret, setting
 
@@ -54,13 +54,13 @@ class FakeRegistry:
     def __init__(self, directories: tuple[str, ...]) -> None:
         self.directories = directories
         if "no-plugins" in "".join(directories):
-            raise PluginError("two providers are called echo")
+            raise PluginError("two providers are called echo\nand two sinks console")
 
-    def factory(self, kind: str, type_name: str) -> FakeFactory:
-        return {factory.name: factory for factory in self._factories[kind]}[type_name]
-
-    def names(self, kind: str) -> list[str]:
-        return [factory.name for factory in self._factories[kind]]
+    def factory(self, kind: str, name: str) -> FakeFactory:
+        there = {factory.name: factory for factory in self._factories[kind]}
+        if name not in there:
+            raise UnknownPlugin(f"there is no {kind} called {name!r}; there are: {', '.join(there)}")
+        return there[name]
 
 
 class Loader:

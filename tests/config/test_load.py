@@ -59,6 +59,7 @@ def test_a_registry_that_cannot_be_made_is_told_beside_other_problems(loaded: Lo
     assert loaded.problems("workers: 2\nplugins: {directories: [/no-plugins]}\n") == [
         "netrunner.yaml:1: not yet: workers arrives with a later version",
         "netrunner.yaml:2: two providers are called echo",
+        "netrunner.yaml:2: and two sinks console",
     ]
 
 
@@ -80,8 +81,8 @@ def test_filters_and_sinks_are_named_by_type_and_numbered(loaded: Loader) -> Non
 
 def test_a_type_that_nobody_offers_is_told_with_those_there_are(loaded: Loader) -> None:
     assert loaded.problems("providers:\n  a:\n    type: ecko\nfilters:\n  - type: x\nsinks:\n  - {path: y}\n") == [
-        "netrunner.yaml:3: no provider is of type 'ecko'; there are: echo, openai",
-        "netrunner.yaml:5: no filter is of type 'x'; there are: no_think, broken",
+        "netrunner.yaml:3: there is no provider called 'ecko'; there are: echo, openai",
+        "netrunner.yaml:5: there is no filter called 'x'; there are: no_think, broken",
         "netrunner.yaml:7: type is missing",
     ]
 

@@ -210,8 +210,8 @@ def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str)
     ("form", "text"),
     [
         ("host", "a:80"), ("host", "http://a"), ("host", ""), ("host", "*.a"), ("network", "10.0.0.0/33"),
-        ("header", "a b"), ("header", ""), ("prefix", "a"), ("prefix", "/a?b"), ("text", ""), ("text", "a\nb"), ("name", "a/b"),
-        ("path", ""), ("path", "\0"),
+        ("header", "a b"), ("header", ""), ("prefix", "a"), ("prefix", "/a?b"), ("text", ""), ("text", "a\nb"),
+        ("name", "a/b"), ("path", ""), ("path", "\0"),
     ],
 )  # fmt: skip
 def test_forms_refuse_what_is_none(form: str, text: str) -> None:
