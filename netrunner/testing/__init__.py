@@ -4,8 +4,8 @@
     a clock, an environment and a receiver to hand to a plugin.
 ``section``
     a section of the configuration made from a dict.
-``scripted``
-    a real TCP server that answers byte for byte as it is told.
+``scripted``, ``script``
+    a real TCP server that answers byte for byte as it is told, and what to tell it.
 ``conformance``
     what every provider has to keep to, as a list of findings.
 ``dialogue``

@@ -1,0 +1,42 @@
+"""The plugins that come with netrunner, offered as a third party would offer its own.
+
+This module must not do anything but offer.
+"""
+
+from netrunner.filters.no_think import NoThink, NoThinkSettings
+from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
+from netrunner.providers.echo import EchoProvider, EchoSettings
+from netrunner.providers.openai import OpenAIProvider, OpenAISettings
+from netrunner.sinks.console import Console, ConsoleSettings
+from netrunner.sinks.jsonl import Jsonl, JsonlSettings
+
+echo = ProviderFactory(
+    name="echo",
+    build=EchoProvider,
+    settings=EchoSettings,
+    doc="Says back what it was told, without a key or a network.",
+)
+openai = ProviderFactory(
+    name="openai",
+    build=OpenAIProvider,
+    settings=OpenAISettings,
+    doc="OpenAI, or any API that speaks like it.",
+)
+no_think = FilterFactory(
+    name="no_think",
+    build=NoThink,
+    settings=NoThinkSettings,
+    doc="Asks models that think aloud not to.",
+)
+console = SinkFactory(
+    name="console",
+    build=Console,
+    settings=ConsoleSettings,
+    doc="Writes one line a request.",
+)
+jsonl = SinkFactory(
+    name="jsonl",
+    build=Jsonl,
+    settings=JsonlSettings,
+    doc="Appends each record to a file, as a line of JSON.",
+)
