@@ -403,7 +403,7 @@ class Connection:
         attempt, transport = self._attempt, self._transport
         self._attempt = None
         if transport is not None:
-            self._send = self._peek = None
+            self._transport = self._send = self._peek = None
             transport.abortConnection()
         elif isinstance(attempt, Deferred):
             attempt.cancel()

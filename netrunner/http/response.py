@@ -100,6 +100,10 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Read ``data``; results are in the attributes."""
+        if not self._begun and not data.startswith(b"H"):
+            # llhttp would take RTSP and ICE as well.
+            self.problem = "not HTTP"
+            return
         try:
             self._parser.feed_data(data)  # type: ignore[union-attr]  # begin() made it, close() comes after the last feed
         except httptools.HttpParserUpgrade as switch:
@@ -141,7 +145,7 @@ class ResponseReader:
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         if self.complete or self.problem is not None:
