@@ -190,13 +190,13 @@ class StreamTap(_Tap):
                 return
             data = b"".join(self._held) + data
             self._held, self._held_bytes = [], 0
-        end = data.rfind(b"\n\n") + 2
-        if end == len(data):
+        if data.endswith(b"\n\n"):
             self._look(data)
             return
-        if end > 1:
+        end = data.rfind(b"\n\n")
+        if end >= 0:
             self._look(data[:end])
-            data = data[end:]
+            data = data[end + 2 :]
         self._hold(data)
 
     def close(self) -> None:
