@@ -1,0 +1,84 @@
+"""The command line: ``netrunner check`` and what stands around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netrunner import __version__
+from netrunner.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def test_a_valid_configuration_is_said_to_be_valid_beside_the_plugins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("PORT", raising=False)
+    assert run("check", "conf/dev.yaml") == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.endswith("configuration is valid\n")
+    assert {"echo", "openai", "no_think", "console", "jsonl"} <= set(output.out.split())
+
+
+def test_every_problem_goes_to_the_error_stream(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("listen: tcp:0\nstate:\n  - a\n")
+    assert run("check", str(path)) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == (
+        f"{path}:1: listen: expected a port from 1 to 65535, got 'tcp:0'\n"
+        f"{path}:3: state: expected a string, got a list\n"
+    )
+
+
+def test_warnings_do_not_make_a_configuration_invalid(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("providers: {a: {type: openai, api_key: canary}}\n")
+    assert run("check", str(path)) == 0
+    output = capsys.readouterr()
+    assert output.err.startswith(f"warning: {path}:1: api_key is a literal secret")
+    assert "canary" not in output.out + output.err
+
+
+def test_no_file_means_the_built_in_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check") == 0
+    assert capsys.readouterr().out.endswith("configuration is valid\n")
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    output = capsys.readouterr().out
+    assert "check" in output
+    assert "plugins" in output
+    assert "twistd netrunner --config" in output
+
+
+def test_help_of_check_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--help") == 0
+    assert "netrunner check [FILE]" in capsys.readouterr().out
+
+
+def test_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"netrunner {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("chekc",), ("check", "a", "b"), ("check", "--nothing")])
+def test_a_command_line_that_makes_no_sense_is_told_with_the_usage(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("netrunner: ")
+    assert "Usage: netrunner" in error

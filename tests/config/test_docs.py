@@ -1,0 +1,105 @@
+"""docs/config.md and the configurations that are handed out: complete, and true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.logger import Logger
+
+from netrunner.config.load import load
+from netrunner.config.settings import Document, Settings
+from netrunner.registry import Registry
+from tests.config.reference import rows
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "config.md").read_text()
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def discover(directories: tuple[str, ...]) -> Registry:
+    """Return what is built in, whatever the folders."""
+    return Registry.discover((), Logger())
+
+
+def load_file(path: Path, environ: dict[str, str]) -> tuple[Settings, list[str]]:
+    settings, _, warnings = load(str(path), discover, environ)
+    return settings, warnings
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    assert [row for row in rows(Document) if row not in PAGE] == []
+
+
+def test_every_key_of_a_later_version_is_named() -> None:
+    later: Any = Document.later
+    assert [key for key in later if f"`{key}`" not in PAGE] == []
+
+
+def test_every_setting_of_a_built_in_plugin_is_documented_under_its_name() -> None:
+    registry = discover(())
+    built_in = [(kind, name) for kind, name, _, origin in registry.rows() if origin == "built in"]
+    assert built_in
+    missing = []
+    for kind, name in built_in:
+        heading, _, part = PAGE.partition(f"\n### {kind.capitalize()} `{name}`\n")
+        part = re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0]
+        wanted = [*rows(registry.factory(kind, name).settings)]
+        missing += [f"{kind} {name}: {row}" for row in wanted if row not in part]
+        if heading == PAGE:
+            missing.append(f"{kind} {name} has no heading")
+    assert missing == []
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=[f"example {n}" for n in range(1, len(EXAMPLES) + 1)])
+def test_every_example_loads_without_a_warning(text: str, tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("secret\n")
+    secret.chmod(0o600)
+    (tmp_path / "x.yaml").write_text(re.sub(r"file: /[\w./-]+", f"file: {secret}", text))
+    environ = dict.fromkeys(("AUTH_TOKEN", "OPENAI_API_KEY", "PUBLIC_HOST"), "value")
+    assert load_file(tmp_path / "x.yaml", environ)[1] == []
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+def test_the_configuration_for_development_needs_nothing() -> None:
+    settings, warnings = load_file(ROOT / "conf" / "dev.yaml", {})
+    assert warnings == []
+    assert settings.listen == ("tcp:8080:interface=127.0.0.1",)
+    assert [provider.name for provider in settings.providers] == ["echo"]
+    assert {model.name for model in settings.models} == {"echo", "test-model"}
+
+
+def test_the_port_of_the_configuration_for_development_comes_from_the_environment() -> None:
+    assert load_file(ROOT / "conf" / "dev.yaml", {"PORT": "9090"})[0].listen == ("tcp:9090:interface=127.0.0.1",)
+
+
+def test_the_configuration_for_production_keeps_its_secrets_in_files(tmp_path: Path) -> None:
+    for name in ("auth_token", "openai_api_key"):
+        (tmp_path / name).write_text(f"{name}-canary\n")
+        (tmp_path / name).chmod(0o600)
+    environ = {name: str(tmp_path) for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "LOGS_DIRECTORY")}
+    settings, warnings = load_file(ROOT / "conf" / "prod.yaml", environ | {"PUBLIC_HOST": "llm.example"})
+    assert warnings == []
+    assert settings.access.token is not None
+    assert settings.access.token.reveal() == "auth_token-canary"
+    assert settings.providers[0].settings.api_key.reveal() == "openai_api_key-canary"
+    assert settings.server.hosts == ("llm.example", "localhost", "127.0.0.1")
+    assert [sink.type for sink in settings.sinks] == ["jsonl"]
+    assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["dev.yaml", "prod.yaml"])
+def test_every_commented_line_of_a_handed_out_configuration_could_be_used(name: str, tmp_path: Path) -> None:
+    text = (ROOT / "conf" / name).read_text()
+    usable = re.sub(r"^( *)# (?=(?:- )?[\w{]+: ?\{|- \{)", r"\1", text, flags=re.MULTILINE)
+    for secret in ("auth_token", "openai_api_key"):
+        (tmp_path / secret).write_text("secret")
+    (tmp_path / "x.yaml").write_text(usable)
+    settings, _ = load_file(tmp_path / "x.yaml", {"OPENAI_API_KEY": "k", "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert settings.providers
