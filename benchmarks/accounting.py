@@ -10,8 +10,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -53,6 +53,24 @@ def rss_bytes(pid: int) -> int:
                 if line.startswith("VmRSS:"):
                     total += int(line.split()[1]) * 1024
     return total
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this process and all its descendants, those started meanwhile too, on one core."""
+    before = os.sched_getaffinity(0)
+    _pin(os.getpid(), {max(before)})
+    try:
+        yield
+    finally:
+        _pin(os.getpid(), before)
+
+
+def _pin(pid: int, cores: set[int]) -> None:
+    for member in tree(pid):
+        for thread in Path(f"/proc/{member}/task").glob("*"):
+            with suppress(OSError):
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def free_port() -> int:
