@@ -21,6 +21,7 @@ PARSER_CALLBACKS = re.compile("on_(message_begin|url|status|headers?|headers_com
 BLIND_EXCEPTS = {
     "netrunner/config/load.py:_plugin": "plugin call: a section its plugin cannot read is one problem of several",
     "netrunner/http/channel.py:_dispatch": "resource edge: whatever choosing a resource raises becomes a 500",
+    "netrunner/http/channel.py:proceed": "resource edge: the same, once the body is there",
     "netrunner/http/request.py:process": "resource edge: whatever a resource raises becomes a 500",
     "netrunner/pipeline/chain.py:_call": "plugin call: a filter that raises ends the request with a 500",
     "netrunner/pipeline/chain.py:_rest": "hands on what was awaited, to the coroutine that awaits it",
@@ -29,6 +30,7 @@ BLIND_EXCEPTS = {
     "netrunner/pipeline/run.py:_launch": "hands on what was raised, to the one place that ends an exchange",
     "netrunner/registry.py:_drop_ins": "plugin call: a drop-in that cannot be loaded costs itself only",
     "netrunner/registry.py:_load": "plugin call: a plugin that cannot be loaded is told to whoever named it",
+    "netrunner/testing/conformance.py:_finding": "plugin call: whatever the plugin raises is what the check found",
 }
 """``path:function`` of every ``except Exception`` there may be, and why it stands there."""
 
