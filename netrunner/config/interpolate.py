@@ -18,6 +18,7 @@ from netrunner.settings import Secret
 MAX_FILE_BYTES = 65536
 """Of a secret or a .env file."""
 
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 _QUOTED = re.compile(r"""(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
@@ -120,6 +121,9 @@ def secret_from_environment(name: str, environ: Mapping[str, str]) -> Secret:
     Raises:
         ValueError: if there is none or it cannot be one; never quoting it.
     """
+    if not _VARIABLE.fullmatch(name):
+        # Perhaps the secret itself was put here.
+        raise ValueError("expected the name of an environment variable")
     if name not in environ:
         raise ValueError(f"environment variable {name} is not set")
     return checked_secret(environ[name], f"environment variable {name}")

@@ -74,7 +74,7 @@ def test_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"netrunner {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("chekc",), ("check", "a", "b"), ("check", "--nothing")])
+@pytest.mark.parametrize("arguments", [(), ("chuck",), ("check", "a", "b"), ("check", "--nothing")])
 def test_a_command_line_that_makes_no_sense_is_told_with_the_usage(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:

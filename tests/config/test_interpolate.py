@@ -157,6 +157,7 @@ def test_a_secret_file_that_everybody_may_read_is_a_warning(loaded: Loader) -> N
     ("key", "message"),
     [
         ("{env: NONE}", "key: environment variable NONE is not set"),
+        ("{env: sk-canary}", "key: expected the name of an environment variable"),
         ("{env: EMPTY}", "key: environment variable EMPTY is empty"),
         ("{env: LINES}", "key: environment variable LINES holds a control character or a line break"),
         ("{file: /nonexistent/key}", "key: file /nonexistent/key cannot be read: No such file or directory"),

@@ -66,7 +66,7 @@ def test_absent_keys_have_their_defaults(loaded: Loader) -> None:
         ("tags: [a, 1]", "tags: expected a string, got 1"),
         ("weights: {x: a}", "x: expected a whole number, got 'a'"),
         ("weights: {x y: 1}", "key 'x y': expected 1 to 64 letters, digits, dots, underscores and hyphens"),
-        ("lable: x", "unknown key 'lable', did you mean label?"),
+        ("labels: x", "unknown key 'labels', did you mean label?"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_line_and_what_was_expected(loaded: Loader, line: str, message: str) -> None:
