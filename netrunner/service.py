@@ -132,6 +132,7 @@ class NetrunnerService(Service):
         self._retired: list[Parts] = []
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
+        self._retiring: Any = None
         self.settings = settings
         self.site = Site(self._parts.root, self._sweep, _limits(settings), NOTHING.refusal)
 
@@ -153,6 +154,15 @@ class NetrunnerService(Service):
         self.settings = settings
         self.site.resource = parts.root
         self.site.limits = _limits(settings)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Stop the configurations that nothing runs on any more; look again while there are others."""
+        for parts in [parts for parts in self._retired if not parts.pipeline.inflight]:
+            self._retired.remove(parts)
+            parts.stop().addErrback(lambda failure: self.log.failure("an old configuration did not stop", failure))
+        if self._retired and self.running:
+            self._retiring = self._clock.callLater(1.0, self._retire)
 
     def inflight(self) -> list[dict[str, Any]]:
         """Return what is in progress, oldest first."""
@@ -237,6 +247,8 @@ class NetrunnerService(Service):
 
     def _close(self) -> Deferred[Any]:
         self._sweep.stop()
+        if self._retiring is not None and self._retiring.active():
+            self._retiring.cancel()
         return DeferredList([parts.stop() for parts in [*self._retired, self._parts]])
 
 

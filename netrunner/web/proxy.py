@@ -54,15 +54,24 @@ class Entry:
         clock = pipeline.clock
         headers = request.raw_headers
         id = uuid7(clock.wall(), self._bits)
+        request_id, correlation_id, forwarded = None, None, False
+        for name, value in headers:
+            if name == b"x-request-id":
+                request_id = _client_id(value)
+            elif name == b"x-correlation-id":
+                correlation_id = _client_id(value)
+            elif name == b"x-forwarded-for":
+                forwarded = True
+        peer = request.client
         exchange = Exchange(
             id=id,
-            request_id=_client_id(headers, b"x-request-id") or id,
-            correlation_id=_client_id(headers, b"x-correlation-id"),
+            request_id=request_id or id,
+            correlation_id=correlation_id,
             method=request.method,
             path=request.path,
             query=_without_key(request.query),
             headers=headers,
-            source=self._sources.of(request.client, headers),
+            source=self._sources.of(peer, headers) if forwarded else getattr(peer, "host", "unix"),
             route=route,
             endpoint=endpoint,
             dialect=dialect,
@@ -84,11 +93,8 @@ def leave(exchange: Exchange) -> None:
         exchange.end(Outcome.CLIENT_GONE, CLIENT_LEFT, "client_gone")
 
 
-def _client_id(headers: Headers, wanted: bytes) -> str | None:
-    for name, value in headers:
-        if name == wanted:
-            return value.decode("ascii") if _ID.fullmatch(value) else None
-    return None
+def _client_id(value: bytes) -> str | None:
+    return value.decode("ascii") if _ID.fullmatch(value) else None
 
 
 def _without_key(query: bytes) -> bytes:
@@ -96,6 +102,15 @@ def _without_key(query: bytes) -> bytes:
     if b"key=" not in query:
         return query
     return urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != b"key"]).encode()
+
+
+def _content_type(exchange: Exchange, body: bytes) -> bytes:
+    """Return the body's type; JSON where curl's ``-d`` calls it a form, also for the upstream."""
+    stated = exchange.header(b"content-type") or b""
+    if stated.startswith(b"application/x-www-form-urlencoded") and body[:1] == b"{":
+        stated = b"application/json"
+        exchange.headers = [(name, stated if name == b"content-type" else value) for name, value in exchange.headers]
+    return stated
 
 
 @implementer(IReadsHead, IRefuses)
@@ -134,7 +149,7 @@ class ModelRoute(Resource):
         exchange.mark("body")
         body = request.body()
         if body or request.method == b"POST":
-            envelope = exchange.dialect.envelope(exchange.header(b"content-type") or b"", body, exchange.query)
+            envelope = exchange.dialect.envelope(_content_type(exchange, body), body, exchange.query)
             exchange.envelope = envelope
             exchange.model = envelope.model
             exchange.stream = envelope.stream
