@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,8 +40,10 @@ class Daemon:
     Args:
         folder: Configuration, state and log go there; made if need be.
         config: YAML without ``listen`` and ``state``.
-        sock: A listening TCP socket to hand down; one on a free port when neither this nor ``take_over`` is given.
+        sock: A listening TCP socket to hand down; one on a free port when nothing says where to listen.
+        listen: The endpoint that the daemon is to bind itself.
         take_over: The running daemon whose sockets and state are taken.
+        state: The state folder; that of ``take_over``, else one in ``folder``, when not given.
         arguments: Further options of netrunner itself.
         twistd: Options of twistd itself, after ``-n``.
         environ: Added to the environment.
@@ -53,19 +55,22 @@ class Daemon:
         config: str = ECHO,
         *,
         sock: socket.socket | None = None,
+        listen: str | None = None,
         take_over: Daemon | None = None,
+        state: Path | None = None,
         arguments: Sequence[str] = (),
         twistd: Sequence[str] = ("--pidfile=",),
         environ: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.state: Path = take_over.state if take_over else folder / "state"
+        self.state = state or (take_over.state if take_over else folder / "state")
         self.config_path = folder / "netrunner.yaml"
         self.log_path = folder / "output.log"
-        self._sock = None if take_over else sock or listening_socket()
+        self._sock = sock if sock or listen or take_over else listening_socket()
         self._close_sock = sock is None
-        self.port: int = self._sock.getsockname()[1] if self._sock else take_over.port  # type: ignore[union-attr]  # one of both is there
+        self.port: int = take_over.port if take_over else self._sock.getsockname()[1] if self._sock else 0
+        self.listen = listen or f"tcp:{self.port}:interface=127.0.0.1"
         self.write_config(config)
         self._arguments = ["-n", *twistd, "netrunner", "--config", str(self.config_path), *arguments]
         if take_over:
@@ -74,7 +79,7 @@ class Daemon:
 
     def write_config(self, config: str) -> None:
         """Write the configuration file anew; ``reload`` makes the daemon read it."""
-        where = f"listen: tcp:{self.port}:interface=127.0.0.1\nstate: {json.dumps(str(self.state))}\n"
+        where = f"listen: {self.listen}\nstate: {json.dumps(str(self.state))}\n"
         self.config_path.write_text(where + config)
 
     def start(self) -> None:
@@ -148,6 +153,14 @@ class Daemon:
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for its end; return the exit code."""
         return self.process.wait(timeout_s)
+
+    def wait_for(self, happened: Callable[[], bool]) -> None:
+        """Ask until something that is under way has happened; each asking makes the daemon's reactor turn."""
+        assert any(happened() or not self.control("ping") for _ in range(100_000))
+
+    def wait_for_drain(self) -> None:
+        """Wait until it listens no longer."""
+        self.wait_for(lambda: bool(self.control("status")["draining"]))
 
     def control(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Ask its control socket."""
