@@ -39,6 +39,8 @@ class Queue(Protocol):
 
     def forget(self, call: Call) -> None: ...
 
+    def begin(self, call: Call) -> None: ...
+
 
 @implementer(IUpstreamCall)
 class Call:
@@ -79,12 +81,15 @@ class Call:
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        carrier = self.carrier
-        if carrier is not None:
-            self.carrier = None
-            carrier.drop()
+        if self.carrier is not None:
+            self.carrier.drop()
         elif self.deadline != NEVER:
             self._queue.forget(self)
+
+    def flush(self) -> None:
+        """Begin, unless it was aborted in the turn it was made in."""
+        if self.receiver is not None:
+            self._queue.begin(self)
 
     def write(self, data: bytes) -> None:
         """Send raw bytes after a protocol switch; lost once the connection is gone."""

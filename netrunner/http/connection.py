@@ -6,17 +6,11 @@ This module must not choose which connection carries a call.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectError, ConnectionDone, DNSLookupError
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IAddress,
-    IConnector,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IProtocol,
@@ -24,13 +18,12 @@ from twisted.internet.interfaces import (
     ISystemHandle,
     ITCPTransport,
 )
-from twisted.internet.protocol import ClientFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netrunner.errors import UpstreamError, UpstreamTimeout
 from netrunner.http.call import Call, unsent
+from netrunner.http.dial import connect_error, dial
 from netrunner.http.response import ResponseLimits, ResponseReader
 from netrunner.http.sweep import NEVER, Sweep
 from netrunner.http.tls import TlsContexts
@@ -56,21 +49,6 @@ class Owner(Protocol):
 
     def unanswered(self, call: Call) -> bool:
         """A warm connection died before a byte of the answer to ``call``; return whether it is sent again."""
-
-
-class _Once(ClientFactory):
-    """Hands one connection to the transport that is made for it."""
-
-    noisy = False
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def buildProtocol(self, addr: IAddress | None) -> Connection:  # type: ignore[override]  # IProtocol without Protocol
-        return self._connection
-
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        self._connection.connect_failed(reason)
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, IHandshakeListener)
@@ -104,7 +82,8 @@ class Connection:
         self._reader = ResponseReader(owner.response_limits)
         self._call: Call | None = call
         call.carrier = self
-        self._attempt: IConnector | Deferred[Any] | None = None
+        self._attempt: Callable[[], None] | None = None
+        """Gives up connecting."""
         self._transport: Any = None
         self._send: Any = None
         """The socket's own ``send``, when there is no TLS: a request goes out in this turn of the reactor."""
@@ -122,30 +101,11 @@ class Connection:
         origin, owner, timeout_s = self.origin, self._owner, self._timeouts.connect_s
         self.deadline = self._sweep.now + timeout_s
         self._sweep.watch(self)
-        factory: Any = _Once(self)
-        if origin.scheme == "https":
-            assert owner.tls is not None, "the pool refuses https without TlsContexts"
-            factory = TLSMemoryBIOFactory(owner.tls.creator(origin.host), True, factory, owner.reactor)
-            # A request is one write: the buffering default would only add a delayed call to each.
-            factory.protocol = TLSMemoryBIOProtocol
-        if isIPAddress(origin.host) or isIPv6Address(origin.host):
-            self._attempt = owner.reactor.connectTCP(origin.host, origin.port, factory, timeout_s)
-        else:
-            endpoint = HostnameEndpoint(owner.reactor, origin.host, origin.port, timeout_s)
-            self._attempt = endpoint.connect(factory)
-            self._attempt.addErrback(self.connect_failed)
+        self._attempt = dial(owner.reactor, origin, owner.tls, self, timeout_s)
 
     def connect_failed(self, reason: Failure) -> None:
         """The transport was not made, or its handshake failed."""
-        if reason.check(SSL.Error, VerificationError):
-            error = UpstreamError("the TLS handshake with the upstream failed", code="upstream_tls_failed")
-        elif reason.check(DNSLookupError):
-            error = UpstreamError("the upstream's name cannot be resolved")
-        elif reason.check(ConnectError):
-            error = UpstreamError(f"cannot connect to the upstream: {type(reason.value).__name__}")
-        else:
-            error = UpstreamError("the upstream closed the connection during the handshake")
-        self.fail(unsent(error))
+        self.fail(connect_error(reason))
 
     def makeConnection(self, transport: Any) -> None:
         """Take the transport; with TLS, the handshake is still to come."""
@@ -317,7 +277,6 @@ class Connection:
         self.drop()
         if call is None or (receiver := call.receiver) is None:
             return
-        call.carrier = None
         if switched and self._peer_ended:
             call.receiver = None
         elif clean and (switched or (until_eof and reader.head is not None)):
@@ -354,7 +313,6 @@ class Connection:
 
     def _end_of_tunnel(self, call: Call) -> None:
         self._peer_ended = True
-        self.deadline = self._sweep.now + self._timeouts.between_bytes_s
         if call.receiver is not None:
             call.receiver.body_received(b"", True)
 
@@ -376,10 +334,10 @@ class Connection:
 
     def deadline_passed(self) -> None:
         """The upstream took too long, or an idle connection was kept long enough."""
-        if self._call is None:
+        if self._call is None or self._peer_ended:
             self.drop()
         elif not self._ready:
-            self.fail(unsent(UpstreamTimeout("connecting to the upstream took too long")))
+            self.fail(UpstreamTimeout("connecting to the upstream took too long"))
         elif self._reader.begun:
             self.fail(UpstreamTimeout("the upstream stopped in the middle of its answer"))
         else:
@@ -388,13 +346,17 @@ class Connection:
     def fail(self, error: UpstreamError) -> None:
         """Close at once and tell the receiver why."""
         call = self._call
+        if not self._ready:
+            error.sent = False
         self.drop()
         if call is not None:
             call.fail(error)
 
     def drop(self) -> None:
         """Close at once and tell nobody but the owner; idempotent."""
-        self._call = None
+        if self._call is not None:
+            self._call.carrier = None
+            self._call = None
         self.deadline = NEVER
         self._sweep.forget(self)
         if self._upload is not None:
@@ -405,10 +367,8 @@ class Connection:
         if transport is not None:
             self._transport = self._send = self._peek = None
             transport.abortConnection()
-        elif isinstance(attempt, Deferred):
-            attempt.cancel()
         elif attempt is not None:
-            attempt.disconnect()
+            attempt()
         self._reader.close()
         self._owner.gone(self)
 

@@ -13,6 +13,7 @@ from zope.interface import implementer
 from netrunner.errors import UpstreamError
 from netrunner.http.call import Call, unsent
 from netrunner.http.connection import Connection
+from netrunner.http.flush import Flush
 from netrunner.http.response import DEFAULT_LIMITS, ResponseLimits
 from netrunner.http.sweep import NEVER, Sweep
 from netrunner.http.tls import TlsContexts
@@ -37,6 +38,7 @@ class Pool:
             sent again only if it was ``unsent`` (no byte can have left), also if there was ``no_response``
             (not for a streamed body), or ``never``.
         tls: Contexts for https origins; without them such a request fails.
+        flush: Sends the requests of one turn of the reactor together; without it each leaves at once.
         response_limits: What an upstream may send besides the body.
     """
 
@@ -49,6 +51,7 @@ class Pool:
         *,
         resend: Resend = "unsent",
         tls: TlsContexts | None = None,
+        flush: Flush | None = None,
         response_limits: ResponseLimits = DEFAULT_LIMITS,
     ) -> None:
         self.reactor = reactor
@@ -56,6 +59,7 @@ class Pool:
         self.timeouts = timeouts
         self.resend = resend
         self.tls = tls
+        self._flush = flush
         self.response_limits = response_limits
         self._limits = limits
         self._max_idle = limits.max_idle
@@ -76,13 +80,20 @@ class Pool:
             return call
         if self._closed:
             call.fail_later(unsent(UpstreamError("the upstream pool is closed", code="upstream_pool_closed")))
-        elif self._max_active is not None and len(self._active) >= self._max_active:
+        elif self._flush is not None:
+            self._flush.add(call)
+        else:
+            self.begin(call)
+        return call
+
+    def begin(self, call: Call) -> None:
+        """Send ``call``, or let it wait while every connection allowed is in use."""
+        if self._max_active is not None and len(self._active) >= self._max_active:
             call.deadline = self.sweep.now + self.timeouts.connect_s
             self._waiting.append(call)
             self.sweep.watch(call)
         else:
             self._start(call)
-        return call
 
     def close(self) -> None:
         """Abort every connection; calls under way fail. Idempotent."""

@@ -273,7 +273,8 @@ def test_trailers_do_not_reach_the_next_head() -> None:
 @settings(max_examples=60, deadline=None)
 def test_any_chunks_in_any_reads_give_the_body_back(chunks: list[bytes], sizes: list[int]) -> None:
     data = CHUNKED + b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n\r\n"
-    reads, at = [], 0
+    reads: list[bytes] = []
+    at = 0
     while at < len(data):
         size = sizes[len(reads) % len(sizes)]
         reads.append(data[at : at + size])
