@@ -21,6 +21,7 @@ from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.errors import ExchangeError, Overloaded
 from netrunner.filters.bearer import Bearer
+from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
@@ -45,11 +46,11 @@ RESERVED_DESCRIPTORS = 64
 class Parts:
     """Everything one configuration is made of: built whole, started and stopped together."""
 
-    def __init__(self, settings: Settings, reactor: Any, clock: SystemClock, sweep: Sweep) -> None:
+    def __init__(self, settings: Settings, reactor: Any, clock: SystemClock, sweep: Sweep, flush: Flush) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._pools: list[Pool] = []
-        self._reactor, self._clock, self._sweep = reactor, clock, sweep
+        self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
         providers = {}
         for config in settings.providers:
@@ -93,6 +94,7 @@ class Parts:
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
             tls=TlsContexts(ca_file),
+            flush=self._flush,
         )
         self._pools.append(pool)
         return pool
@@ -126,9 +128,10 @@ class NetrunnerService(Service):
         self._reactor = reactor
         self._clock = SystemClock(reactor)
         self._sweep = Sweep(self._clock)
+        self._flush = Flush(self._clock)
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
-        self._parts = Parts(settings, reactor, self._clock, self._sweep)
+        self._parts = Parts(settings, reactor, self._clock, self._sweep, self._flush)
         self._retired: list[Parts] = []
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
@@ -147,7 +150,7 @@ class NetrunnerService(Service):
 
     def reload(self, settings: Settings) -> None:
         """Serve new requests by another configuration; those in progress finish on the one they began with."""
-        parts = Parts(settings, self._reactor, self._clock, self._sweep)
+        parts = Parts(settings, self._reactor, self._clock, self._sweep, self._flush)
         parts.start()
         self._retired.append(self._parts)
         self._parts = parts
