@@ -10,27 +10,22 @@ This module must not know what resources do.
 
 from __future__ import annotations
 
-import re
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from httptools import (
-    HttpParserError,
-    HttpParserInvalidMethodError,
-    HttpParserUpgrade,
-    HttpRequestParser,
-)
+from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
 
 from netrunner.errors import BadRequest, ExchangeError, Overloaded
-from netrunner.http import rules
+from netrunner.http.flush import Writer, unsent
+from netrunner.http.headers import head_bytes, list_tokens
+from netrunner.http.reader import Reader
 from netrunner.http.request import IReadsHead, Request
 from netrunner.http.sweep import NEVER
 
@@ -39,42 +34,37 @@ if TYPE_CHECKING:
 
 MAX_PIPELINED_BYTES = 65536
 """Bytes kept that arrive behind a request still being answered; a client that sends more is cut."""
+SLICE_BYTES = 4096
+"""How much is parsed at once where heads may follow each other: what is parsed costs far more than what is kept."""
 LINGER_S = 2.0
 """How long the rest of a refused body is read and thrown away, so that the refusal is not lost to a reset."""
 MAX_LINGER_BYTES = 65536
-MAX_CHUNK_OVERHEAD = 4096
-"""Framing bytes beside the data of a chunked body, beyond which each further byte must be earned by data."""
+PARTING_S = 1.0
+"""How long an idle connection is kept once the server takes no new ones."""
 FLUSH_S = 1.0
-"""How long a cut response may take to flush before the connection is aborted."""
-_UNKNOWN_METHOD = re.compile(rb"[\r\n]*[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} +[^ ]+ +HTTP/1\.[01]\r?\n")
+"""How long a cut response may make no progress before the connection is aborted."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class Channel(Protocol):
     """One client's connection."""
 
-    log = Logger()
     transport: Any
+    _out: Writer
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.factory = None
         self.deadline = NEVER
-        self._requests: deque[Request] = deque()
-        self._parser = HttpRequestParser(self)
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._receiving: Request | None = None
-        self._in_head = False
-        self._head_bytes = 0
-        self._framing_bytes = 0
-        self._refused: ExchangeError | None = None
+        self._reader = Reader(self)
+        self._requests = self._reader.requests
         self._held = b""
         self._holds: set[str] = set()
         self._busy = False
         self._eof = False
         self._lingering: int | None = None
         self._closing = False
+        self._close_pace_s = 0.0
         self._lost = False
         self._producer: Any = None
         self._write_paused = False
@@ -90,32 +80,37 @@ class Channel(Protocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
+        self._out = Writer(self.transport, self.site.flush)
         self.site.opened(self)
-        self._in_head = True
         self.deadline = self.site.sweep.now + self.site.limits.header_timeout_s
 
     def connectionLost(self, reason: Failure = Failure(Exception("lost"))) -> None:  # noqa: B008 - Twisted's default
         """Tell the request in progress, release everything."""
         self._lost = True
         self.deadline = NEVER
+        self._out.close()
         self.site.closed(self)
-        self._release_buffer()
-        if self._switched is not None:
-            switched, self._switched = self._switched, None
-            switched[1]()
-        requests, self._requests = self._requests, deque()
+        self.release_buffer()
+        self._reader.close()
+        self._held = b""
+        requests = list(self._requests)
+        self._requests.clear()
+        if self._switched is not None and not self._eof:
+            self._switched[1]()
+        self._switched = None
         for request in requests:
             request.connectionLost(reason)
-        self._receiving = None
 
     def readConnectionLost(self) -> None:
         """The client sent FIN: gone, if an upstream works for it; otherwise what is made here is still delivered."""
         self._eof = True
         if self._switched is not None:
             self._switched[1]()
+        elif self._closing:
+            self.transport.loseConnection()
         elif not self._requests or not self._requests[0].body_complete:
             self._close()
-        elif self._requests[0].aborts_on_half_close:
+        elif self._requests[0].aborts_on_half_close and self.site.limits.half_close_aborts:
             self.transport.abortConnection()
 
     def writeConnectionLost(self) -> None:
@@ -129,154 +124,81 @@ class Channel(Protocol):
     # Bytes in.
 
     def dataReceived(self, data: bytes) -> None:
-        """Feed the parser, then act on what it found."""
-        if self._switched is not None:
+        """Feed the parser, then act on what it found; keep what comes too early."""
+        if self._closing:
+            self._discard(len(data))
+        elif self._switched is not None:
             self._switched[0](data)
-        elif self._lingering is not None:
-            self._lingering += len(data)
-            if self._lingering > MAX_LINGER_BYTES:
-                self.transport.pauseProducing()
-        elif self._closing:
-            return
-        elif self._requests and self._requests[-1].body_complete:
-            self._hold(data)
+        elif self._requests and (self._requests[0].body_complete or len(self._requests) > 1):
+            self._held += data
+            if len(self._held) > MAX_PIPELINED_BYTES:
+                self.transport.abortConnection()
         else:
             self._feed(data)
             if not self._busy:
                 self._advance()
 
-    def _hold(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) > MAX_PIPELINED_BYTES:
-            self.transport.abortConnection()
+    def _discard(self, size: int) -> None:
+        if self._lingering is not None:
+            self._lingering += size
+            if self._lingering > MAX_LINGER_BYTES:
+                self.transport.pauseProducing()
 
     def _feed(self, data: bytes) -> None:
-        if self._in_head and not self._head_bytes:
+        """Parse the next bytes, and no more of them than one request may need; the rest is held."""
+        reader = self._reader
+        if not reader.head_bytes:
             self.deadline = self.site.sweep.now + self.site.limits.header_timeout_s
-        self._head_bytes += len(data)
-        self._framing_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            self._upgrade_asked(data[upgrade.args[0] :])
-        except HttpParserInvalidMethodError:
-            known = _UNKNOWN_METHOD.match(data) is not None
-            self._refuse("This method is not known here." if known else "This is not HTTP.", 501 if known else 400)
-        except HttpParserError as error:
-            if self._refused is None and not self._pipelined_after_close(error):
-                self._refuse(f"This is not well-formed HTTP: {error.args[0] if error.args else 'error'}.", 400)
-        if self._in_head and self._head_bytes > self.site.limits.max_header_bytes and self._refused is None:
-            if len(self._url) > rules.MAX_TARGET_BYTES:
-                self._refuse("The request target is too long.", 414, "target_too_long")
-            else:
-                self._refuse("The header is too large.", 431, "header_too_large")
-        elif self._framing_bytes > MAX_CHUNK_OVERHEAD and self._receiving is not None:
-            self._check_framing(self._receiving)
-
-    def _pipelined_after_close(self, error: HttpParserError) -> bool:
-        # Whatever follows a request that asked to close is none of our business (RFC 9112, 9.6).
-        return bool(self._requests) and not self._requests[-1].keep_alive and self._requests[-1].body_complete
-
-    def _check_framing(self, request: Request) -> None:
-        overhead = self._framing_bytes - request.body_bytes - sum(map(len, request.fresh))
-        if request.facts.chunked and overhead > MAX_CHUNK_OVERHEAD + 16 * request.body_bytes:
-            self._refuse("The chunks carry more framing than data.", 400, "bad_chunks")
-
-    def _refuse(self, message: str, status: int, code: str = "bad_http") -> None:
-        self._refused = BadRequest(message, code=code, status=status)
-
-    def _upgrade_asked(self, rest: bytes) -> None:
-        request = self._requests[-1] if self._requests else None
-        if request is None or self._refused is not None:
-            return
-        if request.facts.upgrade is not None:
-            self._held += rest
-            return
-        # llhttp takes everything behind such a head for the new protocol. A fresh parser is brought to where
-        # the body begins by a head that has the framing only.
-        request.body_complete = False
-        self._receiving = None
-        self._parser = HttpRequestParser(self)
-        framing = b"transfer-encoding: chunked\r\n" if request.facts.chunked else b""
-        if request.facts.content_length is not None:
-            framing = b"content-length: %d\r\n" % request.facts.content_length
-        self._resuming = request
-        self._parser.feed_data(b"POST / HTTP/1.1\r\nhost: h\r\n" + framing + b"\r\n")
+        if len(data) > SLICE_BYTES and reader.receiving is None:
+            self._held = data[SLICE_BYTES:] + self._held
+            data = data[:SLICE_BYTES]
+        rest = reader.feed(data)
         if rest:
-            self._feed(rest)
+            self._held = rest + self._held
 
-    _resuming: Request | None = None
-
-    # What llhttp calls.
-
-    def on_message_begin(self) -> None:
-        """A start line begins."""
-        self._url = b""
-        self._headers = []
-        self._in_head = True
-
-    def on_url(self, url: bytes) -> None:
-        """More of the target."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One field; trailers come this way too and are dropped."""
-        if self._in_head:
-            self._headers.append((name.lower(), value.strip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole: check it by the rules."""
-        self._in_head = False
-        if self._resuming is not None:
-            self._receiving, self._resuming = self._resuming, None
-            return
-        parser = self._parser
-        version = parser.get_http_version()
-        limits = self.site.limits
-        method = parser.get_method()
-        try:
-            facts = rules.check(method, self._url, version, self._headers, limits.max_headers, limits.max_header_bytes)
-        except rules.HeadRefused as refused:
-            self._refused = self._refused or refused.error
-            return
-        request = Request(self, method, facts, self._headers, b"HTTP/1.1" if version == "1.1" else b"HTTP/1.0")
-        self._receiving = request
-        self._requests.append(request)
-        self._framing_bytes = 0
-
-    def on_body(self, data: bytes) -> None:
-        """More of the body."""
-        if self._receiving is not None:
-            self._receiving.fresh.append(data)
-
-    def on_message_complete(self) -> None:
-        """The message is whole."""
-        request, self._receiving = self._receiving, None
-        if request is not None:
-            request.body_complete = True
-        self._head_bytes = 0
-        self._in_head = True
+    def _feed_held(self) -> None:
+        """Parse held bytes until the front request is whole."""
+        requests = self._requests
+        while self._held and self._reader.refused is None:
+            if requests and (requests[0].body_complete or len(requests) > 1):
+                return
+            held, self._held = self._held, b""
+            self._feed(held)
 
     # Acting on it.
 
     def _advance(self) -> None:
         """Bring the request at the front as far as it goes, and the ones behind it after it."""
         self._busy = True
+        requests = self._requests
         try:
-            while self._requests and not self._lost and not self._closing:
-                request = self._requests[0]
-                if not request.dispatched:
-                    self._dispatch(request)
+            while not self._closing and not self._lost:
+                if self._held:
+                    self._feed_held()
+                if not requests:
+                    break
+                request = requests[0]
+                if not request.dispatched and not self._dispatch(request):
+                    break
                 if not self._settle(request):
                     break
-                self._next()
+                self._next(request)
         finally:
             self._busy = False
-        if self._refused is not None and not self._lost and not self._closing:
-            if not self._requests:
-                self._answer_refusal()
-            elif not self._requests[0].body_complete:
-                self._fail_body(self._requests[0], self._refused)
+        if (self._reader.refused is not None or self._eof) and not self._lost and not self._closing:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        """No further request can be read: answer why, once those before are answered."""
+        refused = self._reader.refused
+        if self._requests and self._requests[0].body_complete:
+            return
+        if refused is None:
+            self._close()
+        elif self._requests:
+            self._fail_body(self._requests[0], refused)
+        else:
+            self._answer_refusal(refused)
 
     def _fail_body(self, request: Request, error: ExchangeError) -> None:
         """End a request whose body cannot be received: by an answer if nobody works on it yet."""
@@ -286,26 +208,27 @@ class Channel(Protocol):
             request.close_after()
             request.refuse(error)
 
-    def _dispatch(self, request: Request) -> None:
+    def _dispatch(self, request: Request) -> bool:
+        """Find the resource and ask it; return False for a request that is known to be broken already."""
         request.dispatched = True
+        if self._reader.refused is not None and not request.body_complete:
+            return False
         site = self.site
         try:
             site.admit(request)
-            request.resource = site.resource_for(request)
-            length = request.facts.content_length
-            if IReadsHead.providedBy(request.resource):
-                waiting = request.resource.head_received(request)
+            request.resource = resource = site.resource_for(request)
+            if IReadsHead.providedBy(resource):
+                waiting = resource.head_received(request)
                 if waiting is not None:
                     self._await_head(request, waiting)
-                    return
-            if length and request.streamed is None:
-                site.check_size(length)
+                    return True
             self._go_on(request)
         except ExchangeError as error:
             self._refuse_request(request, error)
-        except BaseException:  # the resource edge: whatever a resource raises becomes a clean answer
+        except Exception:  # noqa: BLE001 - the resource edge: whatever a resource raises becomes a clean answer
             request.close_after()
             request.processingFailed(Failure())
+        return True
 
     def _refuse_request(self, request: Request, error: ExchangeError) -> None:
         if not request.body_complete:
@@ -321,25 +244,31 @@ class Channel(Protocol):
             if self._lost:
                 return
             self.hold_input("head", False)
-            if isinstance(result, Failure):
-                if isinstance(result.value, ExchangeError):
-                    self._refuse_request(request, result.value)
-                else:
-                    request.processingFailed(result)
-            else:
+            try:
+                if isinstance(result, Failure):
+                    result.raiseException()
                 self._go_on(request)
+            except ExchangeError as error:
+                self._refuse_request(request, error)
+            except Exception:  # noqa: BLE001 - the resource edge, as in _dispatch
+                request.close_after()
+                request.processingFailed(Failure())
             if not self._busy:
                 self._advance()
 
         waiting.addBoth(proceed)
 
     def _go_on(self, request: Request) -> None:
-        if request.facts.expects_continue and not request.fresh and not request.body_complete and not request.finished:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not request.body_complete and not request.finished:
-            now = self.site.sweep.now
-            self._rate_mark = (now, 0)
-            self.deadline = now + self.site.limits.body_grace_s
+        """The head is accepted: let the body come, after ``100 Continue`` if the client waits for that."""
+        if request.finished:
+            return
+        length = request.facts.content_length
+        if length and request.streamed is None:
+            self.site.check_size(length)
+        if not request.body_complete:
+            if request.facts.expects_continue and not request.fresh and not request.startedWriting:
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._await()
 
     def _settle(self, request: Request) -> bool:
         """Hand the body on; return whether the request is answered and received, so that the next may follow."""
@@ -353,7 +282,8 @@ class Channel(Protocol):
                 request.refuse(error)
         if request.body_complete and not request.finished and not request.processing:
             request.processing = True
-            self.deadline = NEVER
+            if not self._write_paused:
+                self.deadline = NEVER
             if request.streamed is not None:
                 request.streamed.finish()
             else:
@@ -372,57 +302,64 @@ class Channel(Protocol):
         for piece in fresh:
             request.take(piece)
 
-    def _next(self) -> None:
+    def _next(self, request: Request) -> None:
         """The front request is answered: let the next one come, or end the connection."""
-        request = self._requests.popleft()
-        self._release_buffer()
-        if not request.keep_alive or not request.body_complete or self._eof:
-            if request.body_complete and not self._held:
-                self._close()
-            else:
-                self._linger()
+        self._requests.popleft()
+        self.release_buffer()
+        if self._holds:
+            self._holds.clear()
+            self.transport.resumeProducing()
+        if self._closing:
             return
-        limits = self.site.limits
-        self.deadline = self.site.sweep.now + (limits.header_timeout_s if self._held else limits.idle_timeout_s)
-        if self._held and not self._requests:
-            held, self._held = self._held, b""
-            self._feed(held)
+        if request.keep_alive and request.body_complete:
+            self._await()
+        elif request.body_complete and not self._held and not self._requests:
+            self._close()
+        else:
+            self._linger()
 
-    def _release_buffer(self) -> None:
+    def release_buffer(self) -> None:
+        """Account no longer for the front request's body."""
         self.site.buffered_bytes -= self._buffered
         self._buffered = 0
 
-    def _answer_refusal(self) -> None:
-        error = self._refused
-        assert error is not None
+    def _answer_refusal(self, error: ExchangeError) -> None:
         status, headers, body = self.site.refusal(None, error)
         self.site.refused(None, error)
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, rules_reason(status))]
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, RESPONSES.get(status, b"-"))]
         lines.extend([b"%b: %b\r\n" % field for field in headers])
-        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-        self.transport.write(b"".join(lines) + body)
+        lines.append(b"date: %b\r\n" % self.site.date())
+        lines.append(b"content-length: %d\r\n" % len(body))
+        lines.append(b"connection: close\r\n")
+        self.write(head_bytes(lines) + body)
         self._linger()
 
     # Bytes out.
 
     def write(self, data: bytes) -> None:
         """Write to the client."""
-        self.transport.write(data)
+        if self._write_paused:
+            self._unsent += len(data)
+        self._out.write(data)
 
     def writeSequence(self, pieces: list[bytes]) -> None:
         """Write pieces as one."""
-        self.transport.write(b"".join(pieces))
+        self.write(b"".join(pieces))
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: TwistedHeaders) -> None:
         """Write the head of a response made by ``Request.write``."""
-        lines = [b"HTTP/1.1 %b %b\r\n" % (code, reason)]
-        lines.extend([b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values])
         request = self._requests[0]
+        lines = [b"HTTP/1.1 %b %b\r\n" % (code, reason)]
+        for name, values in headers.getAllRawHeaders():
+            if name.lower() != b"connection":
+                lines.extend([b"%b: %b\r\n" % (name, value) for value in values])
+            elif b"close" in list_tokens(b",".join(values)):
+                request.close_after()
         if request.clientproto == b"HTTP/1.0" and not headers.hasHeader(b"content-length"):
             request.close_after()
-        lines.append(request.connection_field(streaming=False))
-        lines.append(b"\r\n")
-        self.transport.write(b"".join(lines))
+        if connection := request.connection_field(streaming=False):
+            lines.append(connection)
+        self.write(head_bytes(lines))
 
     def requestDone(self, request: Request) -> None:
         """The front request's response is complete."""
@@ -431,9 +368,10 @@ class Channel(Protocol):
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let ``producer`` be paused while the client does not read."""
+        if self._lost:
+            producer.stopProducing()
+            return
         if not streaming:
-            from twisted.internet._producer_helpers import _PullToPush
-
             producer = _PullToPush(producer, self)
             producer.startStreaming()
         self._producer = producer
@@ -451,14 +389,16 @@ class Channel(Protocol):
         """The client does not read as fast as it is written to."""
         self._write_paused = True
         self._unsent = unsent(self.transport)
-        self.deadline = self.site.sweep.now + self.site.limits.write_stall_s
+        if not self._closing:
+            self._await()
         if self._producer is not None:
             self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:
         """The client has read everything."""
         self._write_paused = False
-        self.deadline = NEVER
+        if not self._closing:
+            self._await()
         if self._producer is not None:
             self._producer.resumeProducing()
 
@@ -478,73 +418,86 @@ class Channel(Protocol):
             if self._holds:
                 self.transport.pauseProducing()
             else:
-                now = self.site.sweep.now
-                self._rate_mark = (now, self._requests[0].body_bytes if self._requests else 0)
-                if self._requests and not self._requests[0].body_complete:
-                    self.deadline = now + self.site.limits.body_grace_s
+                self._await()
                 self.transport.resumeProducing()
 
     # Ends.
 
-    def deadline_passed(self) -> None:
-        """Whatever is awaited took too long."""
-        now = self.site.sweep.now
-        if self._lingering is not None or self._closing:
-            self.transport.abortConnection()
-        elif self._write_paused:
-            left = unsent(self.transport)
-            if left >= self._unsent:
-                self.transport.abortConnection()
-            else:
-                self._unsent = left
-                self.deadline = now + self.site.limits.write_stall_s
-        elif self._requests and not self._requests[0].body_complete:
-            self._body_is_slow(now)
-        elif self._head_bytes and not self._requests:
-            self._refuse("The header did not arrive in time.", 408, "header_timeout")
-            self._answer_refusal()
+    def _await(self) -> None:
+        """Set the deadline of what has to come from the client now."""
+        now, limits = self.site.sweep.now, self.site.limits
+        if self._write_paused:
+            self.deadline = now + limits.write_stall_s
         elif not self._requests:
-            self._close()
+            head_begun = self._held or self._reader.head_bytes
+            self.deadline = now + (limits.header_timeout_s if head_begun else limits.idle_timeout_s)
+        elif not self._requests[0].body_complete:
+            self._rate_mark = (now, self._requests[0].body_bytes)
+            self.deadline = now + limits.body_grace_s
         else:
             self.deadline = NEVER
 
+    def deadline_passed(self) -> None:
+        """Whatever is awaited took too long."""
+        now = self.site.sweep.now
+        if self._closing or self._write_paused:
+            self._is_stalled(now)
+        elif not self._requests:
+            if self._reader.head_bytes:
+                self._answer_refusal(
+                    BadRequest("The header did not arrive in time.", code="header_timeout", status=408)
+                )
+            self._close()
+        elif not self._requests[0].body_complete:
+            self._body_is_slow(now)
+        else:
+            self.deadline = NEVER
+
+    def _is_stalled(self, now: float) -> None:
+        """Give a client that took some of what is unsent as long again; abort on any other."""
+        left = unsent(self.transport)
+        if left >= self._unsent or (self._closing and not left):
+            self.transport.abortConnection()
+        else:
+            self._unsent = left
+            self.deadline = now + (self._close_pace_s if self._closing else self.site.limits.write_stall_s)
+
     def _body_is_slow(self, now: float) -> None:
-        if self._holds:
-            self.deadline = now + self.site.limits.body_grace_s
-            return
         request = self._requests[0]
         since, had = self._rate_mark
-        if request.body_bytes - had >= self.site.limits.body_min_rate_bytes * (now - since):
-            self._rate_mark = (now, request.body_bytes)
-            self.deadline = now + self.site.limits.body_grace_s
+        enough = request.body_bytes - had >= self.site.limits.body_min_rate_bytes * (now - since)
+        if enough or self._holds:
+            self._await()
         else:
             self._fail_body(request, BadRequest("The body arrives too slowly.", code="body_timeout", status=408))
 
     def _close(self) -> None:
-        self._closing = True
-        self.deadline = self.site.sweep.now + self.site.limits.write_stall_s
-        self.transport.unregisterProducer()
+        """Close once everything is flushed."""
+        self._lingering = None
+        self._end_in(self.site.limits.write_stall_s)
         self.transport.loseConnection()
 
     def _linger(self) -> None:
         """Close in a way that lets the client read the answer although not all it sent was read."""
         self._lingering = 0
-        self._closing = True
-        self._held = b""
-        self.deadline = self.site.sweep.now + LINGER_S
-        self.transport.unregisterProducer()
-        lose = getattr(self.transport, "loseWriteConnection", None)
-        if lose is None:
-            self.transport.loseConnection()
-        else:
-            lose()
+        self._end_in(self.site.limits.write_stall_s if unsent(self.transport) else LINGER_S)
+        lose = getattr(self.transport, "loseWriteConnection", self.transport.loseConnection)
+        lose()
 
     def cut(self) -> None:
-        """Flush, then FIN, without an end of the message; abort what is not flushed in time."""
-        self._closing = True
-        self.deadline = self.site.sweep.now + FLUSH_S
-        self.transport.unregisterProducer()
+        """Flush, then FIN, without an end of the message; abort what makes no progress."""
+        self._end_in(FLUSH_S)
         self.transport.loseConnection()
+
+    def _end_in(self, pace_s: float) -> None:
+        self._out.flush()
+        if not self._closing:
+            self._closing = True
+            self.transport.unregisterProducer()
+        self._held = b""
+        self._close_pace_s = pace_s
+        self._unsent = unsent(self.transport)
+        self.deadline = self.site.sweep.now + pace_s
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -553,17 +506,19 @@ class Channel(Protocol):
     def switch(self, receive: Callable[[bytes], None], ended: Callable[[], None]) -> None:
         """Hand raw bytes to ``receive`` from now on, and the client's end to ``ended``."""
         self._switched = (receive, ended)
-        self.deadline = NEVER
         held, self._held = self._held, b""
         if held:
             receive(held)
 
     def close_when_idle(self) -> None:
-        """Take no further request: end now if nothing is in progress, otherwise after the answer."""
+        """Take one more request at the most; end after an answer, or when none comes in ``PARTING_S``.
+
+        Closed at once, an idle connection would lose the request that crosses with its end on the way.
+        """
         if self._requests:
             self._requests[-1].close_after()
         elif not self._closing:
-            self._close()
+            self.deadline = min(self.deadline, self.site.sweep.now + PARTING_S)
 
     def getPeer(self) -> Any:
         """Return the client's address."""
@@ -579,18 +534,4 @@ class Channel(Protocol):
 
     def loseConnection(self) -> None:
         """Close, as a Resource may ask for."""
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-
-
-def rules_reason(status: int) -> bytes:
-    """Return the reason phrase of a status."""
-    from twisted.web.http import RESPONSES
-
-    return RESPONSES.get(status, b"-")
-
-
-def unsent(transport: Any) -> int:
-    """Return how many bytes a Twisted TCP transport holds that the kernel has not taken."""
-    buffered = getattr(transport, "dataBuffer", b"")
-    return len(buffered) - getattr(transport, "offset", 0) + getattr(transport, "_tempDataLen", 0)
+        self._close()

@@ -56,3 +56,17 @@ def end_to_end(headers: Headers) -> Headers:
         return [field for field in headers if field[0] not in HOP_BY_HOP]
     drop = HOP_BY_HOP.union(named)
     return [field for field in headers if field[0] not in drop]
+
+
+def head_bytes(lines: list[bytes]) -> bytes:
+    """Join the lines of a head, each with its CRLF, and end it.
+
+    A line end or NUL inside a line would be read as another field, or as the end of the head, by the other
+    side: inside a value it becomes a space, and a field whose name is no token is left out (RFC 9110, 5.5).
+    """
+    head = b"".join(lines)
+    count = len(lines)
+    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
+        cleaned = [_BAD_VALUE.sub(b" ", line[:-2]) + b"\r\n" for line in lines]
+        head = b"".join(cleaned[:1] + [line for line in cleaned[1:] if is_token(line.partition(b":")[0])])
+    return head + b"\r\n"

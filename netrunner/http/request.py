@@ -16,21 +16,27 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import http, server
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http_headers import Headers as TwistedHeaders
-from zope.interface import Attribute, Interface, implementer
-from twisted.web.iweb import IBodyProducer, UNKNOWN_LENGTH
+from zope.interface import Interface
 
-from netrunner.errors import ExchangeError, InternalError
+from netrunner.errors import ExchangeError, InternalError, MethodNotAllowed
+from netrunner.http.body import RequestBody
+from netrunner.http.headers import head_bytes
 from netrunner.http.rules import Facts
 from netrunner.values import Headers
 
 if TYPE_CHECKING:
     from netrunner.http.channel import Channel
+    from netrunner.http.site import Site
 
 T = TypeVar("T")
+_OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
+"""Response fields that ``begin`` looks at: framing is written here and nowhere else."""
+_FORM = b"application/x-www-form-urlencoded"
 
 
-class lazy(Generic[T]):
+class lazy(Generic[T]):  # noqa: N801 - reads like property
     """An attribute made at its first use and then kept in the instance."""
 
     def __init__(self, make: Callable[[Any], T]) -> None:
@@ -54,7 +60,7 @@ class lazy(Generic[T]):
 class IReadsHead(Interface):
     """A resource that wants to decide before the body is read; others get a buffered one."""
 
-    def head_received(request: Request) -> Deferred[None] | None:
+    def head_received(request: Request) -> Deferred[None] | None:  # noqa: N805 - an interface's method
         """Called once at the end of the headers, before ``100 Continue``.
 
         May call ``request.stream_body``, raise an ``ExchangeError`` to refuse, answer at once, or return a
@@ -65,83 +71,16 @@ class IReadsHead(Interface):
 class IRefuses(Interface):
     """A resource that writes an ``ExchangeError`` in its caller's dialect."""
 
-    def refusal(request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
+    def refusal(request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:  # noqa: N805 - an interface's method
         """Return status, header fields and body."""
-
-
-@implementer(IBodyProducer)
-class RequestBody:
-    """The body of a request as it comes in, for a consumer that takes it piece by piece."""
-
-    length = Attribute("Its length in bytes, or UNKNOWN_LENGTH.")
-
-    def __init__(self, channel: Channel, length: int | None) -> None:
-        self._channel = channel
-        self.length = UNKNOWN_LENGTH if length is None else length
-        self._consumer: Any = None
-        self._done: Deferred[None] | None = None
-        self._waiting: list[bytes] = []
-        self._complete = False
-        self._stopped = False
-        self.received = 0
-
-    def startProducing(self, consumer: Any) -> Deferred[None]:
-        """Write everything that came and comes to ``consumer``; fire when the body is complete."""
-        self._consumer = consumer
-        done = self._done = Deferred()
-        waiting, self._waiting = self._waiting, []
-        for piece in waiting:
-            consumer.write(piece)
-        self._channel.hold_input("body", False)
-        if self._complete:
-            self._done = None
-            done.callback(None)
-        return done
-
-    def pauseProducing(self) -> None:
-        """Read no more from the client for now."""
-        self._channel.hold_input("body", True)
-
-    def resumeProducing(self) -> None:
-        """Read on."""
-        self._channel.hold_input("body", False)
-
-    def stopProducing(self) -> None:
-        """Throw away whatever still comes."""
-        self._stopped = True
-        self._done = None
-        self._waiting.clear()
-        self._channel.hold_input("body", False)
-
-    def feed(self, data: bytes) -> None:
-        """Take the next piece from the channel."""
-        self.received += len(data)
-        if self._stopped:
-            return
-        if self._consumer is not None:
-            self._consumer.write(data)
-        else:
-            self._waiting.append(data)
-            self._channel.hold_input("body", True)
-
-    def finish(self) -> None:
-        """The body is complete."""
-        self._complete = True
-        if self._done is not None:
-            done, self._done = self._done, None
-            done.callback(None)
-
-    def fail(self, reason: Failure) -> None:
-        """The client broke off."""
-        if self._done is not None:
-            done, self._done = self._done, None
-            done.errback(reason)
 
 
 class Request(server.Request):
     """A request whose head is checked and whose body is, or is being, received."""
 
-    channel: Channel
+    channel: Channel  # type: ignore[assignment]  # ours, of the same use
+    site: Site
+    sitepath: list[bytes]
     aborts_on_half_close = False
     """Whether a FIN from the client now means that it is gone: set while an upstream works for it."""
     on_disconnect: Callable[[], None] | None = None
@@ -153,6 +92,7 @@ class Request(server.Request):
     _keep_alive = True
     _head: bytes | None = None
     _no_body = False
+    _declared: int | None = None
 
     def __init__(self, channel: Channel, method: bytes, facts: Facts, headers: Headers, version: bytes) -> None:
         # The stock __init__ builds a dozen objects that a relayed request never touches; see ``lazy`` below.
@@ -184,12 +124,16 @@ class Request(server.Request):
     @lazy
     def responseHeaders(self) -> TwistedHeaders:
         """Header fields to be sent by ``write`` and ``finish``."""
-        return TwistedHeaders({b"Date": [http.datetimeToString()]})
+        return TwistedHeaders({b"Date": [self.site.date()]})
 
     @lazy
     def args(self) -> dict[bytes, list[bytes]]:
-        """Arguments of the query."""
-        return http.parse_qs(self.query, True) if self.query else {}
+        """Arguments of the query and of a form."""
+        args = http.parse_qs(self.query, True) if self.query else {}
+        if self.method == b"POST" and (self.header(b"content-type") or b"").lower().startswith(_FORM):
+            for name, values in http.parse_qs(self.body(), True).items():
+                args.setdefault(name, []).extend(values)
+        return args
 
     @lazy
     def content(self) -> BytesIO:
@@ -199,7 +143,8 @@ class Request(server.Request):
     @lazy
     def received_cookies(self) -> dict[bytes, bytes]:
         """Cookies the client sent."""
-        self.__dict__["received_cookies"] = cookies = {}
+        cookies: dict[bytes, bytes] = {}
+        self.__dict__["received_cookies"] = cookies
         self.parseCookies()
         return cookies
 
@@ -267,6 +212,7 @@ class Request(server.Request):
     def discard_body(self) -> None:
         """Forget the buffered body."""
         self._pieces = []
+        self.channel.release_buffer()
 
     # Answering the short way.
 
@@ -275,27 +221,38 @@ class Request(server.Request):
 
         Args:
             headers: Lowercase names, no hop-by-hop ones. With a ``content-length`` the body is framed by it,
-                otherwise by chunks (by the end of the connection for HTTP/1.0).
+                otherwise by chunks (by the end of the connection for HTTP/1.0). Without a ``date`` one is added
+                (RFC 9110, 6.6.1).
         """
         self.code = status
         self.startedWriting = 1
-        parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason or http.RESPONSES.get(status, b"-"))]
-        sized = False
-        for name, value in headers:
-            parts.append(b"%b: %b\r\n" % (name, value))
-            if name == b"content-length":
-                sized = True
         bodiless = status in (204, 304) or status < 200
         self._no_body = bodiless or self.method == b"HEAD"
-        if not sized and not bodiless:
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason or http.RESPONSES.get(status, b"-"))]
+        declared: int | None = None
+        dated = False
+        for name, value in headers:
+            if name in _OURS:
+                if name == b"date":
+                    dated = True
+                elif name == b"content-length" and declared is None and status != 204 and _is_length(value):
+                    declared = int(value)
+                else:
+                    continue
+            lines.append(b"%b: %b\r\n" % (name, value))
+        self._declared = declared
+        self.chunked = 0
+        if declared is None and not bodiless:
             if self.clientproto == b"HTTP/1.0":
                 self._keep_alive = False
             else:
-                parts.append(b"transfer-encoding: chunked\r\n")
+                lines.append(b"transfer-encoding: chunked\r\n")
                 self.chunked = 0 if self._no_body else 1
-        parts.append(self.connection_field(streaming=not sized))
-        parts.append(b"\r\n")
-        self._head = b"".join(parts)
+        if not dated:
+            lines.append(b"date: %b\r\n" % self.site.date())
+        if connection := self.connection_field(streaming=declared is None):
+            lines.append(connection)
+        self._head = head_bytes(lines)
 
     def connection_field(self, streaming: bool) -> bytes:
         if not self._keep_alive:
@@ -312,6 +269,16 @@ class Request(server.Request):
         """
         if self._disconnected or self.finished:
             return
+        self.sentLength += len(data)
+        declared = self._declared
+        if (
+            declared is not None
+            and self.sentLength != declared
+            and (last or self.sentLength > declared)
+            and not self._no_body
+        ):
+            self._cut_to(declared, data)
+            return
         head, self._head = self._head, None
         out = data
         if self._no_body:
@@ -321,7 +288,6 @@ class Request(server.Request):
                 out = b"%x\r\n%b\r\n" % (len(data), data)
             if last:
                 out += b"0\r\n\r\n"
-        self.sentLength += len(data)
         if head is not None:
             out = head + out
         if out:
@@ -329,11 +295,19 @@ class Request(server.Request):
         if last:
             self._end()
 
+    def _cut_to(self, declared: int, data: bytes) -> None:
+        """Send no more than was declared, then close: the client could not tell where the next answer begins."""
+        left = declared - (self.sentLength - len(data))
+        self._declared = None
+        self.break_off(data[:left])
+
     def respond(self, status: int, headers: Headers, body: bytes, reason: bytes = b"") -> None:
         """Send a whole response in one write and finish."""
         if self._disconnected or self.finished:
             return
-        self.begin(status, reason, [*headers, (b"content-length", b"%d" % len(body))])
+        if not self.body_complete:
+            self._keep_alive = False
+        self.begin(status, reason, [(b"content-length", b"%d" % len(body)), *headers])
         self.send(body, last=True)
 
     def close_after(self) -> None:
@@ -344,7 +318,7 @@ class Request(server.Request):
         """End a begun response visibly incomplete: send ``data``, then close without the terminator."""
         if self._disconnected or self.finished:
             return
-        if data:
+        if data or self._head is not None:
             self.send(data)
         self._keep_alive = False
         self.finished = 1
@@ -356,9 +330,9 @@ class Request(server.Request):
         self.startedWriting = 1
         lines = [b"HTTP/1.1 101 Switching Protocols\r\n"]
         lines.extend([b"%b: %b\r\n" % field for field in headers])
-        lines.append(b"connection: Upgrade\r\n\r\n")
+        lines.append(b"connection: Upgrade\r\n")
         self.code = 101
-        self.channel.write(b"".join(lines))
+        self.channel.write(head_bytes(lines))
         self.channel.switch(receive, ended)
 
     # Where twisted.web calls in.
@@ -372,8 +346,24 @@ class Request(server.Request):
         """Render the resource found when the head arrived."""
         try:
             self.render(self.resource)
-        except BaseException:  # the resource edge: whatever a resource raises becomes a clean answer
+        except Exception:  # noqa: BLE001 - the resource edge: whatever a resource raises becomes a clean answer
             self.processingFailed(Failure())
+
+    def render(self, resrc: Any) -> None:
+        """Write what ``resrc`` renders; a method it lacks is refused in the shape of every refusal."""
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as error:
+            allow = b", ".join(error.allowedMethods)
+            raise MethodNotAllowed("The path exists, the method does not.", headers=[(b"allow", allow)]) from error
+        if body is server.NOT_DONE_YET:
+            return
+        if not isinstance(body, bytes):
+            raise TypeError(f"{resrc!r} rendered a {type(body).__name__}")
+        if not self.responseHeaders.hasHeader(b"content-length"):
+            self.setHeader(b"content-length", b"%d" % len(body))
+        self.write(b"" if self.method == b"HEAD" else body)
+        self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer what a resource raised: its own refusal, or a 500 that tells nothing."""
@@ -381,7 +371,7 @@ class Request(server.Request):
         if not isinstance(error, ExchangeError):
             self._log.failure("a resource failed", failure=reason)
             error = InternalError("The request could not be processed.")
-        if self.startedWriting:
+        if self.startedWriting and self._head is None:
             self.break_off()
         else:
             self.refuse(error)
@@ -389,7 +379,7 @@ class Request(server.Request):
 
     def refuse(self, error: ExchangeError) -> None:
         """Answer with ``error`` in the shape the resource, or else the site, gives it."""
-        refuses = self.resource if IRefuses.providedBy(self.resource) else self.site
+        refuses: Any = self.resource if IRefuses.providedBy(self.resource) else self.site
         status, headers, body = refuses.refusal(self, error)
         self.site.refused(self, error)
         self.respond(status, headers, body)
@@ -433,3 +423,7 @@ class Request(server.Request):
         for one in self.__dict__.pop("notifications", ()):
             one.errback(reason)
         self._pieces = []
+
+
+def _is_length(value: bytes) -> bool:
+    return value.isdigit() and len(value) <= 18

@@ -17,10 +17,14 @@ from netrunner.http.headers import list_tokens
 from netrunner.values import Headers
 
 MAX_TARGET_BYTES = 8192
-METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH".split())
+METHODS = frozenset(
+    b"GET HEAD POST PUT DELETE OPTIONS PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH".split()
+)
 """Those that make sense to a Resource or a raw route; llhttp also knows those of RTSP and of HTTP's cousins."""
+_KNOWN_BUT_REFUSED = frozenset({b"CONNECT", b"TRACE"})
 
-_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+# Narrower than RFC 3986's reg-name: no host has sub-delims, and a comma is how two Host fields look when joined.
+_HOST = re.compile(rb"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ORIGIN_FORM = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _ABSOLUTE_FORM = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]+)(/[\x21\x22\x24-\x7e]*|\?[\x21\x22\x24-\x7e]*|)")
 _DOT_SEGMENT = re.compile(rb"(?:^|[/\\])(?:\.|%2e){1,2}(?:$|[/\\;])|%5c|\\|%00|%2f", re.IGNORECASE)
@@ -39,8 +43,6 @@ class Facts(msgspec.Struct):
     expects_continue: bool
     upgrade: bytes | None
     """The protocol asked for, when it can be granted: a GET that lists ``upgrade`` and has no body."""
-    ignored_upgrade: bool
-    """An upgrade was asked for that is not granted; the parser has to be told."""
 
 
 class HeadRefused(Exception):
@@ -71,24 +73,21 @@ def check(method: bytes, target: bytes, version: str, headers: Headers, max_head
         raise _refuse(f"More than {max_headers} header fields.", "too_many_headers", 431)
     if sum([len(name) + len(value) for name, value in headers]) + 4 * len(headers) + len(target) > max_bytes:
         raise _refuse(f"The header is larger than {max_bytes} bytes.", "header_too_large", 431)
-    if version != "1.1" and version != "1.0":
+    if version not in {"1.1", "1.0"}:
         raise _refuse("Only HTTP/1.1 and HTTP/1.0 are spoken here.", "http_version_not_supported", 505)
     if method not in METHODS:
-        status = 405 if method == b"CONNECT" else 501
-        raise HeadRefused(MethodNotAllowed("This method is not known here.", code="method_not_allowed", status=status))
+        status = 405 if method in _KNOWN_BUT_REFUSED else 501
+        raise HeadRefused(MethodNotAllowed("This method is not answered here.", status=status))
     fields = _single_fields(headers)
     host, target = _host_and_target(fields.get(b"host"), target, method, version)
     length, chunked = _framing(fields, version)
     connection = list_tokens(fields.get(b"connection", b"")) if b"connection" in fields else []
     keep_alive = b"close" not in connection if version == "1.1" else b"keep-alive" in connection
     upgrade = None
-    ignored = False
     if b"upgrade" in fields and b"upgrade" in connection:
-        if method == b"GET" and version == "1.1" and not chunked and not length and fields[b"upgrade"].lower() == b"websocket":
-            upgrade = b"websocket"
-        else:
-            ignored = True
-    return Facts(target, host, length, chunked, keep_alive, _expects(fields, version), upgrade, ignored)
+        grantable = method == b"GET" and version == "1.1" and not chunked and not length
+        upgrade = b"websocket" if grantable and fields[b"upgrade"].lower() == b"websocket" else None
+    return Facts(target, host, length, chunked, keep_alive, _expects(fields, version), upgrade)
 
 
 _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
@@ -118,6 +117,8 @@ def _host_and_target(host: bytes | None, target: bytes, method: bytes, version: 
         absolute = _ABSOLUTE_FORM.fullmatch(target)
         if absolute is None or _HOST.fullmatch(absolute[1]) is None:
             raise _refuse("The request target is malformed.", "bad_target")
+        if host is not None and host.lower() != absolute[1].lower():
+            raise _refuse("The Host header field is not that of the request target.", "ambiguous_host")
         host, target = absolute[1], absolute[2] or b"/"
         if target.startswith(b"?"):
             target = b"/" + target

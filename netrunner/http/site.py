@@ -5,22 +5,26 @@ This module must not know what stands in the tree.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from twisted.web import server
-from twisted.web.resource import IResource, getChildForRequest
+from twisted.web import http, server
+from twisted.web.resource import IResource, NoResource, getChildForRequest
 from zope.interface import implementer
 
-from netrunner.errors import ExchangeError, Misdirected, Overloaded
+from netrunner.errors import ExchangeError, Misdirected, NotFound, Overloaded
 from netrunner.http import rules
 from netrunner.http.channel import Channel
+from netrunner.http.flush import Flush
 from netrunner.http.request import IRefuses, Request
 from netrunner.http.sweep import Sweep
 from netrunner.values import Headers
 
+SPARE_CONNECTIONS = 1024
+"""How many connections beyond ``max_connections`` are told so by a 503."""
 Refusal = Callable[[Request | None, ExchangeError], tuple[int, Headers, bytes]]
 
 
@@ -52,6 +56,7 @@ class Site(server.Site):
         limits: What a client may send.
         refusal: Writes an error that no resource answered for.
         refused: Told of every refusal, for the record.
+        flush: Sends what one turn of the reactor writes together; without it each write leaves at once.
     """
 
     def __init__(
@@ -61,10 +66,12 @@ class Site(server.Site):
         limits: Limits = Limits(),  # noqa: B008 - immutable
         refusal: Refusal | None = None,
         refused: Callable[[Request | None, ExchangeError], None] | None = None,
+        flush: Flush | None = None,
     ) -> None:
         self.resource = root
         self.sweep = sweep
         self.limits = limits
+        self.flush = flush
         self.channels: set[Channel] = set()
         self.buffered_bytes = 0
         self.accepting = True
@@ -73,6 +80,8 @@ class Site(server.Site):
         self.sessions: dict[bytes, Any] = {}
         self.counter = 0
         self.displayTracebacks = False
+        self._date = b""
+        self._date_at = -1.0
 
     # Twisted's factory hooks: no access log of its own, no timer for its date.
 
@@ -85,8 +94,10 @@ class Site(server.Site):
     def log(self, request: Any) -> None:
         """The record is the pipeline's."""
 
-    def buildProtocol(self, addr: Any) -> Channel:
-        """Return the channel of a new connection."""
+    def buildProtocol(self, addr: Any) -> Channel | None:  # type: ignore[override]  # a channel of our own
+        """Return the channel of a new connection; None closes one that is not even worth a refusal."""
+        if len(self.channels) >= self.limits.max_connections + SPARE_CONNECTIONS:
+            return None
         return Channel(self)
 
     # What channels tell and ask.
@@ -124,7 +135,17 @@ class Site(server.Site):
         request.sitepath = []
         path = request.path
         request.postpath = (unquote_to_bytes(path[1:]) if b"%" in path else path[1:]).split(b"/")
-        return getChildForRequest(self.resource, request)
+        resource: IResource = getChildForRequest(self.resource, request)
+        if isinstance(resource, NoResource):
+            raise NotFound("There is nothing at this path.")
+        return resource
+
+    def date(self) -> bytes:
+        """Return the value of ``Date`` for an answer sent now (RFC 9110, 5.6.7)."""
+        if self._date_at != self.sweep.now:
+            self._date_at = self.sweep.now
+            self._date = http.datetimeToString(self.sweep.wall())
+        return self._date
 
     def refusal(self, request: Request | None, error: ExchangeError) -> tuple[int, Headers, bytes]:
         """Return the answer for an error outside any resource."""
@@ -136,7 +157,7 @@ class Site(server.Site):
             self._refused(request, error)
 
     def stop_accepting(self) -> None:
-        """Answer what is in progress and close; idle connections end at once."""
+        """Answer what is in progress and close; idle connections end after a moment."""
         self.accepting = False
         for channel in list(self.channels):
             channel.close_when_idle()
@@ -152,4 +173,7 @@ def hostname(host: bytes) -> str:
 
 def plain_refusal(request: Request | None, error: ExchangeError) -> tuple[int, Headers, bytes]:
     """Return an error as one line of text."""
-    return error.status, [(b"content-type", b"text/plain; charset=utf-8")], error.message.encode() + b"\n"
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *error.headers]
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    return error.status, headers, error.message.encode() + b"\n"

@@ -39,6 +39,10 @@ class Sweep:
         self.now = clock.seconds()
         """Monotonic seconds of the last sweep: precise enough for deadlines, free to read."""
 
+    def wall(self) -> float:
+        """Return Unix time in seconds."""
+        return float(self._clock.wall())
+
     def start(self) -> None:
         """Begin to sweep; idempotent."""
         if self._call is None:
