@@ -143,7 +143,9 @@ def netrunner(folder: Path, direct: Target) -> Iterator[Target]:
     port = free_port()
     config = folder / "bench.yaml"
     config.write_text(_NETRUNNER.format(port=port, folder=folder, fast=direct.fast_port, paced=direct.paced_port))
-    environ = dict(os.environ, NETRUNNER_BENCH_TOKEN=TOKEN, NETRUNNER_BENCH_KEY="bench-key-of-the-provider")
+    secrets = {"NETRUNNER_BENCH_TOKEN": TOKEN, "NETRUNNER_BENCH_KEY": "bench-key-of-the-provider"}
+    # The tree that this harness belongs to is measured, whatever is installed.
+    environ = {**os.environ, **secrets, "PYTHONPATH": str(_ROOT)}
     twistd = str(Path(sys.executable).with_name("twistd"))
     argv = [twistd, "--nodaemon", "--pidfile=", "netrunner", "--config", str(config)]
     with Child(argv, folder / "twistd.log", cwd=_ROOT, environ=environ) as child:
