@@ -6,6 +6,7 @@ This module must not know what a process is for.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -42,6 +43,29 @@ def cpu_s(pid: int) -> float:
             fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
     return total / _TICKS_PER_S
+
+
+class Others:
+    """Watches how much of the machine is used by processes that are not ours: figures of a busy machine say little."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._foreign_s = self._foreign()
+
+    def cores(self) -> float:
+        """Return how many cores, on average, others have kept busy since this was made."""
+        return max(0.0, self._foreign() - self._foreign_s) / (time.monotonic() - self._began)
+
+    def _foreign(self) -> float:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        user, nice, system, _, _, irq, softirq, steal = _machine_ticks()
+        busy_s = (user + nice + system + irq + softirq + steal) / _TICKS_PER_S
+        return busy_s - cpu_s(os.getpid()) - ended.ru_utime - ended.ru_stime
+
+
+def _machine_ticks() -> list[int]:
+    with Path("/proc/stat").open() as lines:
+        return [int(field) for field in lines.readline().split()[1:9]]
 
 
 def rss_bytes(pid: int) -> int:

@@ -30,10 +30,17 @@ def table(rows: Sequence[Row], relays: Sequence[str]) -> str:
     return "\n".join(_line(line, widths) for line in lines)
 
 
-def document(rows: Sequence[Row], samples: Sequence[Sample]) -> str:
-    """Return everything as JSON: the machine, the rows, and each round's figures."""
+def document(rows: Sequence[Row], samples: Sequence[Sample], busy_cores: float) -> str:
+    """Return everything as JSON: the machine, the rows, and each round's figures.
+
+    Args:
+        rows, samples: What was found.
+        busy_cores: How many cores other processes kept busy meanwhile.
+    """
+    machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
     content: dict[str, Any] = {
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "machine": machine,
+        "busy_cores": busy_cores,
         "rows": [asdict(row) for row in rows],
         "samples": [asdict(sample) for sample in samples],
     }
