@@ -78,9 +78,7 @@ class Pool:
         except InvalidRequest as error:
             call.fail_later(unsent(UpstreamError(str(error), code="upstream_invalid_request")))
             return call
-        if self._closed:
-            call.fail_later(unsent(UpstreamError("the upstream pool is closed", code="upstream_pool_closed")))
-        elif self._flush is not None:
+        if self._flush is not None:
             self._flush.add(call)
         else:
             self.begin(call)
@@ -88,7 +86,9 @@ class Pool:
 
     def begin(self, call: Call) -> None:
         """Send ``call``, or let it wait while every connection allowed is in use."""
-        if self._max_active is not None and len(self._active) >= self._max_active:
+        if self._closed:
+            call.fail_later(unsent(UpstreamError("the upstream pool is closed", code="upstream_pool_closed")))
+        elif self._max_active is not None and len(self._active) >= self._max_active:
             call.deadline = self.sweep.now + self.timeouts.connect_s
             self._waiting.append(call)
             self.sweep.watch(call)
