@@ -137,7 +137,7 @@ class NetrunnerService(Service):
         self._deadline: Any = None
         self._retiring: Any = None
         self.settings = settings
-        self.site = Site(self._parts.root, self._sweep, _limits(settings), NOTHING.refusal)
+        self.site = Site(self._parts.root, self._sweep, _limits(settings), NOTHING.refusal, flush=self._flush)
 
     def startService(self) -> None:
         """Take the sockets and serve."""

@@ -52,21 +52,21 @@ class Writer:
 
     Args:
         transport: Of the connection. Anything but a plain TCP one (TLS, a test's) is written to at once.
-        flush: Shared by all connections.
+        flush: Shared by all connections; None writes at once, whatever the transport.
     """
 
     __slots__ = ("_pieces", "_send", "_shared", "_transport")
 
-    def __init__(self, transport: Any, flush: Flush) -> None:
+    def __init__(self, transport: Any, flush: Flush | None) -> None:
         self._transport = transport
         self._shared = flush
         self._pieces: list[bytes] = []
-        handle = transport.getHandle() if ISystemHandle.providedBy(transport) else None
+        handle = transport.getHandle() if flush is not None and ISystemHandle.providedBy(transport) else None
         self._send = handle.send if isinstance(handle, socket.socket) else None
 
     def write(self, data: bytes) -> None:
         """Send ``data`` with whatever else is written in this turn."""
-        if self._send is None:
+        if self._send is None or self._shared is None:
             self._transport.write(data)
             return
         if not self._pieces:
@@ -98,5 +98,6 @@ class Writer:
 
 
 def unsent(transport: Any) -> int:
-    """Return how many bytes a Twisted TCP transport holds that the kernel has not taken."""
-    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+    """Return how many bytes a Twisted TCP transport holds that the kernel has not taken; 0 for any other."""
+    buffered = getattr(transport, "dataBuffer", b"")
+    return len(buffered) - getattr(transport, "offset", 0) + getattr(transport, "_tempDataLen", 0)
