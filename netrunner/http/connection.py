@@ -279,7 +279,7 @@ class Connection:
             return
         if switched and self._peer_ended:
             call.receiver = None
-        elif clean and (switched or (until_eof and reader.head is not None)):
+        elif clean and (switched or until_eof):
             call.receiver = None
             receiver.body_received(b"", True)
         elif begun:

@@ -58,7 +58,6 @@ class ResponseReader:
         "problem",
         "reusable",
         "switched",
-        "until_eof",
     )
 
     def __init__(self, limits: ResponseLimits) -> None:
@@ -76,8 +75,6 @@ class ResponseReader:
         """Whether another request may follow on the connection; known when ``complete``."""
         self.switched = False
         """The head is a 101: bytes of ``pieces`` and all that follow belong to the new protocol."""
-        self.until_eof = False
-        """The body is delimited by the end of the connection."""
 
     def begin(self, *, bodiless: bool, upgrade: bool) -> None:
         """Expect the next response.
@@ -96,7 +93,7 @@ class ResponseReader:
         self._bodiless = bodiless
         self._upgrade = upgrade
         self.head = None
-        self.complete = self.reusable = self.switched = self.until_eof = False
+        self.complete = self.reusable = self.switched = False
 
     def feed(self, data: bytes) -> None:
         """Read ``data``; results are in the attributes."""
@@ -129,6 +126,14 @@ class ResponseReader:
     def begun(self) -> bool:
         """Whether any byte of the response came."""
         return self._begun
+
+    @property
+    def until_eof(self) -> bool:
+        """Whether the body is the kind that the end of the connection ends (RFC 9112, 6.3, rule 8)."""
+        head = self.head
+        return head is not None and not (
+            self.complete or self.switched or self._chunked or head.get(b"content-length") is not None
+        )
 
     def close(self) -> None:
         """Let go of the parser, which refers to this reader."""
@@ -214,8 +219,6 @@ class ResponseReader:
             self._parser = None
             self.complete = True
             self.reusable = version == "1.1" and not _closes(headers)
-        elif not self._chunked and status not in {204, 304}:
-            self.until_eof = not any(name == b"content-length" for name, _ in kept)
 
 
 def _closes(headers: Headers) -> bool:

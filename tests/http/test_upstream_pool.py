@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 
 from netrunner.errors import UpstreamTimeout
+from netrunner.http.flush import Flush
+from netrunner.http.pool import Pool
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.testing.fakes import FakeReceiver
 from netrunner.values import Origin, ResponseHead
@@ -179,6 +181,26 @@ def test_a_request_sent_from_within_the_last_body_call_takes_the_same_connection
     assert follower.dialogue == [("sent", True)]
     peer.says(answer(b"second"))
     assert follower.body == b"second"
+
+
+def test_with_a_flush_the_requests_of_a_turn_leave_at_its_end() -> None:
+    upstreams = Upstreams()
+    upstreams.pool = Pool(upstreams.reactor, upstreams.sweep, Timeouts(), PoolLimits(), flush=Flush(upstreams.reactor))
+    _, first = upstreams.send()
+    call, aborted = upstreams.send()
+    call.abort()
+    assert upstreams.attempts == 0
+    upstreams.reactor.advance(0)
+    assert upstreams.attempts == 1
+    peer = upstreams.accept()
+    peer.says(answer())
+    assert first.body == b"hello"
+    assert aborted.dialogue == []
+    _, late = upstreams.send()
+    upstreams.pool.close()
+    upstreams.reactor.advance(0)
+    upstreams.reactor.advance(0)
+    assert code(late) == ("upstream_pool_closed", False)
 
 
 # What comes back.
