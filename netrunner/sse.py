@@ -78,7 +78,7 @@ class Reader:
             OversizedEvent: when an event is longer than ``max_event_bytes``; nothing may be fed after that.
         """
         if self._after_cr and data.startswith(b"\n"):
-            data = data[1:]
+            data, self._after_cr = data[1:], False
         if not data:
             return []
         self._after_cr = data.endswith(b"\r")

@@ -60,6 +60,7 @@ class OpenAIApi:
         "_authorization",
         "_base",
         "_further",
+        "_key",
         "_name",
         "_origin",
         "_query",
@@ -81,10 +82,12 @@ class OpenAIApi:
         self.passthrough = settings.api_key == "passthrough"
         self.has_own_key = isinstance(settings.api_key, Secret)
         self._authorization: bytes | None = None
+        self._key: str | None = None
         if isinstance(settings.api_key, Secret):
             key = settings.api_key.reveal().strip()
             if not key or not key.isascii() or not key.isprintable():
                 raise ConfigurationError([Problem(f"providers.{name}.api_key", "must be printable ASCII characters")])
+            self._key = key
             self._authorization = b"Bearer " + key.encode()
         self._targets = {endpoint: self._base + endpoint.encode() for endpoint in INFERENCE}
 
@@ -128,7 +131,7 @@ class OpenAIApi:
             return UpstreamRejected(
                 f"The provider {self._name} refused the key it is configured with.", code="upstream_auth", status=502
             )
-        return rejected(status, headers, body)
+        return rejected(status, headers, body, self._key)
 
     def _check_use(self, call: Call) -> None:
         """Refuse a call that is not among those a stored key is for."""
@@ -169,16 +172,20 @@ _WAIT = re.compile(
 )
 
 
-def rejected(status: int, headers: Headers, body: bytes) -> UpstreamRejected:
+def rejected(status: int, headers: Headers, body: bytes, key: str | None = None) -> UpstreamRejected:
     """Return what an OpenAI-style error answer means, for retry and fallback to look at.
 
     Args:
         status: HTTP status, 400 or more.
         headers: Of the answer, names lowercase.
         body: As much of its body as was kept.
+        key: The stored key, which some providers quote; it is masked.
     """
     fields = dict(reversed(headers))
     message, code = _said(body)
+    if key is not None:
+        message, code = message.replace(key, "***"), code and code.replace(key, "***")
+    message, code = message[:1000], code and code[:64]
     kind = _CODES.get(code or "", _KINDS.get(status, "upstream_error" if status >= 500 else "bad_request"))
     retryable = status in _RETRYABLE
     if status == 429 and code in _SPENT:
@@ -206,13 +213,13 @@ def _said(body: bytes) -> tuple[str, str | None]:
         document = document[0]
     error = document.get("error", document) if isinstance(document, dict) else None
     if isinstance(error, str):
-        return error[:1000], None
+        return error, None
     if not isinstance(error, dict):
         return "", None
     message, code = error.get("message"), error.get("code")
     if not isinstance(code, str):
         code = error.get("type")
-    return message[:1000] if isinstance(message, str) else "", code[:64] if isinstance(code, str) and code else None
+    return message if isinstance(message, str) else "", code if isinstance(code, str) and code else None
 
 
 def _retry_after_s(fields: dict[bytes, bytes], message: str) -> float | None:

@@ -217,7 +217,7 @@ class _Answer:
         self._words = list(words)
         self._prompt_tokens = prompt_tokens
         self._thoughts = [f"{THOUGHT[:8]}", THOUGHT[8:]] if orders.think else []
-        self._arguments = json.dumps({"text": "".join(self._words)})
+        self._arguments = json.dumps({"text": "".join(self._words)}) if tool else ""
         self._call_id = f"call_{identity['id'][-24:]}"
         self.count = len(self._thoughts) + (3 if tool else len(self._words))
         """Pieces that one choice's stream has."""

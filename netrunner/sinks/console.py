@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -20,9 +19,6 @@ from zope.interface import implementer
 from netrunner.interfaces import IEnvironment, ILogSink, IStartable
 from netrunner.settings import setting
 from netrunner.values import Record
-
-_UNPRINTABLE = re.compile(r"[^\x21-\x7e\xa1-\u2027\u202f-\u205f\u2070-\ud7ff\uf900-\ufffd]")
-"""Controls, separators, invisible characters and spaces: whatever could end a line or change a terminal."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,4 +76,7 @@ def line(record: Record) -> str:
 
 
 def _plain(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+    """Return ``text`` with everything escaped that could end a line, part a word or turn a terminal's head."""
+    if text.isprintable() and " " not in text:
+        return text
+    return "".join(one if one.isprintable() and one != " " else f"\\u{{{ord(one):x}}}" for one in text)
