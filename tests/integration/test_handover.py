@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.daemon import ECHO, PATIENCE_S, Daemon
 from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Peer, Provider, chat, dial, event
+from tests.support.nginx import Nginx
 
 pytestmark = pytest.mark.integration
 
@@ -82,19 +83,33 @@ class Load:
                     self._answered(head)
 
 
-def test_successors_take_over_under_load_and_nobody_is_refused(tmp_path: Path) -> None:
+def hand_over_under_load(folder: Path, first: Daemon, port: int, config: str = ECHO) -> None:
+    """Replace ``first`` and its successors while clients keep asking on ``port``."""
+    load = Load(port)
     with ExitStack() as daemons:
-        old = daemons.enter_context(Daemon(tmp_path / "0"))
-        load = Load(old.port)
+        old = daemons.enter_context(first)
         with load.running():
-            for number in range(1, 4):
+            for number in range(3):
                 load.wait_for_more()
-                new = daemons.enter_context(Daemon(tmp_path / str(number), take_over=old))
+                new = daemons.enter_context(Daemon(folder / str(number), config, take_over=old))
                 assert old.wait() == 0
                 load.wait_for_more()
                 assert load.failures == []
                 old = new
     assert load.failures == []
+
+
+def test_successors_take_over_under_load_and_nobody_is_refused(tmp_path: Path) -> None:
+    first = Daemon(tmp_path / "first")
+    hand_over_under_load(tmp_path, first, first.port)
+
+
+def test_behind_nginx_nobody_notices_a_hand_over(tmp_path: Path) -> None:
+    config = ECHO + "access: {public: true}\n"
+    first = Daemon(tmp_path / "first", config)
+    with Nginx(tmp_path / "nginx", first.port) as nginx:
+        hand_over_under_load(tmp_path, first, nginx.port, config)
+        assert nginx.errors() == ""
 
 
 def test_open_streams_outlive_the_hand_over_and_their_process_ends_after_them(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ class Daemon:
 
     def wait_for(self, happened: Callable[[], bool]) -> None:
         """Ask until something that is under way has happened; each asking makes the daemon's reactor turn."""
-        assert any(happened() or not self.control("ping") for _ in range(100_000))
+        assert any(happened() or not self.control("ping") for _ in range(20_000))
 
     def wait_for_drain(self) -> None:
         """Wait until it listens no longer."""
