@@ -2,7 +2,7 @@
 
 Bytes are fed to the parser first and acted upon afterwards, so nothing re-enters it. Each request goes
 through: head checked, resource found, resource asked (``IReadsHead``), 100 Continue, body, ``process``.
-Everything has an end: the header's absolute deadline, the body's minimum rate, the stall of a client that
+Everything has its time: the header's absolute deadline, the body's minimum rate, the stall of a client that
 does not read, the bytes that may be pipelined behind an answer.
 
 This module must not know what resources do.
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
-from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
 
 from netrunner.errors import BadRequest, ExchangeError, Overloaded
+from netrunner.http.ending import Ending
 from netrunner.http.flush import Writer, unsent
 from netrunner.http.headers import head_bytes, list_tokens
 from netrunner.http.reader import Reader
@@ -36,39 +36,25 @@ MAX_PIPELINED_BYTES = 65536
 """Bytes kept that arrive behind a request still being answered; a client that sends more is cut."""
 SLICE_BYTES = 4096
 """How much is parsed at once where heads may follow each other: what is parsed costs far more than what is kept."""
-LINGER_S = 2.0
-"""How long the rest of a refused body is read and thrown away, so that the refusal is not lost to a reset."""
-MAX_LINGER_BYTES = 65536
 PARTING_S = 1.0
 """How long an idle connection is kept once the server takes no new ones."""
-FLUSH_S = 1.0
-"""How long a cut response may make no progress before the connection is aborted."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
-class Channel(Protocol):
+class Channel(Ending):
     """One client's connection."""
-
-    transport: Any
-    _out: Writer
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.factory = None
-        self.deadline = NEVER
         self._reader = Reader(self)
         self._requests = self._reader.requests
         self._held = b""
         self._holds: set[str] = set()
         self._busy = False
         self._eof = False
-        self._lingering: int | None = None
-        self._closing = False
-        self._close_pace_s = 0.0
         self._lost = False
         self._producer: Any = None
-        self._write_paused = False
-        self._unsent = 0
         self._rate_mark = (0.0, 0)
         self._buffered = 0
         self._switched: tuple[Callable[[bytes], None], Callable[[], None]] | None = None
@@ -109,7 +95,7 @@ class Channel(Protocol):
         elif self._closing:
             self.transport.loseConnection()
         elif not self._requests or not self._requests[0].body_complete:
-            self._close()
+            self.close()
         elif self._requests[0].aborts_on_half_close and self.site.limits.half_close_aborts:
             self.transport.abortConnection()
 
@@ -137,12 +123,6 @@ class Channel(Protocol):
             self._feed(data)
             if not self._busy:
                 self._advance()
-
-    def _discard(self, size: int) -> None:
-        if self._lingering is not None:
-            self._lingering += size
-            if self._lingering > MAX_LINGER_BYTES:
-                self.transport.pauseProducing()
 
     def _feed(self, data: bytes) -> None:
         """Parse the next bytes, and no more of them than one request may need; the rest is held."""
@@ -194,7 +174,7 @@ class Channel(Protocol):
         if self._requests and self._requests[0].body_complete:
             return
         if refused is None:
-            self._close()
+            self.close()
         elif self._requests:
             self._fail_body(self._requests[0], refused)
         else:
@@ -293,11 +273,12 @@ class Channel(Protocol):
     def _take_body(self, request: Request) -> None:
         fresh, request.fresh = request.fresh, []
         if request.streamed is None:
-            size = sum(map(len, fresh))
-            self.site.check_size(request.body_bytes + size)
-            if self.site.buffered_bytes + size > self.site.limits.max_buffered_bytes:
+            site = self.site
+            size = len(fresh[0]) if len(fresh) == 1 else sum(map(len, fresh))
+            site.check_size(request.body_bytes + size)
+            if site.buffered_bytes + size > site.limits.max_buffered_bytes:
                 raise Overloaded("Too many request bodies are waiting here.", code="buffers_full", retry_after_s=1)
-            self.site.buffered_bytes += size
+            site.buffered_bytes += size
             self._buffered += size
         for piece in fresh:
             request.take(piece)
@@ -314,9 +295,9 @@ class Channel(Protocol):
         if request.keep_alive and request.body_complete:
             self._await()
         elif request.body_complete and not self._held and not self._requests:
-            self._close()
+            self.close()
         else:
-            self._linger()
+            self.linger()
 
     def release_buffer(self) -> None:
         """Account no longer for the front request's body."""
@@ -326,21 +307,16 @@ class Channel(Protocol):
     def _answer_refusal(self, error: ExchangeError) -> None:
         status, headers, body = self.site.refusal(None, error)
         self.site.refused(None, error)
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, RESPONSES.get(status, b"-"))]
-        lines.extend([b"%b: %b\r\n" % field for field in headers])
-        lines.append(b"date: %b\r\n" % self.site.date())
-        lines.append(b"content-length: %d\r\n" % len(body))
-        lines.append(b"connection: close\r\n")
-        self.write(head_bytes(lines) + body)
-        self._linger()
+        fields = [
+            *headers,
+            (b"date", self.site.date()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        self.write(head_bytes(b"HTTP/1.1 %d %b" % (status, RESPONSES.get(status, b"-")), fields) + body)
+        self.linger()
 
     # Bytes out.
-
-    def write(self, data: bytes) -> None:
-        """Write to the client."""
-        if self._write_paused:
-            self._unsent += len(data)
-        self._out.write(data)
 
     def writeSequence(self, pieces: list[bytes]) -> None:
         """Write pieces as one."""
@@ -349,17 +325,16 @@ class Channel(Protocol):
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: TwistedHeaders) -> None:
         """Write the head of a response made by ``Request.write``."""
         request = self._requests[0]
-        lines = [b"HTTP/1.1 %b %b\r\n" % (code, reason)]
+        fields: list[tuple[bytes, bytes]] = []
         for name, values in headers.getAllRawHeaders():
             if name.lower() != b"connection":
-                lines.extend([b"%b: %b\r\n" % (name, value) for value in values])
+                fields += [(name, value) for value in values]
             elif b"close" in list_tokens(b",".join(values)):
                 request.close_after()
         if request.clientproto == b"HTTP/1.0" and not headers.hasHeader(b"content-length"):
             request.close_after()
-        if connection := request.connection_field(streaming=False):
-            lines.append(connection)
-        self.write(head_bytes(lines))
+        fields += request.connection_field(streaming=False)
+        self.write(head_bytes(b"HTTP/1.1 %b %b" % (code, reason), fields))
 
     def requestDone(self, request: Request) -> None:
         """The front request's response is complete."""
@@ -447,20 +422,11 @@ class Channel(Protocol):
                 self._answer_refusal(
                     BadRequest("The header did not arrive in time.", code="header_timeout", status=408)
                 )
-            self._close()
+            self.close()
         elif not self._requests[0].body_complete:
             self._body_is_slow(now)
         else:
             self.deadline = NEVER
-
-    def _is_stalled(self, now: float) -> None:
-        """Give a client that took some of what is unsent as long again; abort on any other."""
-        left = unsent(self.transport)
-        if left >= self._unsent or (self._closing and not left):
-            self.transport.abortConnection()
-        else:
-            self._unsent = left
-            self.deadline = now + (self._close_pace_s if self._closing else self.site.limits.write_stall_s)
 
     def _body_is_slow(self, now: float) -> None:
         request = self._requests[0]
@@ -470,38 +436,6 @@ class Channel(Protocol):
             self._await()
         else:
             self._fail_body(request, BadRequest("The body arrives too slowly.", code="body_timeout", status=408))
-
-    def _close(self) -> None:
-        """Close once everything is flushed."""
-        self._lingering = None
-        self._end_in(self.site.limits.write_stall_s)
-        self.transport.loseConnection()
-
-    def _linger(self) -> None:
-        """Close in a way that lets the client read the answer although not all it sent was read."""
-        self._lingering = 0
-        self._end_in(self.site.limits.write_stall_s if unsent(self.transport) else LINGER_S)
-        lose = getattr(self.transport, "loseWriteConnection", self.transport.loseConnection)
-        lose()
-
-    def cut(self) -> None:
-        """Flush, then FIN, without an end of the message; abort what makes no progress."""
-        self._end_in(FLUSH_S)
-        self.transport.loseConnection()
-
-    def _end_in(self, pace_s: float) -> None:
-        self._out.flush()
-        if not self._closing:
-            self._closing = True
-            self.transport.unregisterProducer()
-        self._held = b""
-        self._close_pace_s = pace_s
-        self._unsent = unsent(self.transport)
-        self.deadline = self.site.sweep.now + pace_s
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        self.transport.abortConnection()
 
     def switch(self, receive: Callable[[bytes], None], ended: Callable[[], None]) -> None:
         """Hand raw bytes to ``receive`` from now on, and the client's end to ``ended``."""
@@ -519,19 +453,3 @@ class Channel(Protocol):
             self._requests[-1].close_after()
         elif not self._closing:
             self.deadline = min(self.deadline, self.site.sweep.now + PARTING_S)
-
-    def getPeer(self) -> Any:
-        """Return the client's address."""
-        return self.transport.getPeer()
-
-    def getHost(self) -> Any:
-        """Return our address."""
-        return self.transport.getHost()
-
-    def isSecure(self) -> bool:
-        """Return whether the connection is TLS."""
-        return False
-
-    def loseConnection(self) -> None:
-        """Close, as a Resource may ask for."""
-        self._close()

@@ -58,15 +58,22 @@ def end_to_end(headers: Headers) -> Headers:
     return [field for field in headers if field[0] not in drop]
 
 
-def head_bytes(lines: list[bytes]) -> bytes:
-    """Join the lines of a head, each with its CRLF, and end it.
+def head_bytes(start: bytes, fields: Headers) -> bytes:
+    """Return a whole head: the line ``start``, the fields, the empty line.
 
-    A line end or NUL inside a line would be read as another field, or as the end of the head, by the other
-    side: inside a value it becomes a space, and a field whose name is no token is left out (RFC 9110, 5.5).
+    A line end or NUL inside one of them would be read as another field, or as the end of the head, by the
+    other side: it becomes a space, and a field whose name is no token is left out (RFC 9110, 5.5).
     """
-    head = b"".join(lines)
-    count = len(lines)
-    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
-        cleaned = [_BAD_VALUE.sub(b" ", line[:-2]) + b"\r\n" for line in lines]
-        head = b"".join(cleaned[:1] + [line for line in cleaned[1:] if is_token(line.partition(b":")[0])])
-    return head + b"\r\n"
+    parts = [start, b"\r\n"]
+    for name, value in fields:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    head = b"".join(parts)
+    lines = len(fields) + 2
+    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+        return head_bytes(_cleaned(start), [(name, _cleaned(value)) for name, value in fields if is_token(name)])
+    return head
+
+
+def _cleaned(text: bytes) -> bytes:
+    return _BAD_VALUE.sub(b" ", text)

@@ -36,12 +36,14 @@ class Reader:
         "_body_bytes",
         "_body_mark",
         "_channel",
+        "_fed",
         "_framing_bytes",
         "_headers",
         "_in_head",
         "_limits",
         "_parser",
         "_resuming",
+        "_surely_small",
         "_url",
         "head_bytes",
         "receiving",
@@ -58,11 +60,13 @@ class Reader:
         """Bytes that came of the head now awaited; 0 between messages."""
         self._channel = channel
         self._limits = channel.site.limits
+        self._surely_small = min(rules.MAX_TARGET_BYTES, self._limits.max_header_bytes)
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = True
         self._resuming: Request | None = None
+        self._fed = 0
         self._framing_bytes = self._body_bytes = self._body_mark = self._barren_bytes = 0
 
     def close(self) -> None:
@@ -74,7 +78,8 @@ class Reader:
         """Parse ``data``; return the bytes behind a head that asked for another protocol, which are still to be fed."""
         if self.refused is not None or self._parser is None:
             return b""
-        self.head_bytes += len(data)
+        self._fed = len(data)
+        self.head_bytes += self._fed
         rest = b""
         try:
             self._parser.feed_data(data)
@@ -90,7 +95,7 @@ class Reader:
             if self.head_bytes > self._limits.max_header_bytes:
                 self._head_is_long()
         elif self.receiving is not None and self.receiving.facts.chunked:
-            self._check_framing(len(data))
+            self._check_framing(self._fed)
         return rest
 
     def _malformed(self, what: str) -> None:
@@ -175,7 +180,10 @@ class Reader:
         limits = self._limits
         method = parser.get_method()
         try:
-            facts = rules.check(method, self._url, version, self._headers, limits.max_headers, limits.max_header_bytes)
+            if self.head_bytes + self._fed > self._surely_small:
+                # How large it is exactly is not known here: other messages may stand beside it.
+                rules.check_size(self._url, self._headers, limits.max_header_bytes)
+            facts = rules.check(method, self._url, version, self._headers, limits.max_headers)
         except rules.HeadRefused as refused:
             self.refused = refused.error
             return

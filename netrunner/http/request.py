@@ -17,10 +17,13 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers as TwistedHeaders
+from twisted.web.resource import NoResource
+from twisted.web.server import NOT_DONE_YET
 from zope.interface import Interface
 
-from netrunner.errors import ExchangeError, InternalError, MethodNotAllowed
+from netrunner.errors import ExchangeError, InternalError, MethodNotAllowed, NotFound
 from netrunner.http.body import RequestBody
 from netrunner.http.headers import head_bytes
 from netrunner.http.rules import Facts
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
 """Response fields that ``begin`` looks at: framing is written here and nowhere else."""
+_CHUNKED = (b"transfer-encoding", b"chunked")
 _FORM = b"application/x-www-form-urlencoded"
 
 
@@ -228,10 +232,11 @@ class Request(server.Request):
         self.startedWriting = 1
         bodiless = status in (204, 304) or status < 200
         self._no_body = bodiless or self.method == b"HEAD"
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason or http.RESPONSES.get(status, b"-"))]
+        fields: Headers = []
         declared: int | None = None
         dated = False
-        for name, value in headers:
+        for field in headers:
+            name, value = field
             if name in _OURS:
                 if name == b"date":
                     dated = True
@@ -239,28 +244,28 @@ class Request(server.Request):
                     declared = int(value)
                 else:
                     continue
-            lines.append(b"%b: %b\r\n" % (name, value))
+            fields.append(field)
         self._declared = declared
         self.chunked = 0
         if declared is None and not bodiless:
             if self.clientproto == b"HTTP/1.0":
                 self._keep_alive = False
             else:
-                lines.append(b"transfer-encoding: chunked\r\n")
+                fields.append(_CHUNKED)
                 self.chunked = 0 if self._no_body else 1
         if not dated:
-            lines.append(b"date: %b\r\n" % self.site.date())
-        if connection := self.connection_field(streaming=declared is None):
-            lines.append(connection)
-        self._head = head_bytes(lines)
+            fields.append((b"date", self.site.date()))
+        if not self._keep_alive or self.clientproto == b"HTTP/1.0":
+            fields += self.connection_field(streaming=declared is None)
+        self._head = head_bytes(b"HTTP/1.1 %d %b" % (status, reason or RESPONSES.get(status, b"-")), fields)
 
-    def connection_field(self, streaming: bool) -> bytes:
-        if not self._keep_alive:
-            # Never announce a close on a stream unless the client asked for one: some clients then take a
-            # truncated body for a complete one.
-            asked = not self.facts.keep_alive
-            return b"" if streaming and not asked else b"connection: close\r\n"
-        return b"connection: keep-alive\r\n" if self.clientproto == b"HTTP/1.0" else b""
+    def connection_field(self, streaming: bool) -> Headers:
+        """Return what is to be said about the connection."""
+        if self._keep_alive:
+            return [(b"connection", b"keep-alive")] if self.clientproto == b"HTTP/1.0" else []
+        # Never announce a close on a stream unless the client asked for one: some clients then take a
+        # truncated body for a complete one.
+        return [] if streaming and self.facts.keep_alive else [(b"connection", b"close")]
 
     def send(self, data: bytes, last: bool = False) -> None:
         """Send the next bytes of the body, with the head before and the terminator behind them, in one write.
@@ -308,7 +313,11 @@ class Request(server.Request):
         if not self.body_complete:
             self._keep_alive = False
         self.begin(status, reason, [(b"content-length", b"%d" % len(body)), *headers])
-        self.send(body, last=True)
+        head, self._head = self._head, None
+        assert head is not None
+        self.sentLength = len(body)
+        self.channel.write(head if self._no_body else head + body)
+        self._end()
 
     def close_after(self) -> None:
         """Let this response be the connection's last one."""
@@ -328,11 +337,9 @@ class Request(server.Request):
     def switch(self, headers: Headers, receive: Callable[[bytes], None], ended: Callable[[], None]) -> None:
         """Answer 101 and hand the connection over: ``receive`` gets raw bytes, ``ended`` the client's FIN or loss."""
         self.startedWriting = 1
-        lines = [b"HTTP/1.1 101 Switching Protocols\r\n"]
-        lines.extend([b"%b: %b\r\n" % field for field in headers])
-        lines.append(b"connection: Upgrade\r\n")
         self.code = 101
-        self.channel.write(head_bytes(lines))
+        fields = [*headers, (b"connection", b"Upgrade")]
+        self.channel.write(head_bytes(b"HTTP/1.1 101 Switching Protocols", fields))
         self.channel.switch(receive, ended)
 
     # Where twisted.web calls in.
@@ -350,13 +357,15 @@ class Request(server.Request):
             self.processingFailed(Failure())
 
     def render(self, resrc: Any) -> None:
-        """Write what ``resrc`` renders; a method it lacks is refused in the shape of every refusal."""
+        """Write what ``resrc`` renders; what is not there, or lacks the method, is refused like all else."""
+        if isinstance(resrc, NoResource):
+            raise NotFound("There is nothing at this path.")
         try:
             body = resrc.render(self)
         except UnsupportedMethod as error:
             allow = b", ".join(error.allowedMethods)
             raise MethodNotAllowed("The path exists, the method does not.", headers=[(b"allow", allow)]) from error
-        if body is server.NOT_DONE_YET:
+        if body is NOT_DONE_YET:
             return
         if not isinstance(body, bytes):
             raise TypeError(f"{resrc!r} rendered a {type(body).__name__}")

@@ -57,7 +57,15 @@ def _refuse(message: str, code: str, status: int = 400) -> HeadRefused:
     return HeadRefused(BadRequest(message, code=code, status=status))
 
 
-def check(method: bytes, target: bytes, version: str, headers: Headers, max_headers: int, max_bytes: int) -> Facts:
+def check_size(target: bytes, headers: Headers, max_bytes: int) -> None:
+    """Refuse a head whose start line and fields are more than ``max_bytes`` together (431), or its target (414)."""
+    if len(target) > MAX_TARGET_BYTES:
+        raise _refuse(f"The request target is longer than {MAX_TARGET_BYTES} bytes.", "target_too_long", 414)
+    if sum([len(name) + len(value) for name, value in headers]) + 4 * len(headers) + len(target) > max_bytes:
+        raise _refuse(f"The header is larger than {max_bytes} bytes.", "header_too_large", 431)
+
+
+def check(method: bytes, target: bytes, version: str, headers: Headers, max_headers: int) -> Facts:
     """Return the facts of a head, or raise ``HeadRefused``.
 
     Args:
@@ -65,14 +73,9 @@ def check(method: bytes, target: bytes, version: str, headers: Headers, max_head
         version: As llhttp tells it, ``"1.1"``.
         headers: Lowercase names, stripped values.
         max_headers: Most fields allowed; beyond it 431.
-        max_bytes: Most bytes of start line and fields together; beyond it 431.
     """
-    if len(target) > MAX_TARGET_BYTES:
-        raise _refuse(f"The request target is longer than {MAX_TARGET_BYTES} bytes.", "target_too_long", 414)
     if len(headers) > max_headers:
         raise _refuse(f"More than {max_headers} header fields.", "too_many_headers", 431)
-    if sum([len(name) + len(value) for name, value in headers]) + 4 * len(headers) + len(target) > max_bytes:
-        raise _refuse(f"The header is larger than {max_bytes} bytes.", "header_too_large", 431)
     if version not in {"1.1", "1.0"}:
         raise _refuse("Only HTTP/1.1 and HTTP/1.0 are spoken here.", "http_version_not_supported", 505)
     if method not in METHODS:

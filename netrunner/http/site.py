@@ -12,10 +12,10 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from twisted.web import http, server
-from twisted.web.resource import IResource, NoResource, getChildForRequest
+from twisted.web.resource import IResource, getChildForRequest
 from zope.interface import implementer
 
-from netrunner.errors import ExchangeError, Misdirected, NotFound, Overloaded
+from netrunner.errors import ExchangeError, Misdirected, Overloaded
 from netrunner.http import rules
 from netrunner.http.channel import Channel
 from netrunner.http.flush import Flush
@@ -136,8 +136,6 @@ class Site(server.Site):
         path = request.path
         request.postpath = (unquote_to_bytes(path[1:]) if b"%" in path else path[1:]).split(b"/")
         resource: IResource = getChildForRequest(self.resource, request)
-        if isinstance(resource, NoResource):
-            raise NotFound("There is nothing at this path.")
         return resource
 
     def date(self) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netrunner.errors import Forbidden
-from netrunner.http.channel import MAX_LINGER_BYTES
+from netrunner.http.ending import MAX_LINGER_BYTES
 from netrunner.http.request import Request
 from netrunner.http.site import SPARE_CONNECTIONS
 from tests.support.client import Asked, Client, Echo, answers, connect, leaf, site_of

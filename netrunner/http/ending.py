@@ -1,0 +1,108 @@
+"""How a client's connection ends: flushed, lingering until a refusal is read, cut, or aborted when nothing moves.
+
+A client that takes some of what is unsent is given as long again; one that takes nothing is dropped.
+
+This module must not know of requests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.protocol import Protocol
+
+from netrunner.http.flush import Writer, unsent
+from netrunner.http.sweep import NEVER
+
+if TYPE_CHECKING:
+    from netrunner.http.site import Site
+
+LINGER_S = 2.0
+"""How long the rest of a refused body is read and thrown away, so that the refusal is not lost to a reset."""
+MAX_LINGER_BYTES = 65536
+FLUSH_S = 1.0
+"""How long a cut response may make no progress before the connection is aborted."""
+
+
+class Ending(Protocol):
+    """The part of a channel that outlives its requests."""
+
+    transport: Any
+    site: Site
+    _out: Writer
+    deadline = NEVER
+    _closing = False
+    """Whether the end has begun: nothing that comes is looked at any more."""
+    _write_paused = False
+    _pace_s = 0.0
+    _unsent = 0
+    _lingering: int | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write to the client."""
+        if self._write_paused:
+            self._unsent += len(data)
+        self._out.write(data)
+
+    def close(self) -> None:
+        """Close once everything is flushed."""
+        self._lingering = None
+        self._end_in(self.site.limits.write_stall_s)
+        self.transport.loseConnection()
+
+    loseConnection = close
+    """As a Resource asks for it."""
+
+    def linger(self) -> None:
+        """Close in a way that lets the client read the answer although not all it sent was read."""
+        self._lingering = 0
+        self._end_in(LINGER_S)
+        if unsent(self.transport):
+            self._end_in(self.site.limits.write_stall_s)
+        lose = getattr(self.transport, "loseWriteConnection", self.transport.loseConnection)
+        lose()
+
+    def cut(self) -> None:
+        """Flush, then FIN, without an end of the message; abort what makes no progress."""
+        self._end_in(FLUSH_S)
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.transport.abortConnection()
+
+    def _end_in(self, pace_s: float) -> None:
+        self._out.flush()
+        if not self._closing:
+            self._closing = True
+            self.transport.unregisterProducer()
+        self._pace_s = pace_s
+        self._unsent = unsent(self.transport)
+        self.deadline = self.site.sweep.now + pace_s
+
+    def _discard(self, size: int) -> None:
+        """Throw away what comes after the end has begun."""
+        if self._lingering is not None:
+            self._lingering += size
+            if self._lingering > MAX_LINGER_BYTES:
+                self.transport.pauseProducing()
+
+    def _is_stalled(self, now: float) -> None:
+        left = unsent(self.transport)
+        if left >= self._unsent or (self._closing and not left):
+            self.transport.abortConnection()
+        else:
+            self._unsent = left
+            self.deadline = now + (self._pace_s if self._closing else self.site.limits.write_stall_s)
+
+    def getPeer(self) -> Any:
+        """Return the client's address."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> Any:
+        """Return our address."""
+        return self.transport.getHost()
+
+    def isSecure(self) -> bool:
+        """Return whether the connection is TLS."""
+        return False
