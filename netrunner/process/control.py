@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from twisted.internet.interfaces import IAddress, IListeningPort, IUNIXTransport
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IListeningPort, IUNIXTransport
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from netrunner.errors import NetrunnerError
 from netrunner.process.listen import answers
@@ -103,6 +104,7 @@ class Commands:
         return Reply({"ok": True, **reply.values}, reply.descriptors)
 
 
+@implementer(IHalfCloseableProtocol)
 class _Conversation(LineOnlyReceiver):
     """The process's side of one connection to its control socket."""
 
@@ -110,22 +112,28 @@ class _Conversation(LineOnlyReceiver):
     MAX_LENGTH = MAX_REQUEST_BYTES
     transport: IUNIXTransport
 
-    def __init__(self, commands: Commands, conversations: set[_Conversation]) -> None:
-        self._commands = commands
-        self._open = conversations
+    def __init__(self, factory: _ControlFactory) -> None:
+        self._factory = factory
 
     def connectionMade(self) -> None:
-        self._open.add(self)
+        self._factory.conversations.add(self)
         uid = _peer(self.transport.getHandle())  # type: ignore[attr-defined]  # ITCPTransport's, UNIX has it too
-        if uid not in (os.geteuid(), 0):
+        if uid not in self._factory.allowed:
             _log.warn("user {uid} may not use the control socket", uid=uid)
             self.transport.abortConnection()  # type: ignore[attr-defined]  # likewise
 
+    def readConnectionLost(self) -> None:
+        """Answer a client that has said all it will say, as a shell's pipe does."""
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Nothing to do: nobody else closes our half."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._open.discard(self)
+        self._factory.conversations.discard(self)
 
     def lineReceived(self, line: bytes) -> None:
-        self._send(self._commands.answer(line))
+        self._send(self._factory.commands.answer(line))
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self._send(Reply({"ok": False, "error": f"a request has at most {MAX_REQUEST_BYTES} bytes"}))
@@ -146,20 +154,27 @@ def _peer(handle: socket.socket) -> int:
 class _ControlFactory(Factory):
     noisy = False
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
+    def __init__(self, commands: Commands, allowed: frozenset[int]) -> None:
+        self.commands = commands
+        self.allowed = allowed
         self.conversations: set[_Conversation] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> _Conversation:
-        return _Conversation(self._commands, self.conversations)
+        return _Conversation(self)
 
 
 class ControlSocket:
-    """Listens at ``path`` from ``start`` to ``stop``."""
+    """Listens at ``path`` from ``start`` to ``stop``.
 
-    def __init__(self, path: Path, commands: Commands) -> None:
+    Args:
+        path: In a folder that holds nothing but such sockets.
+        commands: What can be asked.
+        allowed: User ids that may ask.
+    """
+
+    def __init__(self, path: Path, commands: Commands, allowed: frozenset[int]) -> None:
         self._path = path
-        self._factory = _ControlFactory(commands)
+        self._factory = _ControlFactory(commands, allowed)
         self._port: IListeningPort | None = None
         self._reach = contextlib.ExitStack()
 

@@ -106,7 +106,8 @@ class Daemon(Service):
         if abandoned := self._place.state.abandoned():
             self._log.info("{count} journals of processes that are gone", count=len(abandoned))
         # Here and not sooner: twistd has forked by now.
-        self._control = ControlSocket(control_path(self._place.state.folder, os.getpid()), self._commands())
+        path = control_path(self._place.state.folder, os.getpid())
+        self._control = ControlSocket(path, self._commands(), frozenset({os.geteuid(), 0}))
         self._control.start(self._reactor)
         self._service.startService()
         self._reactor.callWhenRunning(self._running)

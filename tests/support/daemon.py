@@ -64,7 +64,7 @@ class Daemon:
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.state = state or (take_over.state if take_over else folder / "state")
+        self.state: Path = state or (take_over.state if take_over else folder / "state")
         self.config_path = folder / "netrunner.yaml"
         self.log_path = folder / "output.log"
         self._sock = sock if sock or listen or take_over else listening_socket()

@@ -58,7 +58,7 @@ class Nginx:
 
     def __enter__(self) -> Self:
         # It goes into the background as soon as it listens.
-        command = [
+        command: list[str | Path] = [
             self._binary,
             "-p",
             self._folder,
