@@ -2,7 +2,7 @@
 
 A provider may take the first or the last of two equal keys, and some match keys without regard to case. So a
 body is forwarded only if the keys that routing relies on stand there once, in any spelling. Nothing here
-recurses, and every pass over the body runs at C speed: 16 MiB of the worst input take a quarter of a second.
+recurses, and every pass over the body runs at C speed: 16 MiB of the worst input take about 0.3 s.
 
 This module must not know what the other fields mean.
 """
@@ -16,8 +16,8 @@ from msgspec import UNSET, UnsetType
 
 from netrunner.errors import BadRequest
 
-_GROUPS = 64
-_MOST_SPELLINGS = _GROUPS * _GROUPS
+_GROUPS = 16
+_MOST_SPELLINGS = _GROUPS**3
 """So many keys spelled like a routed one a body may hold, at any depth."""
 
 
@@ -145,9 +145,9 @@ def _top_level(body: bytes, spans: list[tuple[int, int]], key: str) -> int:
     """Return the end of the one span that is a key of the outermost object.
 
     The JSON decoder itself tells which: spans are renamed in groups, and the groups whose new name turns up in
-    the outermost object hold such a key. Two rounds tell among ``_MOST_SPELLINGS``.
+    the outermost object hold such a key. Three rounds tell among ``_MOST_SPELLINGS``.
     """
-    while True:
+    while len(spans) > 1:
         size = -(-len(spans) // _GROUPS)
         groups = [spans[at : at + size] for at in range(0, len(spans), size)]
         pieces: list[bytes] = []
@@ -161,5 +161,4 @@ def _top_level(body: bytes, spans: list[tuple[int, int]], key: str) -> int:
         if len(present) != 1:
             raise BadRequest(f"{key} is given more than once.", code="duplicate_key", param=key)
         spans = present[0]
-        if size == 1:
-            return spans[0][1]
+    return spans[0][1]

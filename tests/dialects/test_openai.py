@@ -92,3 +92,12 @@ def test_credentials_are_not_among_the_fields_passed_on():
 def test_views_of_what_is_not_json_are_empty():
     assert dialect.view(None).messages() == ()
     assert dialect.view(dialect.envelope(b"audio/wav", b"RIFF", b"")).messages() == ()
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_tap_reads_the_kind_of_answer_it_is_made_for(streaming):
+    document = b'{"choices":[{"finish_reason":"stop"}]}'
+    tap = dialect.tap(streaming)
+    tap.feed(b"data: " + document + b"\n\n" if streaming else document)
+    tap.close()
+    assert (tap.finish_reason, tap.complete) == ("stop", True)
