@@ -212,11 +212,11 @@ class _Connection(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 - Twisted's signature
         if self._delay is not None:
             self._delay.cancel()
-        if not self._over:
-            self._provider._lost.add("closed" if reason.check(ConnectionDone) else "aborted")
-        self._over = True
+        by_client, self._over = not self._over, True
         self._provider._open.discard(self)
         self.gone.callback(None)
+        if by_client:
+            self._provider._lost.add("closed" if reason.check(ConnectionDone) else "aborted")
 
     def resumeProducing(self) -> None:
         # The transport asks once when the producer is registered, and again when its buffer is empty.
