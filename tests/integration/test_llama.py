@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import anyio
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.daemon import Daemon
 from tests.support.llama import ENDLESS, MODEL, Llama
-from tests.support.sdk import Records, async_client, client, said, text_of
+from tests.support.sdk import Records, async_client, client, named, said, text_of
 
 pytestmark = pytest.mark.integration
 
@@ -52,13 +52,6 @@ def _config(port: int) -> str:
         f"providers: {{llama: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1'}}}}\n"
         f"models: [{{name: alias, targets: [{{provider: llama, model: {MODEL}}}]}}]\n"
     )
-
-
-def record_of(served: Served, call: Callable[[], object]) -> dict[str, Any]:
-    """Return the record of what ``call`` does."""
-    before = len(served.records.read())
-    call()
-    return served.records.last_of(served.daemon, before + 1)
 
 
 def without_what_always_differs(body: bytes) -> bytes:
@@ -101,13 +94,13 @@ def test_the_alias_is_replaced_by_the_models_own_name(served: Served) -> None:
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_the_record_of_a_chat_tells_usage_and_finish_reason(served: Served, streaming: bool) -> None:
-    def chat() -> None:
-        options: Any = {"stream": True, "stream_options": LAST_WORDS} if streaming else {}
-        answer = served.proxied.chat.completions.create(model="alias", messages=said("Hi"), **SAME, **options)
-        if streaming:
-            list(answer)
-
-    record = record_of(served, chat)
+    options = {"stream": True, "stream_options": LAST_WORDS} if streaming else {}
+    answer = served.proxied.chat.completions.create(
+        model="alias", messages=said("Hi"), extra_headers=named(f"chat-{streaming}"), **SAME, **options
+    )
+    if streaming:
+        list(answer)
+    record = served.records.of(f"chat-{streaming}", served.daemon)
     assert (record["outcome"], record["status"], record["streaming"]) == ("done", 200, streaming)
     assert (record["model"], record["upstream_model"], record["provider"]) == ("alias", MODEL, "llama")
     assert record["finish_reason"] == "length"
@@ -117,15 +110,13 @@ def test_the_record_of_a_chat_tells_usage_and_finish_reason(served: Served, stre
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_completions_are_served_and_recorded(served: Served, streaming: bool) -> None:
-    texts: list[str] = []
-
-    def complete() -> None:
-        answer: Any = served.proxied.completions.create(model="alias", prompt="Once", stream=streaming, **SAME)
-        texts.append("".join(part.choices[0].text for part in (answer if streaming else [answer])))
-
-    record = record_of(served, complete)
+    answer = served.proxied.completions.create(
+        model="alias", prompt="Once", stream=streaming, extra_headers=named(f"completion-{streaming}"), **SAME
+    )
+    text = "".join(part.choices[0].text for part in (answer if streaming else [answer]))
+    record = served.records.of(f"completion-{streaming}", served.daemon)
     direct = served.direct.completions.create(model=MODEL, prompt="Once", **SAME)
-    assert texts == [direct.choices[0].text]
+    assert text == direct.choices[0].text
     assert (record["path"], record["finish_reason"]) == ("/v1/completions", "length")
 
 
@@ -156,17 +147,13 @@ def test_the_servers_own_refusal_is_what_the_sdk_raises(served: Served) -> None:
 
 
 def test_a_client_that_leaves_a_stream_cancels_the_task_in_llama(served: Served) -> None:
-    def leave() -> None:
-        stream = served.proxied.chat.completions.create(
-            model="alias", messages=said("Hi"), stream=True, extra_body=ENDLESS
-        )
-        next(stream)
-        stream.close()
-
-    record = record_of(served, leave)
-    task = served.llama.tasks("begun")[-1]
-    served.llama.wait_for(lambda: task in served.llama.tasks("over"))
-    assert task in served.llama.tasks("cancelled")
+    stream = served.proxied.chat.completions.create(
+        model="alias", messages=said("Hi"), stream=True, extra_headers=named("left-stream"), extra_body=ENDLESS
+    )
+    next(stream)
+    stream.close()
+    record = served.records.of("left-stream", served.daemon)
+    served.llama.wait_until_cancelled()
     assert (record["outcome"], record["status"], record["error"]) == ("client_gone", 200, "client_gone")
 
 
@@ -174,7 +161,9 @@ def test_a_client_that_leaves_before_an_answer_cancels_the_task_in_llama(served:
     before = len(served.llama.tasks("begun"))
 
     async def ask(impatient: Any) -> None:
-        await impatient.chat.completions.create(model="alias", messages=said("Hi"), extra_body=ENDLESS)
+        await impatient.chat.completions.create(
+            model="alias", messages=said("Hi"), extra_headers=named("left"), extra_body=ENDLESS
+        )
 
     async def leave() -> None:
         async with async_client(served.daemon.port) as impatient, anyio.create_task_group() as group:
@@ -182,8 +171,7 @@ def test_a_client_that_leaves_before_an_answer_cancels_the_task_in_llama(served:
             await anyio.to_thread.run_sync(served.llama.wait_for, lambda: len(served.llama.tasks("begun")) > before)
             group.cancel_scope.cancel()
 
-    record = record_of(served, lambda: anyio.run(leave))
-    task = served.llama.tasks("begun")[-1]
-    served.llama.wait_for(lambda: task in served.llama.tasks("over"))
-    assert task in served.llama.tasks("cancelled")
+    anyio.run(leave)
+    record = served.records.of("left", served.daemon)
+    served.llama.wait_until_cancelled()
     assert (record["outcome"], record["status"]) == ("client_gone", 499)

@@ -129,6 +129,12 @@ class Llama:
         """Return the numbers of the tasks that have ``begun``, were ``cancelled`` or are ``over``."""
         return [int(number) for number in _TASK[state].findall(self.log())]
 
+    def wait_until_cancelled(self) -> None:
+        """Wait for the end of the latest task; raise ``AssertionError`` if it was not cancelled."""
+        task = self.tasks("begun")[-1]
+        self.wait_for(lambda: task in self.tasks("over"))
+        assert task in self.tasks("cancelled"), self.log()
+
     def wait_for(self, happened: Callable[[], bool]) -> None:
         """Ask until something that is under way has happened; each asking lets the server turn."""
         deadline = time.monotonic() + PATIENCE_S

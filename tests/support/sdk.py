@@ -39,6 +39,11 @@ def said(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
+def named(request_id: str) -> dict[str, str]:
+    """Return the header field by which ``Records.of`` finds a request."""
+    return {"X-Request-ID": request_id}
+
+
 def text_of(stream: Any) -> str:
     """Return all the text of a chat stream with one choice."""
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
@@ -55,11 +60,12 @@ class Records:
         self._path = path
         self.config = f"sinks: [{{type: jsonl, path: {json.dumps(str(path))}}}]\n"
 
-    def read(self) -> list[dict[str, Any]]:
-        """Return the records written so far, in order."""
-        return [json.loads(line) for line in self._path.read_text().splitlines()]
+    def of(self, request_id: str, daemon: Daemon) -> dict[str, Any]:
+        """Wait for ``daemon`` to write the record of the one request that said ``X-Request-ID: request_id``."""
+        daemon.wait_for(lambda: bool(self._of(request_id)))
+        [record] = self._of(request_id)
+        return record
 
-    def last_of(self, daemon: Daemon, count: int = 1) -> dict[str, Any]:
-        """Return the latest record once there are ``count``."""
-        daemon.wait_for(lambda: len(self.read()) >= count)
-        return self.read()[-1]
+    def _of(self, request_id: str) -> list[dict[str, Any]]:
+        records = map(json.loads, self._path.read_text().splitlines())
+        return [record for record in records if record["request_id"] == request_id]
