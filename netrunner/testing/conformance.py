@@ -211,7 +211,7 @@ def _sends_its_own_credential(subject: Subject) -> Iterator[str]:
         sent = b"\n".join([request.target, *(value for _, value in request.headers)])
         if _has_key(subject) and KEY.encode() not in sent:
             yield "a request goes out without the configured key"
-        if CALLERS_KEY in sent:
+        if CALLERS_KEY in sent and subject.values.get("api_key") != "passthrough":
             yield "the caller's credential goes out though the provider is not `passthrough`"
 
 
@@ -248,7 +248,7 @@ def _leaves_the_call_alone(subject: Subject) -> Iterator[str]:
 def _guards_its_key(subject: Subject) -> Iterator[str]:
     for what, told in (("provider", subject.provider), ("settings", subject.settings)):
         if KEY in repr(told) + str(told):
-            yield f"the {what}'s repr tells the key"
+            yield f"the repr of the {what} tells the key"
     if _has_key(subject) and not getattr(subject.settings, "endpoints", ()):
         for endpoint in ("files", "batches"):
             if subject.provider.serves(endpoint, False):
@@ -256,17 +256,18 @@ def _guards_its_key(subject: Subject) -> Iterator[str]:
 
 
 def _classifies_everything(subject: Subject) -> Iterator[str]:
-    for status in range(400, 600):
-        for body in BODIES:
-            error = subject.provider.classify(status, [(b"content-type", b"application/json")], body)
-            if not isinstance(error, UpstreamRejected):
-                yield f"{status} with {body[:20]!r} is a {type(error).__name__}, not an UpstreamRejected"
-                continue
-            texts: tuple[object, object] = (error.message, error.code)
-            if not all(isinstance(text, str) for text in texts) or not 400 <= error.status <= 599:
-                yield f"{status} with {body[:20]!r} has no proper message, code and status"
-            elif _has_key(subject) and KEY in f"{error} {error.code} {error.param} {error.headers}":
-                yield "an error that quotes the key is passed on as it is"
+    cases = [(status, b"") for status in range(400, 600)]
+    cases += [(status, body) for status in (400, 401, 403, 404, 422, 429, 500, 503, 529) for body in BODIES]
+    for status, body in cases:
+        error = subject.provider.classify(status, [(b"content-type", b"application/json")], body)
+        if not isinstance(error, UpstreamRejected):
+            yield f"{status} with {body[:20]!r} is a {type(error).__name__}, not an UpstreamRejected"
+            continue
+        texts: tuple[object, object] = (error.message, error.code)
+        if not all(isinstance(text, str) for text in texts) or not 400 <= error.status <= 599:
+            yield f"{status} with {body[:20]!r} has no proper message, code and status"
+        elif _has_key(subject) and KEY in f"{error} {error.code} {error.param} {error.headers}":
+            yield "an error that quotes the key is passed on as it is"
 
 
 def _honours_retry_after(subject: Subject) -> Iterator[str]:

@@ -13,11 +13,11 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from netrunner.interfaces import IUpstreamCall
-from netrunner.testing.fakes import FakeReceiver
+from netrunner.testing.fakes import FakeClock, FakeReceiver
 from netrunner.values import Call
 
 PATIENCE_S = 3600.0
-"""How far the clock is advanced to see an answer end."""
+"""How far the clock is advanced to see an answer end, in seconds."""
 
 
 class _Interrupting(FakeReceiver):
@@ -45,6 +45,16 @@ def _send(subject: Any, receiver: FakeReceiver, *, stream: bool = True) -> Any:
     return subject.provider.send(request, receiver)
 
 
+def _let_time_pass(clock: FakeClock) -> None:
+    """Go from one scheduled call to the next, as real time would."""
+    end = clock.seconds() + PATIENCE_S
+    while due := clock.getDelayedCalls():
+        at = min(call.getTime() for call in due)
+        if at > end:
+            return
+        clock.advance(max(0.0, at - clock.seconds()))
+
+
 def _answers(subject: Any) -> Iterator[str]:
     for stream in (False, True):
         receiver = FakeReceiver()
@@ -55,7 +65,7 @@ def _answers(subject: Any) -> Iterator[str]:
             yield " ".join(str(error).split())
         if receiver.dialogue:
             yield "the receiver was called before send had returned"
-        subject.environment.clock.advance(PATIENCE_S)
+        _let_time_pass(subject.environment.clock)
         if not receiver.ended:
             yield f"no end of the answer within {PATIENCE_S:.0f} s of the environment's clock"
         elif receiver.error is not None:
@@ -72,14 +82,14 @@ def _pause_twice(call: Any) -> None:
 def _pauses(subject: Any) -> Iterator[str]:
     receiver = _Interrupting(_pause_twice)
     receiver.call = _send(subject, receiver)
-    subject.environment.clock.advance(PATIENCE_S)
+    _let_time_pass(subject.environment.clock)
     if not receiver.interrupted:
         return  # The whole answer came at once.
     if receiver.dialogue[-1][0] != "body" or sum(call[0] == "body" for call in receiver.dialogue) > 1:
         yield "the answer goes on though it is paused"
     receiver.call.resume()
     receiver.call.resume()
-    subject.environment.clock.advance(PATIENCE_S)
+    _let_time_pass(subject.environment.clock)
     if not receiver.ended:
         yield "the answer does not go on after resume"
     yield from receiver.violations
@@ -91,7 +101,7 @@ def _aborts(subject: Any) -> Iterator[str]:
     call.abort()
     call.abort()
     late.call = _send(subject, late)
-    subject.environment.clock.advance(PATIENCE_S)
+    _let_time_pass(subject.environment.clock)
     if early.dialogue:
         yield "the receiver hears of a call that was aborted at once"
     if late.interrupted and late.dialogue[-1][0] != "body":

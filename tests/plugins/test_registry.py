@@ -5,7 +5,8 @@ import stat
 import sys
 
 import pytest
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from zope.interface import implementer
 
 from netrunner.errors import PluginError, UnknownPlugin
 from netrunner.offers import FilterFactory, ProviderFactory
@@ -38,7 +39,11 @@ def said():
 
 @pytest.fixture
 def log(said):
-    return Logger("test", observer=lambda event: said.append(event["log_format"].format(**event)))
+    @implementer(ILogObserver)
+    def observe(event):
+        said.append(event["log_format"].format(**event))
+
+    return Logger("test", observer=observe)
 
 
 @pytest.fixture
