@@ -100,7 +100,7 @@ SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration m
             log_file=self._log_file(logfile.chosen(twistd)),
         )
 
-    def _log_file(self, path: str | None) -> Any:
+    def _log_file(self, path: str | None) -> logfile.BoundedLog | None:
         if path is None:
             return None
         try:

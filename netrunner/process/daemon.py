@@ -16,13 +16,13 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger, textFileLogObserver
-from twisted.python.logfile import LogFile
 
 from netrunner import __version__
 from netrunner.errors import NetrunnerError
 from netrunner.process.control import Commands, ControlError, ControlSocket, NoArguments, Reply
-from netrunner.process.handover import DrainArguments, PidFile, Predecessor, tell_systemd
+from netrunner.process.handover import DrainArguments, HandoverAnswer, PidFile, Predecessor, tell_systemd
 from netrunner.process.listen import Bound, name_of
+from netrunner.process.logfile import BoundedLog
 from netrunner.process.signals import Ending, install
 from netrunner.process.state import State, control_path
 
@@ -61,7 +61,7 @@ class Place:
     pid_file: PidFile
     predecessor: Predecessor | None = None
     """The process whose sockets these are."""
-    log_file: LogFile | None = None
+    log_file: BoundedLog | None = None
     """In the place of twistd's own."""
 
 
@@ -197,8 +197,8 @@ class Daemon(Service):
     def _hand_over(self, _: NoArguments) -> Reply:
         if self._ending.begun:
             raise ControlError("this process is ending and listens no longer")
-        names = [name_of(bound.wanted) for bound in self._place.bound]
-        return Reply({"listening": names}, [bound.fileno() for bound in self._place.bound])
+        answer = HandoverAnswer([name_of(bound.wanted) for bound in self._place.bound])
+        return Reply(msgspec.structs.asdict(answer), [bound.fileno() for bound in self._place.bound])
 
     def _drain(self, arguments: DrainArguments) -> Reply:
         path = self._place.pid_file.release() if arguments.pid_file else ""

@@ -37,6 +37,13 @@ class DrainArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the one who asks takes over the pid file."""
 
 
+class HandoverAnswer(msgspec.Struct):
+    """What ``handover`` answers; the sockets come along."""
+
+    listening: list[str]
+    """Names of the addresses, in the order of the sockets."""
+
+
 class Predecessor:
     """The process whose place is taken.
 
@@ -49,10 +56,13 @@ class Predecessor:
         self.pid = pid
         try:
             values, descriptors = ask_for_descriptors(self._control, "handover")
-        except ControlError as error:
+            names = msgspec.convert(values, HandoverAnswer).listening
+            if len(names) != len(descriptors):
+                raise ControlError(f"it sent {len(descriptors)} sockets for {len(names)} addresses")
+        except (ControlError, msgspec.ValidationError) as error:
             raise ConfigurationError([Problem("--take-over", f"process {pid} does not hand over: {error}")]) from error
         self.given = [
-            (name, socket.socket(fileno=fd)) for name, fd in zip(values["listening"], descriptors, strict=True)
+            (name, socket.socket(fileno=descriptor)) for name, descriptor in zip(names, descriptors, strict=True)
         ]
         """Its listening sockets, for ``listen.bind``."""
 

@@ -22,7 +22,16 @@ def chosen(twistd: Mapping[str, Any]) -> str | None:
     return name and os.path.abspath(name)
 
 
-def open_log(path: str, max_bytes: int, keep: int) -> LogFile:
+class BoundedLog(LogFile):
+    """A log file that goes on in the old file where a new one cannot be made."""
+
+    def reopen(self) -> None:
+        """Begin the file anew, after somebody renamed it."""
+        if os.access(self.directory, os.W_OK) and (os.access(self.path, os.W_OK) or not os.path.exists(self.path)):
+            super().reopen()
+
+
+def open_log(path: str, max_bytes: int, keep: int) -> BoundedLog:
     """Open a log file that holds at most ``max_bytes`` and a line, with ``keep`` older ones beside it.
 
     A new file is readable by its owner and group only; one that exists keeps its permissions.
@@ -32,4 +41,4 @@ def open_log(path: str, max_bytes: int, keep: int) -> LogFile:
     """
     mode = None if os.path.exists(path) else 0o640
     folder, name = os.path.split(path)
-    return LogFile(name, folder, rotateLength=max_bytes, defaultMode=mode, maxRotatedFiles=keep)
+    return BoundedLog(name, folder, rotateLength=max_bytes, defaultMode=mode, maxRotatedFiles=keep)

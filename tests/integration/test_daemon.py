@@ -89,6 +89,15 @@ def test_a_second_sigterm_ends_open_streams_at_once(tmp_path: Path, provider: Pr
         assert daemon.wait() == 0
 
 
+def test_a_client_that_reads_nothing_cannot_keep_the_daemon_from_ending(tmp_path: Path, provider: Provider) -> None:
+    with Daemon(tmp_path, provider.config + "server: {drain_s: 0.2}\n") as daemon:
+        client, upstream = open_stream(daemon, provider)
+        with client, upstream:
+            upstream.flood(event("x" * 1_000_000))
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+
+
 def test_an_exchange_is_listed_and_ended_through_the_control_socket(tmp_path: Path, provider: Provider) -> None:
     with Daemon(tmp_path, provider.config) as daemon:
         client, upstream = open_stream(daemon, provider)

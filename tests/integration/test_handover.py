@@ -83,13 +83,13 @@ class Load:
                     self._answered(head)
 
 
-def hand_over_under_load(folder: Path, first: Daemon, port: int, config: str = ECHO) -> None:
+def hand_over_under_load(folder: Path, first: Daemon, port: int, config: str = ECHO, times: int = 3) -> None:
     """Replace ``first`` and its successors while clients keep asking on ``port``."""
     load = Load(port)
     with ExitStack() as daemons:
         old = daemons.enter_context(first)
         with load.running():
-            for number in range(3):
+            for number in range(times):
                 load.wait_for_more()
                 new = daemons.enter_context(Daemon(folder / str(number), config, take_over=old))
                 assert old.wait() == 0
@@ -102,6 +102,12 @@ def hand_over_under_load(folder: Path, first: Daemon, port: int, config: str = E
 def test_successors_take_over_under_load_and_nobody_is_refused(tmp_path: Path) -> None:
     first = Daemon(tmp_path / "first")
     hand_over_under_load(tmp_path, first, first.port)
+
+
+@pytest.mark.torture
+def test_twenty_successors_in_a_row_refuse_nobody(tmp_path: Path) -> None:
+    first = Daemon(tmp_path / "first")
+    hand_over_under_load(tmp_path, first, first.port, times=20)
 
 
 def test_behind_nginx_nobody_notices_a_hand_over(tmp_path: Path) -> None:

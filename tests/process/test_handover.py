@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,18 @@ def test_sockets_named_in_the_environment_are_taken_and_their_variable_with_them
     with sock:
         assert (name, sock.fileno()) == (f"127.0.0.1:{listening.getsockname()[1]}", descriptor)
     assert environ == {"HOME": "/"}
+
+
+def test_systemd_sockets_begin_at_descriptor_three(listening: socket.socket) -> None:
+    take = (
+        "import os, sys; from netrunner.process.handover import inherited; os.dup2(int(sys.argv[1]), 3);"
+        "print(inherited({'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}, os.getpid())[0][0])"
+    )
+    descriptor = listening.fileno()
+    taken = subprocess.run(
+        [sys.executable, "-c", take, str(descriptor)], pass_fds=[descriptor], capture_output=True, text=True, check=True
+    )
+    assert taken.stdout == f"127.0.0.1:{listening.getsockname()[1]}\n"
 
 
 def test_systemd_sockets_meant_for_another_process_are_not_taken() -> None:

@@ -49,6 +49,18 @@ def test_a_renamed_file_is_let_go_of_when_reopened(tmp_path: Path) -> None:
     assert path.read_text() == "new\n"
 
 
+def test_a_file_that_cannot_be_opened_again_is_written_to_as_before(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = open_log(str(folder / "x.log"), max_bytes=100, keep=2)
+    (folder / "x.log").rename(tmp_path / "elsewhere")
+    folder.rmdir()
+    log.reopen()
+    log.write("still\n")
+    log.close()
+    assert (tmp_path / "elsewhere").read_text() == "still\n"
+
+
 def test_a_new_file_is_not_for_everybody_and_an_old_one_stays_as_it_was(tmp_path: Path) -> None:
     old = tmp_path / "old.log"
     old.touch()

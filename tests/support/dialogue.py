@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -32,6 +33,14 @@ class Peer:
     def send(self, data: bytes) -> None:
         """Send all of it."""
         self._sock.sendall(data)
+
+    def flood(self, data: bytes) -> None:
+        """Send it again and again until nobody has taken more for a second."""
+        self._sock.settimeout(1.0)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.send(data)
+        self._sock.settimeout(PATIENCE_S)
 
     def until(self, marker: bytes) -> bytes:
         """Return what comes up to the end of ``marker``; raise ``AssertionError`` if the connection ends before."""
