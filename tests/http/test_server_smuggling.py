@@ -162,8 +162,8 @@ def seen_by_netrunner(data: bytes) -> tuple[list[Seen], bool]:
     return echo.seen, client.is_over() or len(statuses) != len(echo.seen)
 
 
-def seen_by_h11(data: bytes) -> list[Seen]:
-    """Return the whole requests that h11 finds before the first error."""
+def seen_by_h11(data: bytes) -> tuple[list[Seen], str | None]:
+    """Return the whole requests that h11 finds before the first error, and that error."""
     reader = h11.Connection(h11.SERVER, max_incomplete_event_size=65536)
     reader.receive_data(data)
     found: list[Seen] = []
@@ -171,8 +171,8 @@ def seen_by_h11(data: bytes) -> list[Seen]:
     while True:
         try:
             event = reader.next_event()
-        except h11.RemoteProtocolError:
-            return found
+        except h11.RemoteProtocolError as error:
+            return found, str(error)
         if isinstance(event, h11.Request):
             head, body = event, b""
         elif isinstance(event, h11.Data):
@@ -184,13 +184,13 @@ def seen_by_h11(data: bytes) -> list[Seen]:
         elif event is h11.PAUSED and reader.our_state is h11.DONE and reader.their_state is h11.DONE:
             reader.start_next_cycle()
         else:
-            return found
+            return found, None
 
 
 def agree(data: bytes) -> bool:
     """Return whether netrunner takes no more than h11 does, and takes that as h11 does."""
     ours, _ = seen_by_netrunner(data)
-    return ours == seen_by_h11(data)[: len(ours)]
+    return ours == seen_by_h11(data)[0][: len(ours)]
 
 
 def test_there_are_enough_payloads() -> None:
