@@ -87,11 +87,6 @@ def test_a_stream_says_what_the_whole_answer_says(served: Served) -> None:
     assert text_of(stream) == whole.choices[0].message.content != ""
 
 
-def test_the_alias_is_replaced_by_the_models_own_name(served: Served) -> None:
-    answer = served.proxied.chat.completions.create(model="alias", messages=said("Hi"), **SAME)
-    assert answer.model == MODEL
-
-
 @pytest.mark.parametrize("streaming", [False, True])
 def test_the_record_of_a_chat_tells_usage_and_finish_reason(served: Served, streaming: bool) -> None:
     options = {"stream": True, "stream_options": LAST_WORDS} if streaming else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from tests.support.daemon import ECHO, Daemon
-from tests.support.dialogue import STREAM_HEAD, Provider, event, whole
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, event, whole
 from tests.support.sdk import async_client, client, said, text_of
 
 pytestmark = pytest.mark.integration
@@ -287,49 +287,59 @@ def test_a_provider_that_nobody_answers_at_is_a_server_error(tmp_path: Path) -> 
 # --- what goes up -------------------------------------------------------------------------------------------
 
 
-def head_sent(provider: Provider, tmp_path: Path, settings: str = "", more: str = "", **options: Any) -> dict[str, str]:
-    """Return the fields, names lowercase, of the request that reaches the provider when the SDK asks."""
-    config = provider.config.replace("type: openai,", f"type: openai, {settings}") + more
+def asked_of(
+    provider: Provider, tmp_path: Path, call: Callable[[Any], object], config: str = "", **options: Any
+) -> tuple[str, dict[str, str], bytes]:
+    """Return what reaches the provider at ``call(sdk)``: request line, fields with lowercase names, and body."""
     with (
         ThreadPoolExecutor(1) as pool,
-        Daemon(tmp_path, config, environ={"KEY": "sk-stored-key", "TOKEN": "let-me-in"}) as daemon,
+        Daemon(tmp_path, config or provider.config, environ={"KEY": "sk-stored-key", "TOKEN": "let-me-in"}) as daemon,
         client(daemon.port, **options) as sdk,
     ):
-        asked = pool.submit(sdk.chat.completions.create, model="m", messages=said("Hi"))
+        asked = pool.submit(call, sdk)
         with provider.accept() as upstream:
             head, body = upstream.message()
             upstream.send(whole())
             asked.result()
-    assert json.loads(body) == {"model": "m", "messages": said("Hi")}
-    lines = head.decode().split("\r\n")[1:-2]
-    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    line, *lines = head.decode().split("\r\n")[:-2]
+    return line, {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body
+
+
+def chat(sdk: Any) -> None:
+    sdk.chat.completions.create(model="m", messages=said("Hi"))
+
+
+def with_key(provider: Provider, key: str) -> str:
+    return provider.config.replace("type: openai,", f"type: openai, api_key: {key},")
+
+
+def with_alias(provider: Provider) -> str:
+    return provider.config.replace("model: m}", "model: the-real-one}") + "default_provider: up\n"
 
 
 def test_the_stored_key_goes_up_and_the_callers_token_does_not(provider: Provider, tmp_path: Path) -> None:
-    fields = head_sent(
-        provider,
-        tmp_path,
-        "api_key: {env: KEY},",
-        "access: {mode: token, token: {env: TOKEN}}\n",
-        api_key="let-me-in",
-    )
+    config = with_key(provider, "{env: KEY}") + "access: {mode: token, token: {env: TOKEN}}\n"
+    _, fields, body = asked_of(provider, tmp_path, chat, config, api_key="let-me-in")
     assert fields["authorization"] == "Bearer sk-stored-key"
-    assert "let-me-in" not in str(fields)
+    assert "let-me-in" not in f"{fields} {body!r}"
 
 
 def test_passthrough_sends_the_callers_own_key(provider: Provider, tmp_path: Path) -> None:
-    fields = head_sent(provider, tmp_path, "api_key: passthrough,", api_key="sk-callers-own")
+    config = with_key(provider, "passthrough")
+    _, fields, _ = asked_of(provider, tmp_path, chat, config, api_key="sk-callers-own")
     assert fields["authorization"] == "Bearer sk-callers-own"
 
 
 def test_without_a_key_none_is_sent(provider: Provider, tmp_path: Path) -> None:
-    assert "authorization" not in head_sent(provider, tmp_path)
+    _, fields, _ = asked_of(provider, tmp_path, chat)
+    assert "authorization" not in fields
 
 
 def test_organization_and_project_go_up_and_nothing_that_nobody_knows(provider: Provider, tmp_path: Path) -> None:
-    fields = head_sent(
+    _, fields, _ = asked_of(
         provider,
         tmp_path,
+        chat,
         organization="org-1",
         project="proj-1",
         default_headers={"X-Request-ID": "mine-17", "Cookie": "secret=1", "X-Private": "1"},
@@ -341,3 +351,75 @@ def test_organization_and_project_go_up_and_nothing_that_nobody_knows(provider: 
         "host", "accept", "accept-encoding", "content-length", "content-type", "user-agent", "x-request-id",
         "openai-organization", "openai-project",
     }  # fmt: skip
+
+
+def test_the_alias_is_replaced_and_nothing_else_of_the_body(provider: Provider, tmp_path: Path) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    request: dict[str, Any] = {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Was? 🎈 é"}, picture]}],
+        "model": "m",
+        "response_format": {"type": "json_object"},
+        "seed": 1,
+        "tools": [TOOL],
+        "unheard_of": {"model": "m", "deep": [1, 2.50, None, True]},
+    }
+    unheard_of = {"unheard_of": request["unheard_of"]}
+    known = {name: value for name, value in request.items() if name != "unheard_of"}
+    line, _, body = asked_of(
+        provider,
+        tmp_path,
+        lambda sdk: sdk.chat.completions.create(**known, extra_body=unheard_of),
+        with_alias(provider),
+    )
+    assert line == "POST /v1/chat/completions HTTP/1.1"
+    assert json.loads(body) == {**request, "model": "the-real-one"}
+
+
+def test_the_alias_is_replaced_in_a_form_too(provider: Provider, tmp_path: Path) -> None:
+    sound = bytes(range(256)) * 100
+    line, fields, body = asked_of(
+        provider,
+        tmp_path,
+        lambda sdk: sdk.audio.transcriptions.create(model="m", file=("a.wav", sound, "audio/wav")),
+        with_alias(provider),
+    )
+    assert line == "POST /v1/audio/transcriptions HTTP/1.1"
+    assert fields["content-type"].startswith("multipart/form-data")
+    assert b'name="model"\r\n\r\nthe-real-one\r\n' in body
+    assert sound in body
+
+
+def test_endpoints_that_nobody_has_heard_of_keep_method_path_and_query(provider: Provider, tmp_path: Path) -> None:
+    line, _, body = asked_of(
+        provider, tmp_path, lambda sdk: sdk.files.list(purpose="a b", limit=2), with_alias(provider)
+    )
+    assert (line, body) == ("GET /v1/files?limit=2&purpose=a+b HTTP/1.1", b"")
+
+
+def test_a_base_address_without_v1_serves_chats_and_models(echo: Daemon) -> None:
+    with client(echo.port, base_url=f"http://127.0.0.1:{echo.port}") as sdk:
+        assert sdk.chat.completions.create(model="echo", messages=said("Hi")).choices[0].message.content == "Hi"
+        assert [model.id for model in sdk.models.list()] == ["echo"]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_stream_is_whole_however_it_is_written_and_cut(
+    provider: Provider, tmp_path: Path, pool: ThreadPoolExecutor, line_end: str, size: int
+) -> None:
+    words = ["Ünï", "cödé ", "🎈", "\u2028 end"]
+    deltas = [
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": word}}]} for word in words
+    ]
+    events = [f": comment\n\ndata: {json.dumps(delta, ensure_ascii=False)}\n\n" for delta in deltas]
+    data = ("".join(events) + "data: [DONE]\n\n").replace("\n", line_end).encode()
+    with Daemon(tmp_path, provider.config) as daemon, client(daemon.port) as sdk:
+        asked = pool.submit(lambda: text_of(sdk.chat.completions.create(model="m", messages=said("Hi"), stream=True)))
+        with provider.accept() as upstream:
+            upstream.message()
+            upstream.send(STREAM_HEAD)
+            for start in range(0, len(data), size):
+                piece = data[start : start + size]
+                upstream.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            upstream.send(END_OF_BODY)
+            assert asked.result() == "".join(words)
