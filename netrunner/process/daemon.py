@@ -88,6 +88,8 @@ class Daemon(Service):
         self._reactor = reactor
         self._ending = Ending(reactor.stop, service.end_now)
         self._control: ControlSocket | None = None
+        self._dismissed = False
+        """A successor serves: the end of this process is not the end of the service."""
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application, and have it log to our file.
@@ -115,7 +117,8 @@ class Daemon(Service):
     def stopService(self) -> Deferred[None]:
         """Stop the service; whoever asks is answered until it is over."""
         super().stopService()
-        tell_systemd(os.environ, "STOPPING=1")
+        if not self._dismissed:
+            tell_systemd(os.environ, "STOPPING=1")
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -202,5 +205,6 @@ class Daemon(Service):
 
     def _drain(self, arguments: DrainArguments) -> Reply:
         path = self._place.pid_file.release() if arguments.pid_file else ""
+        self._dismissed = True
         self._ending.begin()
         return Reply({"pid_file": path})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -165,6 +166,15 @@ def test_the_pid_file_names_the_successor_and_goes_with_it(tmp_path: Path) -> No
             new.wait_for(lambda: new.control("status")["pid_file"] == str(pid_file))
             assert pid_file.read_text() == str(new.pid)
     assert not pid_file.exists()
+
+
+def test_the_supervisor_follows_the_successor(tmp_path: Path) -> None:
+    with Daemon(tmp_path / "old") as old, Daemon(tmp_path / "new", take_over=old) as new:
+        assert old.wait() == 0
+        assert old.notifications() == []
+        new.signal(signal.SIGTERM)
+        assert new.wait() == 0
+        assert new.notifications() == ["STOPPING=1"]
 
 
 def test_a_successor_that_listens_elsewhere_is_refused_and_the_old_one_serves_on(tmp_path: Path) -> None:

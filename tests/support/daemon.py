@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -102,23 +103,25 @@ class Daemon:
             self._sock.close()
 
     def __enter__(self) -> Self:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-            name = f"netrunner-{uuid.uuid4()}"
-            supervisor.bind(f"\0{name}")
-            self._environ["NOTIFY_SOCKET"] = f"@{name}"
-            self.start()
-            death = os.pidfd_open(self.pid)
-            try:
-                told, _, _ = select.select([supervisor.fileno(), death], [], [], PATIENCE_S)
-            finally:
-                os.close(death)
-            if supervisor.fileno() not in told:
-                self.process.kill()
-                self.process.wait()
-                raise AssertionError(f"netrunner did not start:\n{self.log()}")
+        self._supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        name = f"netrunner-{uuid.uuid4()}"
+        self._supervisor.bind(f"\0{name}")
+        self._environ["NOTIFY_SOCKET"] = f"@{name}"
+        self.start()
+        death = os.pidfd_open(self.pid)
+        try:
+            select.select([self._supervisor.fileno(), death], [], [], PATIENCE_S)
+        finally:
+            os.close(death)
+        if not any("READY=1" in message for message in self.notifications()):
+            self.process.kill()
+            self.process.wait()
+            self._supervisor.close()
+            raise AssertionError(f"netrunner did not start:\n{self.log()}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._supervisor.close()
         if kind is not None:
             self.process.kill()
             self.process.wait()
@@ -153,6 +156,14 @@ class Daemon:
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for its end; return the exit code."""
         return self.process.wait(timeout_s)
+
+    def notifications(self) -> list[str]:
+        """Return what it has told its supervisor since last asked (sd_notify(3))."""
+        told = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                told.append(self._supervisor.recv(4096).decode())
+        return told
 
     def wait_for(self, happened: Callable[[], bool]) -> None:
         """Ask until something that is under way has happened; each asking makes the daemon's reactor turn."""
