@@ -9,6 +9,7 @@ This module must not know of connections.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -109,6 +110,7 @@ def _single_fields(headers: Headers) -> dict[bytes, bytes]:
     return fields
 
 
+@lru_cache(maxsize=256)
 def _host_and_target(host: bytes | None, target: bytes, method: bytes, version: str) -> tuple[bytes | None, bytes]:
     if host is None and version == "1.1":
         raise _refuse("An HTTP/1.1 request needs a Host header field.", "missing_host")

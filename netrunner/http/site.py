@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -161,6 +162,7 @@ class Site(server.Site):
             channel.close_when_idle()
 
 
+@lru_cache(maxsize=256)
 def hostname(host: bytes) -> str:
     """Return the name of a ``Host`` value, without port and brackets."""
     name = host.decode("latin-1")

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TextIO
 
 from zope.interface import implementer
@@ -57,26 +58,22 @@ class Console:
 
 def line(record: Record) -> str:
     """Return the line for ``record``; times are local."""
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at_accept))
-    words = [
-        at,
-        f"[{_plain(record.id[:8])}]",
-        _plain(record.method),
-        _plain(record.path),
-        "->",
-        _plain(record.upstream or "-"),
-        f"[{_plain(record.provider or record.route)}]",
-        str(record.status),
-        f"{record.duration_s:.3f}s",
-        _plain(record.outcome),
-    ]
-    if record.error is not None:
-        words.append(_plain(record.error))
-    return " ".join(words) + "\n"
+    foreign = [record.method, record.path, record.upstream or "-", record.provider or record.route, record.error or ""]
+    together = "".join(foreign)
+    if not together.isprintable() or " " in together:
+        foreign = [_plain(text) for text in foreign]
+    method, path, upstream, served_by, error = foreign
+    return (
+        f"{_second(int(record.at_accept))} [{record.id[:8]}] {method} {path} -> {upstream} [{served_by}]"
+        f" {record.status} {record.duration_s:.3f}s {record.outcome}{error and ' '}{error}\n"
+    )
+
+
+@lru_cache(maxsize=8)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _plain(text: str) -> str:
     """Return ``text`` with everything escaped that could end a line, part a word or turn a terminal's head."""
-    if text.isprintable() and " " not in text:
-        return text
     return "".join(one if one.isprintable() and one != " " else f"\\u{{{ord(one):x}}}" for one in text)
