@@ -50,11 +50,7 @@ def log(said):
 def folder(tmp_path):
     path = tmp_path / "drop"
     path.mkdir(mode=0o700)
-    before = set(sys.modules)
-    yield path
-    for name in set(sys.modules) - before:
-        if name.startswith("netrunner_drop_in_"):
-            del sys.modules[name]
+    return path
 
 
 @pytest.fixture
