@@ -244,7 +244,10 @@ class IRequestView(Interface):
 
 
 class ITap(Interface):
-    """Reads an answer passing by, without holding any of it back; never raises."""
+    """Reads an answer passing by, without holding any of it back; never raises.
+
+    A stream's tap also has ``began``, which tells whether a whole event has come; comments are none.
+    """
 
     usage = Attribute("Usage or None.")
     finish_reason = Attribute("str or None: the provider's own word.")

@@ -14,12 +14,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from netrunner.clock import SystemClock
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
-from netrunner.errors import ExchangeError, Overloaded
+from netrunner.errors import Overloaded
 from netrunner.filters.bearer import Bearer
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
@@ -41,10 +40,14 @@ from netrunner.web.tree import NOTHING, OPENAI, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, sinks, the control socket and what the libraries open."""
+STOP_S = 5.0
+"""How long a sink may take for its last records, and plugins to stop."""
 
 
 class Parts:
     """Everything one configuration is made of: built whole, started and stopped together."""
+
+    log = Logger()
 
     def __init__(self, settings: Settings, reactor: Any, clock: SystemClock, sweep: Sweep, flush: Flush) -> None:
         self.settings = settings
@@ -65,7 +68,9 @@ class Parts:
         recorder = Recorder([(config.name, self._build(config)) for config in settings.sinks], clock)
         self.pipeline = Pipeline(Chain(filters), _table(settings), providers, recorder, clock, max_streams(settings))
         door = Door(access.mode == "open", access.public)
-        entry = Entry(self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random()))
+        entry = Entry(
+            self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
+        )
         routes = {
             route.source.encode(): RawRoute(
                 entry,
@@ -106,11 +111,21 @@ class Parts:
                 plugin.start()
 
     def stop(self) -> Deferred[Any]:
-        """Close connections, hand the last records over, then stop plugins."""
+        """Close connections, hand the last records over, then stop plugins; each for ``STOP_S`` at the most."""
         for pool in self._pools:
             pool.close()
-        done: Deferred[Any] = self.pipeline.recorder.close()
-        return done.addCallback(lambda _: DeferredList([maybeDeferred(one.stop) for one in self._plugins if IStartable.providedBy(one)]))
+        written = self._within(self.pipeline.recorder.close(), "the last records were not written in time")
+        return written.addCallback(lambda _: self._stop_plugins())
+
+    def _stop_plugins(self) -> Deferred[Any]:
+        stopping = [maybeDeferred(one.stop) for one in self._plugins if IStartable.providedBy(one)]
+        for one in stopping:
+            one.addErrback(lambda failure: self.log.failure("a plugin did not stop", failure))
+        return self._within(DeferredList(stopping), "a plugin did not stop in time")
+
+    def _within(self, done: Deferred[Any], otherwise: str) -> Deferred[Any]:
+        done.addTimeout(STOP_S, self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
+        return done.addErrback(lambda _: self.log.error("{what}", what=otherwise))
 
 
 class NetrunnerService(Service):
@@ -189,14 +204,18 @@ class NetrunnerService(Service):
         for parts in [*self._retired, self._parts]:
             exchange = parts.pipeline.inflight.get(id)
             if exchange is not None and exchange.work is not None:
-                exchange.work.stop(Outcome.CANCELLED, Overloaded("The request was ended by an operator.", code="cancelled"))
+                exchange.work.stop(
+                    Outcome.CANCELLED, Overloaded("The request was ended by an operator.", code="cancelled")
+                )
                 return True
         return False
 
     def stop_accepting(self) -> None:
         """Let go of the sockets, without shutting them down for others, and of idle connections."""
         for port in self._ports:
-            maybeDeferred(port.stopListening).addErrback(lambda failure: self.log.failure("a port did not stop", failure))
+            maybeDeferred(port.stopListening).addErrback(
+                lambda failure: self.log.failure("a port did not stop", failure)
+            )
         self._ports.clear()
         self.site.stop_accepting()
 
@@ -291,7 +310,8 @@ def _limits(settings: Settings) -> Limits:
 
 def _table(settings: Settings) -> Table:
     models = {
-        model.name: tuple(Candidate(target.provider, target.model) for target in model.targets) for model in settings.models
+        model.name: tuple(Candidate(target.provider, target.model) for target in model.targets)
+        for model in settings.models
     }
     unknown = None if settings.unknown_model == "reject" else settings.unknown_model
     return Table(models, unknown, settings.default_provider)

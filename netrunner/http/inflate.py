@@ -23,7 +23,8 @@ class Inflater:
     """
 
     def __init__(self, coding: bytes) -> None:
-        self._stream = zlib.decompressobj(47 if coding != b"deflate" else zlib.MAX_WBITS)
+        self._window = zlib.MAX_WBITS if coding == b"deflate" else 47
+        self._stream = zlib.decompressobj(self._window)
         self._taken = 0
         self._given = 0
 
@@ -39,17 +40,27 @@ class Inflater:
             UpstreamError: ``upstream_bad_encoding`` for data that is not what it says, or a bomb.
         """
         self._taken += len(data)
+        # Neither all of it nor one read may be out of proportion: what one read gives is in memory at once.
         allowed = max(FREE_BYTES, self._taken * MAX_RATIO) - self._given
-        try:
-            out = self._stream.decompress(data, allowed + 1)
-        except zlib.error as error:
-            raise UpstreamError("The provider's answer is wrongly compressed.", code="upstream_bad_encoding") from error
+        allowed = min(allowed, max(FREE_BYTES, len(data) * MAX_RATIO))
+        out = b""
+        while data:
+            if self._stream.eof:
+                # A body may be several members one after the other (RFC 1952, 2.2).
+                self._stream = zlib.decompressobj(self._window)
+            try:
+                out += self._stream.decompress(data, allowed + 1 - len(out))
+            except zlib.error as error:
+                raise UpstreamError(
+                    "The provider's answer is wrongly compressed.", code="upstream_bad_encoding"
+                ) from error
+            if len(out) > allowed:
+                raise UpstreamError("The provider's answer inflates beyond all measure.", code="upstream_bad_encoding")
+            data = self._stream.unused_data
         self._given += len(out)
-        if len(out) > allowed:
-            raise UpstreamError("The provider's answer inflates beyond all measure.", code="upstream_bad_encoding")
         return out
 
     @property
     def complete(self) -> bool:
-        """Whether the compressed stream came to its end."""
-        return self._stream.eof
+        """Whether the compressed stream came to its end; an answer without a body never began one."""
+        return self._stream.eof or not self._taken

@@ -37,16 +37,20 @@ class Chain:
         self.sees_events = any(IEventPhase.providedBy(one) for one in filters)
 
     async def on_head(self, exchange: Any) -> None:
-        """Let every head phase decide; raise what refuses."""
+        """Let every head phase decide; raise what refuses. Here as below, nobody is asked about what has ended."""
         for phase in self.head:
             await self._call(phase, exchange)
+            if exchange.outcome is not None:
+                return
 
     async def on_request(self, exchange: Any) -> Answer | None:
         """Return the first answer a filter gives, or None."""
         for phase in self.request:
             answer = await self._call(phase, exchange)
             if answer is not None:
-                return _expect(answer, Answer)
+                return self._answer(answer, exchange)
+            if exchange.outcome is not None:
+                return None
         return None
 
     async def on_attempt(self, exchange: Any, request: UpstreamRequest) -> UpstreamRequest:
@@ -54,7 +58,9 @@ class Chain:
         for phase in self.attempt:
             changed = await self._call(phase, exchange, request)
             if changed is not None:
-                request = _expect(changed, UpstreamRequest)
+                request = self._expect(changed, UpstreamRequest, exchange)
+            if exchange.outcome is not None:
+                break
         return request
 
     async def on_response(self, exchange: Any, head: ResponseHead) -> ResponseHead:
@@ -62,7 +68,9 @@ class Chain:
         for phase in self.response:
             changed = await self._call(phase, exchange, head)
             if changed is not None:
-                head = _expect(changed, ResponseHead)
+                head = self._expect(changed, ResponseHead, exchange)
+            if exchange.outcome is not None:
+                break
         return head
 
     def on_finish(self, exchange: Any, outcome: Outcome) -> None:
@@ -70,7 +78,7 @@ class Chain:
         for phase in self.finish:
             try:
                 phase(exchange, outcome)
-            except Exception:  # the border to a plugin: whatever it raises stays here
+            except Exception:  # noqa: BLE001 - the border to a plugin: whatever it raises stays here
                 self.log.failure("a filter failed in its finish phase", id=exchange.id)
 
     async def _call(self, phase: Phase, *args: Any) -> Any:
@@ -78,15 +86,27 @@ class Chain:
             return await phase(*args)
         except ExchangeError:
             raise
-        except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer
+        except Exception as error:  # noqa: BLE001 - the border to a plugin: whatever it raises becomes a clean answer
             self.log.failure("a filter failed", id=args[0].id)
             raise InternalError("A filter failed.", code="filter_failed") from error
 
+    def _expect(self, value: Any, kind: type[Any], exchange: Any) -> Any:
+        """Refuse what could not be sent, before anything of it is."""
+        try:
+            good = isinstance(value, kind) and all(type(n) is type(v) is bytes for n, v in value.headers)
+        except (TypeError, ValueError):
+            good = False
+        if not good or not 200 <= getattr(value, "status", 200) <= 599:
+            self.log.error("a filter returned no {kind} that can be sent", kind=kind.__name__, id=exchange.id)
+            raise InternalError("A filter failed.", code="filter_failed")
+        return value
 
-def _expect(value: Any, kind: type[Any]) -> Any:
-    if not isinstance(value, kind):
-        raise InternalError("A filter failed.", code="filter_failed")
-    return value
+    def _answer(self, value: Any, exchange: Any) -> Answer:
+        answer: Answer = self._expect(value, Answer, exchange)
+        if type(answer.body) is not bytes:
+            self.log.error("a filter's answer has a body that is not bytes", id=exchange.id)
+            raise InternalError("A filter failed.", code="filter_failed")
+        return answer
 
 
 def begin(coroutine: Coroutine[Any, Any, None]) -> Deferred[None] | None:

@@ -24,10 +24,41 @@ class Exchange:
     """What is known about one request from its head to its end."""
 
     __slots__ = (
-        "id", "request_id", "correlation_id", "method", "path", "query", "endpoint", "headers", "source", "route", "dialect",
-        "model", "upstream_model", "provider", "upstream", "stream", "envelope", "caller", "notes", "attempts",
-        "outcome", "error", "status", "tap", "bytes_in", "bytes_out", "clock", "at_accept", "started", "timings",
-        "work", "_view", "_on_end",
+        "_on_end",
+        "_view",
+        "at_accept",
+        "attempts",
+        "bytes_in",
+        "bytes_out",
+        "caller",
+        "clock",
+        "correlation_id",
+        "dialect",
+        "endpoint",
+        "envelope",
+        "error",
+        "headers",
+        "id",
+        "key",
+        "method",
+        "model",
+        "notes",
+        "outcome",
+        "path",
+        "provider",
+        "query",
+        "request_id",
+        "route",
+        "source",
+        "started",
+        "status",
+        "stream",
+        "tap",
+        "timings",
+        "upload",
+        "upstream",
+        "upstream_model",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -69,12 +100,16 @@ class Exchange:
         self.stream = False
         self.envelope: Envelope | None = None
         self.caller: str | None = None
+        self.key: bytes | None = None
+        """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.status = 0
         self.tap: Any = None
+        self.upload: Any = None
+        """The request's body where it is passed on as it comes; its ``received`` counts."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.work: Any = None
@@ -90,7 +125,7 @@ class Exchange:
         return None
 
     def view(self) -> IRequestView:
-        """Return the request in neutral terms; made at the first call."""
+        """Return the request in neutral terms; made at the first call, which has to come before the commit."""
         if self._view is None:
             self._view = self.dialect.view(self.envelope)
         return self._view
@@ -123,6 +158,8 @@ class Exchange:
         self.error = error
         self.work = None
         self.mark("last_byte")
+        if self.upload is not None:
+            self.bytes_in = self.upload.received
         if self.tap is not None:
             self.tap.close()
             self.error = error or self.tap.error

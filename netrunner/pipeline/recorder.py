@@ -65,7 +65,7 @@ class Feed:
             batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             try:
                 await self.sink.write(batch)
-            except Exception:  # the border to a sink: whatever it raises stays here
+            except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
                 self.dropped += len(batch)
                 self.log.failure("the sink {sink} lost {count} records", sink=self.name, count=len(batch))
 

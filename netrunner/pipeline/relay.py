@@ -10,11 +10,12 @@ This module must not choose candidates.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from netrunner import sse
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
-WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc"})
-"""Fields of a provider that are no business of our callers."""
+WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
+"""Fields of a provider that are no business of our callers, or that we answer with ourselves."""
 
 
 class State(enum.Enum):
@@ -39,7 +40,7 @@ class State(enum.Enum):
     DECIDING = enum.auto()
     """Filters look at the head; the upstream is paused."""
     HOLDING = enum.auto()
-    """For the first event of a stream, or the body of an error."""
+    """For the first event of a stream, or the body of an error; filters may look at the head after it."""
     RELAYING = enum.auto()
     ENDED = enum.auto()
 
@@ -55,7 +56,20 @@ class Relay:
         attempt: The record of this attempt.
     """
 
-    __slots__ = ("_attempt", "_call", "_exchange", "_head", "_held", "_inflater", "_reasons", "_request", "_run", "_state", "_tail")
+    __slots__ = (
+        "_attempt",
+        "_call",
+        "_exchange",
+        "_head",
+        "_held",
+        "_inflater",
+        "_last",
+        "_reasons",
+        "_request",
+        "_run",
+        "_state",
+        "_tail",
+    )
 
     def __init__(self, run: Run, exchange: Exchange, request: Request, attempt: Attempt) -> None:
         self._run = run
@@ -66,6 +80,8 @@ class Relay:
         self._state = State.WAITING
         self._head: ResponseHead | None = None
         self._held: list[bytes] = []
+        self._last = False
+        """What is held is all there is."""
         self._tail = b""
         self._inflater: Inflater | None = None
         self._reasons: set[str] = set()
@@ -85,10 +101,18 @@ class Relay:
         """Decide what to do with the answer."""
         self._exchange.mark("first_byte")
         self._attempt.status = head.status
-        if head.status >= 400:
-            self._head = head
-            self._state = State.HOLDING
-        elif self._run.decides_on_heads:
+        self._head = head
+        if not self._run.verbatim:
+            coding = head.get(b"content-encoding")
+            if coding is not None and Inflater.knows(coding.lower()):
+                self._inflater = Inflater(coding.lower())
+            if head.status >= 400:
+                self._state = State.HOLDING
+                return
+        self._decide(head)
+
+    def _decide(self, head: ResponseHead) -> None:
+        if self._run.decides_on_heads:
             self._state = State.DECIDING
             self._hold("decision")
             self._run.decide(self, head)
@@ -100,16 +124,19 @@ class Relay:
         if self._state is State.ENDED:
             return
         self._head = head
-        streaming = (head.get(b"content-type") or b"").startswith(b"text/event-stream")
-        self._exchange.stream = streaming
-        self._exchange.tap = self._exchange.dialect.tap(streaming)
-        coding = head.get(b"content-encoding")
-        if coding is not None and Inflater.knows(coding.lower()):
-            self._inflater = Inflater(coding.lower())
-        if streaming:
+        exchange = self._exchange
+        exchange.stream = streaming = (head.get(b"content-type") or b"").startswith(b"text/event-stream")
+        exchange.tap = exchange.dialect.tap(streaming)
+        readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
+        if streaming and readable and head.status < 400 and not self._run.verbatim:
             self._state = State.HOLDING
+            held, self._held = self._held, []
+            if held:
+                self._weigh(b"".join(held), self._last)
         else:
-            self._commit(b"")
+            for piece in self._held:
+                exchange.tap.feed(piece)
+            self._commit()
         self._release("decision")
 
     def body_received(self, data: bytes, last: bool) -> None:
@@ -126,12 +153,18 @@ class Relay:
         if self._state is State.RELAYING:
             self._exchange.tap.feed(data)
             self._pass(data, last)
+        elif self._state is State.HOLDING:
+            self._weigh(data, last)
         else:
             self._held.append(data)
-            self._weigh(last)
+            self._last = last
 
     def failed(self, error: UpstreamError) -> None:
         """The upstream broke off."""
+        if error.code == "upstream_request_incomplete":
+            # The upstream is not to blame: the client broke off its own body.
+            self.client_gone()
+            return
         state, self._state = self._state, State.ENDED
         self._attempt.error = error.code
         if state is State.RELAYING:
@@ -141,36 +174,34 @@ class Relay:
 
     # Before the commit.
 
-    def _weigh(self, last: bool) -> None:
-        """Look at what is held; commit, give up, or wait for more."""
-        held = b"".join(self._held)
-        self._held = [held]
-        assert self._head is not None
-        if self._state is State.DECIDING:
-            return
-        if self._head.status >= 400:
-            if last or len(held) > MAX_HELD_BYTES:
-                self._weigh_error(held, last)
-            return
-        if not (last or b"\n\n" in held or b"\r\n\r\n" in held or b"\r\r" in held or len(held) > MAX_HELD_BYTES):
+    def _weigh(self, data: bytes, last: bool) -> None:
+        """Take what came before the commit; commit, give up, or wait for more."""
+        self._held.append(data)
+        self._last = last
+        head = self._head
+        assert head is not None
+        enough = last or sum(map(len, self._held)) > MAX_HELD_BYTES
+        if head.status >= 400:
+            if enough:
+                self._weigh_error(head)
             return
         tap = self._exchange.tap
-        tap.feed(held)
+        tap.feed(data)
         if tap.error is not None:
-            self._reject(self._run.rejection(502, self._head.headers, held))
-            return
-        self._commit(held, last)
+            status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
+            self._reject(self._run.rejection(status, head.headers, _told(b"".join(self._held))))
+        elif enough or tap.began:
+            self._commit()
 
-    def _weigh_error(self, held: bytes, last: bool) -> None:
-        assert self._head is not None
-        rejection = self._run.rejection(self._head.status, self._head.headers, held[:MAX_HELD_BYTES])
+    def _weigh_error(self, head: ResponseHead) -> None:
+        held = b"".join(self._held)
+        rejection = self._run.rejection(head.status, head.headers, held[:MAX_HELD_BYTES])
         self._attempt.error = rejection.code
         if self._run.keeps_to_itself(rejection):
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
-        self._exchange.tap = self._exchange.dialect.tap(False)
-        self._commit(held, last)
+        self._decide(head)
 
     def _reject(self, rejection: UpstreamError) -> None:
         self._state = State.ENDED
@@ -178,27 +209,32 @@ class Relay:
         self._abort()
         self._run.attempt_failed(rejection)
 
-    def _commit(self, held: bytes, last: bool = False) -> None:
+    def _commit(self) -> None:
         head = self._head
         assert head is not None
         self._state = State.RELAYING
-        self._held = []
+        held, self._held = b"".join(self._held), []
+        last = self._last
         request = self._request
         request.begin(head.status, head.reason, self._down(head))
+        self._run.committed()
         if not last:
             request.registerProducer(self, True)
-        if held or last:
+        if held or last or self._run.verbatim:
             self._pass(held, last)
 
     def _down(self, head: ResponseHead) -> Headers:
         """Return the fields the client gets."""
-        inflated = self._inflater is not None
-        headers = [
-            field
-            for field in head.headers
-            if field[0] not in self._run.withheld and not (inflated and field[0] in (b"content-encoding", b"content-length"))
-        ]
-        headers += self._run.own_headers
+        own = self._run.own_headers
+        if self._run.verbatim:
+            theirs = {name for name, _ in head.headers}
+            return head.headers + [field for field in own if field[0] not in theirs]
+        # The length of a stream is left out: an error event may have to follow where the provider broke off.
+        changed: tuple[bytes, ...] = (b"content-length",) if self._exchange.stream else ()
+        if self._inflater is not None:
+            changed = (b"content-length", b"content-encoding")
+        headers = [field for field in head.headers if field[0] not in WITHHELD and field[0] not in changed]
+        headers += own
         if self._exchange.stream:
             headers.append((b"x-accel-buffering", b"no"))
         return headers
@@ -220,7 +256,7 @@ class Relay:
         """End a committed answer so that it cannot be taken for a complete one."""
         exchange = self._exchange
         event = b""
-        if exchange.stream:
+        if exchange.stream and not self._run.verbatim:
             complete = not self._tail or self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
             event = (b"" if complete else b"\n\n") + exchange.dialect.error_event(error)
         exchange.bytes_out += len(event)
@@ -275,3 +311,9 @@ class Relay:
             self._reasons.remove(reason)
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()
+
+
+def _told(events: bytes) -> bytes:
+    """Return what the event with an error holds."""
+    told = sse.Reader().feed(events + b"\n\n")
+    return next((event.data for event in told if b'"error"' in event.data), b"")

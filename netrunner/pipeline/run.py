@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
+from netrunner.errors import BadRequest, ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock, IPrepares, IProvider, IUpstream
 from netrunner.pipeline.chain import Chain, begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.recorder import Recorder
 from netrunner.pipeline.refusal import refusal
-from netrunner.pipeline.relay import WITHHELD, Relay
+from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate, Table
 from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
 
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
+_CREDENTIAL_OFFER = b"openai-insecure-api-key."
+"""How a browser, which can set no header field, sends its key to OpenAI's realtime API: as a subprotocol."""
 
 
 class Pipeline:
@@ -56,6 +59,9 @@ class Pipeline:
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
         self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
+        self._passthrough = frozenset(
+            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
+        )
 
     def enter(self, exchange: Exchange) -> None:
         """Count an exchange as in flight.
@@ -78,6 +84,10 @@ class Pipeline:
         """Return whether ``provider`` must get ready before each request."""
         return provider in self._preparing
 
+    def passes_through(self, provider: str) -> bool:
+        """Return whether ``provider`` is asked with the caller's own credential."""
+        return provider in self._passthrough
+
 
 class Run:
     """Takes one exchange along the path.
@@ -89,7 +99,8 @@ class Run:
     """
 
     log = Logger()
-    withheld = WITHHELD
+    verbatim = False
+    """Whether answers go through as they come, errors and codings too."""
 
     def __init__(self, pipeline: Pipeline, exchange: Exchange, request: Request) -> None:
         self._pipeline = pipeline
@@ -98,6 +109,7 @@ class Run:
         self._candidates: tuple[Candidate, ...] = ()
         self._tried = 0
         self._provider: IProvider | None = None
+        self._sent: UpstreamRequest | None = None
         self.own_headers: Headers = own_headers(exchange)
         exchange.work = self
         request.on_disconnect = self.client_gone
@@ -156,6 +168,8 @@ class Run:
         call = self._call(candidate)
         if pipeline.prepares(candidate.provider):
             await provider.prepare(call)  # type: ignore[attr-defined]  # IPrepares, see Pipeline.prepares
+            if exchange.outcome is not None:
+                return
         request = provider.build(call)
         if pipeline.chain.attempt:
             request = await pipeline.chain.on_attempt(exchange, request)
@@ -173,18 +187,22 @@ class Run:
                 body = dialect.rename(envelope, candidate.model)
         headers = [field for field in exchange.headers if field[0] in dialect.passes and field[0] != b"x-request-id"]
         headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
+        passthrough = self._pipeline.passes_through(candidate.provider)
+        query = exchange.query
         upgrade = self._request.facts.upgrade
         if upgrade is not None:
-            headers += [field for field in exchange.headers if field[0].startswith(b"sec-websocket-")]
+            headers += handshake(exchange.headers, passthrough)
+            if exchange.model is not None and exchange.model != candidate.model:
+                query = with_model(query, candidate.model)
         return Call(
             exchange.method,
             exchange.endpoint,
-            exchange.query,
+            query,
             headers,
             body,
             candidate.model,
             exchange.stream,
-            exchange.header(b"authorization"),
+            exchange.header(b"authorization") if passthrough else None,
             upgrade,
         )
 
@@ -193,6 +211,7 @@ class Run:
         attempt = Attempt(candidate.provider, candidate.model)
         exchange.attempts.append(attempt)
         origin = request.origin
+        self._sent = request
         exchange.upstream = f"{origin.scheme}://{origin.host}:{origin.port}"
         relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
         exchange.work = relay
@@ -223,7 +242,23 @@ class Run:
             relay.stop(Outcome.REFUSED, error)
             return
         if waiting is not None:
-            waiting.addErrback(lambda failure: relay.stop(Outcome.REFUSED, _exchange_error(failure)))
+            waiting.addErrback(self._undecided, relay)
+
+    def _undecided(self, failure: Failure, relay: Relay) -> None:
+        error = failure.value
+        if not isinstance(error, ExchangeError):
+            self.log.failure("an exchange failed", failure=failure, id=self._exchange.id)
+            error = InternalError("The request could not be processed.")
+        relay.stop(Outcome.REFUSED, error)
+
+    def committed(self) -> None:
+        """The answer is on its way: nothing of the request is needed any more, and a stream may last for hours."""
+        self._request.discard_body()
+        envelope = self._exchange.envelope
+        if envelope is not None:
+            envelope.body, envelope.located = b"", None
+            if self._sent is not None:
+                self._sent.body = b""
 
     def rejection(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Return the provider's own reading of an error answer."""
@@ -269,11 +304,6 @@ class Run:
         self._request.respond(answer.status, [*answer.headers, *self.own_headers], answer.body)
 
 
-def _exchange_error(failure: Failure) -> ExchangeError:
-    error = failure.value
-    return error if isinstance(error, ExchangeError) else InternalError("A filter failed.", code="filter_failed")
-
-
 def own_headers(exchange: Exchange) -> Headers:
     """Return the header fields that every answer to ``exchange`` carries."""
     headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
@@ -288,3 +318,39 @@ def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: 
     exchange.bytes_out = len(body)
     exchange.end(outcome, status, error.code)
     request.respond(status, [*headers, *own_headers(exchange)], body)
+
+
+def handshake(headers: Headers, passthrough: bool) -> Headers:
+    """Return the fields of a WebSocket's handshake; a browser's credential in them only for ``passthrough``."""
+    fields = [field for field in headers if field[0].startswith(b"sec-websocket-")]
+    if passthrough:
+        return fields
+    offered = ((name, _without_credential(value) if name.endswith(b"-protocol") else value) for name, value in fields)
+    return [field for field in offered if field[1]]
+
+
+def _without_credential(offers: bytes) -> bytes:
+    kept = [offer.strip() for offer in offers.split(b",")]
+    return b", ".join(offer for offer in kept if not offer.lower().startswith(_CREDENTIAL_OFFER))
+
+
+def named_model(query: bytes) -> str | None:
+    """Return the model that a query names.
+
+    Raises:
+        BadRequest: ``duplicate_key`` if it names several.
+    """
+    named = [value for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if name == "model"]
+    if len(named) > 1:
+        raise BadRequest("The query names more than one model.", code="duplicate_key", param="model")
+    return named[0] if named and named[0] else None
+
+
+def with_model(query: bytes, model: str) -> bytes:
+    """Return ``query`` with the model's name replaced and every other byte as it came."""
+    fields = query.split(b"&")
+    return b"&".join(b"model=" + quote(model, safe="").encode() if _is_model(field) else field for field in fields)
+
+
+def _is_model(field: bytes) -> bool:
+    return unquote_to_bytes(field.partition(b"=")[0].replace(b"+", b" ")) == b"model"

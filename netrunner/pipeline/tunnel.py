@@ -23,6 +23,25 @@ if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
 
 
+@implementer(IPushProducer)
+class Intake:
+    """What the client sends, held back while the upstream does not take it."""
+
+    def __init__(self, request: Request) -> None:
+        self._channel = request.channel
+
+    def pauseProducing(self) -> None:
+        """The upstream does not keep up."""
+        self._channel.hold_input("tunnel", True)
+
+    def resumeProducing(self) -> None:
+        """The upstream has caught up."""
+        self._channel.hold_input("tunnel", False)
+
+    def stopProducing(self) -> None:
+        """The upstream's transport is lost; the receiver hears of it."""
+
+
 @implementer(IResponseReceiver, IPushProducer)
 class Tunnel(Relay):
     """Asks an upstream for another protocol; until it agrees, and if it refuses, this is a relay."""
@@ -44,8 +63,12 @@ class Tunnel(Relay):
         self._open = True
         self._request.code = head.status
         headers = [field for field in head.headers if field[0].startswith(b"sec-websocket-")]
+        assert self._call is not None
+        self._call.register_producer(Intake(self._request))
         self._request.registerProducer(self, True)
-        self._request.switch([(b"upgrade", b"websocket"), *headers, *self._run.own_headers], self._from_client, self._client_ended)
+        self._request.switch(
+            [(b"upgrade", b"websocket"), *headers, *self._run.own_headers], self._from_client, self._client_ended
+        )
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass bytes to the client."""
@@ -93,7 +116,10 @@ class Tunnel(Relay):
             self._end(outcome, error.code)
 
     def _end(self, outcome: Outcome, code: str | None) -> None:
+        """Close both sides once what was written to them is out."""
         if self._exchange.outcome is None:
             self._exchange.end(outcome, 101, code)
+            if self._call is not None:
+                self._call.end()
             self._request.unregisterProducer()
             self._request.channel.cut()

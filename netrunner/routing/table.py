@@ -60,7 +60,9 @@ class Table:
             NotFound: ``endpoint_not_found`` when there is no default provider.
         """
         if needs_model:
-            raise BadRequest("The field 'model' is required and must be a non-empty string.", code="missing_model", param="model")
+            raise BadRequest(
+                "The field 'model' is required and must be a non-empty string.", code="missing_model", param="model"
+            )
         if self._default is None:
             raise NotFound("No such endpoint.", code="endpoint_not_found")
         return (Candidate(self._default, ""),)

@@ -32,11 +32,18 @@ def is_local(request: Request) -> bool:
     for name, value in request.raw_headers:
         if name in _FORWARDED or name.startswith(b"x-forwarded-"):
             return False
-        if name == b"origin" and urlsplit(value.decode("latin-1")).hostname not in LOOPBACK_HOSTS:
+        if name == b"origin" and not _is_local_origin(value):
             return False
         if name == b"sec-fetch-site" and value.lower() == b"cross-site":
             return False
     return True
+
+
+def _is_local_origin(origin: bytes) -> bool:
+    try:
+        return urlsplit(origin.decode("latin-1")).hostname in LOOPBACK_HOSTS
+    except ValueError:
+        return False
 
 
 def _listens_locally(address: Any) -> bool:

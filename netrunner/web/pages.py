@@ -18,7 +18,8 @@ from netrunner.errors import MethodNotAllowed, NotFound
 from netrunner.http.request import IReadsHead, Request
 from netrunner.http.site import Site
 from netrunner.interfaces import IClock, IDialect
-from netrunner.values import Headers, Outcome
+from netrunner.pipeline.run import own_headers
+from netrunner.values import Answer, Headers, Outcome
 from netrunner.web.proxy import Entry, ModelRoute
 
 _encode = msgspec.json.Encoder().encode
@@ -31,8 +32,8 @@ class Page(Resource):
 
     isLeaf = True
 
-    def content(self, request: Request) -> tuple[Headers, bytes]:
-        """Return header fields and body."""
+    def content(self, request: Request) -> Answer:
+        """Return what is told."""
         raise NotFound("No such page.")
 
     def render(self, request: Request) -> int:  # type: ignore[override]  # NOT_DONE_YET is an int, as Twisted's own docs say
@@ -41,8 +42,8 @@ class Page(Resource):
             raise NotFound(f"There is nothing at {request.path.decode('latin-1')!r}.", code="not_found")
         if request.method not in (b"GET", b"HEAD"):
             raise MethodNotAllowed("Only GET and HEAD are allowed here.", headers=[(b"allow", b"GET, HEAD")])
-        headers, body = self.content(request)
-        request.respond(200, headers, body)
+        answer = self.content(request)
+        request.respond(answer.status, answer.headers, answer.body)
         return NOT_DONE_YET
 
 
@@ -53,9 +54,9 @@ class Text(Page):
         super().__init__()
         self._text = text
 
-    def content(self, request: Request) -> tuple[Headers, bytes]:
+    def content(self, request: Request) -> Answer:
         """Return the line."""
-        return TEXT, self._text
+        return Answer(200, TEXT, self._text)
 
 
 class Health(Page):
@@ -65,23 +66,22 @@ class Health(Page):
         super().__init__()
         self._clock = clock
 
-    def content(self, request: Request) -> tuple[Headers, bytes]:
+    def content(self, request: Request) -> Answer:
         """Return the state as JSON."""
         now = datetime.fromtimestamp(self._clock.wall(), UTC)
-        return JSON, _encode({"status": "ok", "version": __version__, "timestamp": now.isoformat(timespec="seconds")})
+        state = {"status": "ok", "version": __version__, "timestamp": now.isoformat(timespec="seconds")}
+        return Answer(200, JSON, _encode(state))
 
 
 class Ready(Page):
     """Whether new requests should be sent here: not while draining."""
 
-    def render(self, request: Request) -> int:  # type: ignore[override]  # as Page.render
+    def content(self, request: Request) -> Answer:
         """Answer 503 while draining."""
         site: Site = request.site
         if site.accepting:
-            request.respond(200, JSON, b'{"status":"ready"}')
-        else:
-            request.respond(503, [*JSON, (b"retry-after", b"1")], b'{"status":"draining"}')
-        return NOT_DONE_YET
+            return Answer(200, JSON, b'{"status":"ready"}')
+        return Answer(503, [*JSON, (b"retry-after", b"1")], b'{"status":"draining"}')
 
 
 @implementer(IReadsHead)
@@ -103,7 +103,7 @@ class Models(ModelRoute):
         exchange = request.exchange
         exchange.bytes_out = len(body)
         exchange.end(Outcome.DONE, 200)
-        request.respond(200, [*JSON, (b"x-request-id", exchange.request_id.encode("ascii"))], body)
+        request.respond(200, [*JSON, *own_headers(exchange)], body)
         return NOT_DONE_YET
 
     def _one(self, name: str) -> dict[str, Any]:
@@ -113,8 +113,7 @@ class Models(ModelRoute):
         pipeline = self._entry.pipeline
         registered = datetime.fromtimestamp(self._started, UTC).isoformat().replace("+00:00", "Z")
         aliases = [
-            {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered} for name in names
+            {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered}
+            for name in names
         ]
         return {"object": "list", "data": [self._one(name) for name in names], "models": aliases}
-
-

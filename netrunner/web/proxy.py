@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from netrunner.errors import ExchangeError, MethodNotAllowed
+from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed
 from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.ids import uuid7
 from netrunner.interfaces import IDialect
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.refusal import refusal
-from netrunner.pipeline.run import CLIENT_LEFT, Pipeline, Run, own_headers
+from netrunner.pipeline.run import CLIENT_LEFT, Pipeline, Run, named_model, own_headers
 from netrunner.values import Headers, Outcome
 from netrunner.web.access import Door, Sources
 
+MAX_MODEL_CHARACTERS = 512
 _ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -69,7 +70,7 @@ class Entry:
             correlation_id=correlation_id,
             method=request.method,
             path=request.path,
-            query=_without_key(request.query),
+            query=_without_key(request.query) if request.query else b"",
             headers=headers,
             source=self._sources.of(peer, headers) if forwarded else getattr(peer, "host", "unix"),
             route=route,
@@ -78,6 +79,8 @@ class Entry:
             clock=clock,
             on_end=pipeline.ended,
         )
+        if request.query:
+            exchange.key = _key(request.query)
         request.exchange = exchange
         pipeline.enter(exchange)
         request.on_disconnect = lambda: leave(exchange)
@@ -99,15 +102,32 @@ def _client_id(value: bytes) -> str | None:
 
 def _without_key(query: bytes) -> bytes:
     """Return a query without a credential in it."""
-    if b"key=" not in query:
-        return query
-    return urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != b"key"]).encode()
+    return b"&".join(field for field in query.split(b"&") if not _is_key(field))
+
+
+def _key(query: bytes) -> bytes | None:
+    """Return the credential in a query."""
+    for field in query.split(b"&"):
+        if _is_key(field):
+            return unquote_to_bytes(field.partition(b"=")[2].replace(b"+", b" "))
+    return None
+
+
+def _is_key(field: bytes) -> bool:
+    return unquote_to_bytes(field.partition(b"=")[0]) == b"key"
+
+
+def _checked(model: str | None) -> str | None:
+    """Return a model's name unless it is none: names are recorded and told, so they are bounded."""
+    if model is not None and len(model) > MAX_MODEL_CHARACTERS:
+        raise BadRequest(f"model: longer than {MAX_MODEL_CHARACTERS} characters.", code="invalid_value", param="model")
+    return model
 
 
 def _content_type(exchange: Exchange, body: bytes) -> bytes:
     """Return the body's type; JSON where curl's ``-d`` calls it a form, also for the upstream."""
     stated = exchange.header(b"content-type") or b""
-    if stated.startswith(b"application/x-www-form-urlencoded") and body[:1] == b"{":
+    if stated[:33].lower() == b"application/x-www-form-urlencoded" and body[:64].lstrip()[:1] == b"{":
         stated = b"application/json"
         exchange.headers = [(name, stated if name == b"content-type" else value) for name, value in exchange.headers]
     return stated
@@ -126,7 +146,9 @@ class ModelRoute(Resource):
 
     isLeaf = True
 
-    def __init__(self, entry: Entry, dialect: IDialect, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)) -> None:
+    def __init__(
+        self, entry: Entry, dialect: IDialect, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)
+    ) -> None:
         super().__init__()
         self._entry = entry
         self._dialect = dialect
@@ -137,10 +159,17 @@ class ModelRoute(Resource):
         """Open the exchange and check what the head tells, before any of the body is read."""
         endpoint = self._endpoint if self._endpoint is not None else b"/".join(request.postpath or []).decode("latin-1")
         waiting = self._entry.open(request, self._dialect, "models", endpoint)
-        if self._methods is not None and request.method not in self._methods:
-            allowed = b", ".join(self._methods)
-            raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])
+        if self._methods is None or request.method in self._methods:
+            return waiting
+        if waiting is None:
+            self._refuse_method(None)
+        else:
+            waiting.addCallback(self._refuse_method)
         return waiting
+
+    def _refuse_method(self, _: object) -> None:
+        allowed = b", ".join(self._methods or ())
+        raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])
 
     def render(self, request: Request) -> int:  # type: ignore[override]  # NOT_DONE_YET is an int, as Twisted's own docs say
         """Read the envelope and run."""
@@ -151,11 +180,10 @@ class ModelRoute(Resource):
         if body or request.method == b"POST":
             envelope = exchange.dialect.envelope(_content_type(exchange, body), body, exchange.query)
             exchange.envelope = envelope
-            exchange.model = envelope.model
+            exchange.model = _checked(envelope.model)
             exchange.stream = envelope.stream
-            request.discard_body()
         elif request.facts.upgrade is not None:
-            exchange.model = dict(parse_qsl(exchange.query.decode("latin-1"))).get("model")
+            exchange.model = _checked(named_model(exchange.query))
         Run(self._entry.pipeline, exchange, request).start()
         return NOT_DONE_YET
 

@@ -5,6 +5,7 @@ This module must not look into bodies.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,11 +23,14 @@ from netrunner.routing.table import Candidate
 from netrunner.values import Headers, Origin, UpstreamRequest
 from netrunner.web.proxy import Entry, ModelRoute
 
+_ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(rb"[A-Za-z0-9\-._~]")
+
 
 class RawRun(Run):
     """A run with one destination and no dialect's rules: fields and bodies as they come, in both directions."""
 
-    withheld = frozenset()
+    verbatim = True
 
     def send(self, name: str, request: UpstreamRequest, upstream: IUpstream) -> None:
         """Send the request that was built from the client's."""
@@ -46,7 +50,9 @@ class RawRoute(ModelRoute):
         prefix: What is replaced by the destination's path; empty keeps the whole path.
     """
 
-    def __init__(self, entry: Entry, dialect: IDialect, name: str, destination: str, upstream: IUpstream, prefix: bytes) -> None:
+    def __init__(
+        self, entry: Entry, dialect: IDialect, name: str, destination: str, upstream: IUpstream, prefix: bytes
+    ) -> None:
         super().__init__(entry, dialect, "", None)
         self._name = name
         self._upstream = upstream
@@ -57,7 +63,9 @@ class RawRoute(ModelRoute):
     def head_received(self, request: Request) -> Deferred[None] | None:
         """Open the exchange and send at once; the body follows as it comes."""
         waiting = self._entry.open(request, self._dialect, self._name, "")
-        body = request.stream_body() if request.facts.chunked or request.facts.content_length else b""
+        body: Any = b""
+        if request.facts.chunked or request.facts.content_length:
+            body = request.exchange.upload = request.stream_body()
         if waiting is None:
             self._relay(request, body)
             return None
@@ -65,9 +73,13 @@ class RawRoute(ModelRoute):
 
     def _relay(self, request: Request, body: Any) -> None:
         exchange: Exchange = request.exchange
-        headers: Headers = [field for field in end_to_end(exchange.headers) if field[0] not in (b"host", b"content-length", b"expect")]
+        if exchange.outcome is not None:
+            return
+        headers: Headers = [
+            field for field in end_to_end(exchange.headers) if field[0] not in (b"host", b"content-length", b"expect")
+        ]
         upgrade = request.facts.upgrade
-        target = self.target(request.path) + (b"?" + request.query if request.query else b"")
+        target = self.target(plain(request.path)) + (b"?" + request.query if request.query else b"")
         sent = UpstreamRequest(self.origin, request.method, target, headers, body, upgrade)
         exchange.provider = self._name
         RawRun(self._entry.pipeline, exchange, request).send(self._name, sent, self._upstream)
@@ -76,7 +88,7 @@ class RawRoute(ModelRoute):
         """Return the path at the destination for a path here."""
         if not self._prefix:
             return path
-        rest = path[len(self._prefix) :].lstrip(b"/")
+        rest = path[len(self._prefix.rstrip(b"/")) :].removeprefix(b"/")
         return self._path.rstrip(b"/") + b"/" + rest
 
     def render(self, request: Request) -> int:
@@ -98,12 +110,14 @@ class Prefixes(Resource):
     def __init__(self, tree: Resource, routes: dict[bytes, Resource], built_in: frozenset[bytes]) -> None:
         super().__init__()
         self._tree = tree
-        self._routes = sorted(((prefix.rstrip(b"/"), route) for prefix, route in routes.items()), key=lambda one: -len(one[0]))
+        self._routes = sorted(
+            ((prefix.rstrip(b"/"), route) for prefix, route in routes.items()), key=lambda one: -len(one[0])
+        )
         self._built_in = sorted(built_in, key=len, reverse=True)
 
     def getChildWithDefault(self, path: bytes, request: Request) -> Any:  # type: ignore[override]  # our Request
         """Choose between the routes and the tree by the whole path."""
-        whole = request.path
+        whole = plain(request.path)
         route = next((one for one in self._routes if _below(whole, one[0])), None)
         if route is not None:
             own = next((one for one in self._built_in if _below(whole, one)), b"")
@@ -117,8 +131,20 @@ def _below(path: bytes, prefix: bytes) -> bool:
     return path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix) : len(prefix) + 1] == b"/")
 
 
+def plain(path: bytes) -> bytes:
+    """Return ``path`` with what need not be encoded decoded, so that it is written in one way (RFC 3986, 6.2.2.2)."""
+    return _ENCODED.sub(_decoded, path) if b"%" in path else path
+
+
+def _decoded(found: re.Match[bytes]) -> bytes:
+    byte = bytes([int(found[1], 16)])
+    return byte if _UNRESERVED.fullmatch(byte) else found[0]
+
+
 def split_url(url: str) -> tuple[Origin, bytes]:
     """Return the origin and the path of an absolute http or https URL."""
     parts = urlsplit(url)
     scheme: Any = parts.scheme
-    return Origin(scheme, parts.hostname or "", parts.port or (443 if scheme == "https" else 80)), parts.path.encode("ascii")
+    return Origin(scheme, parts.hostname or "", parts.port or (443 if scheme == "https" else 80)), parts.path.encode(
+        "ascii"
+    )

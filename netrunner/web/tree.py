@@ -20,7 +20,11 @@ from netrunner.web.pages import Health, Models, Ready, Text
 from netrunner.web.proxy import Entry, ModelRoute
 from netrunner.web.raw import Prefixes
 
-BUILT_IN = frozenset({b"/v1", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"})
+_ENDPOINTS = (b"chat/completions", b"completions", b"embeddings")
+BUILT_IN = frozenset(
+    {b"/v1", b"/v1/models", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
+    | {b"/v1/" + endpoint for endpoint in _ENDPOINTS}
+)
 OPENAI = OpenAIDialect()
 
 
@@ -54,17 +58,24 @@ class Branch(Resource):
         return NOTHING.render(request)
 
 
-class V1(Branch):
-    """Everything below ``/v1``: known endpoints by their node, all others relayed to the model's provider."""
+class Endpoints(Branch):
+    """Paths of any depth to their resources, each of them exactly.
 
-    def __init__(self, rest: ModelRoute) -> None:
+    Args:
+        exact: By the path below this node, without slashes around it.
+        rest: Serves every other path; it sees the whole of it.
+    """
+
+    def __init__(self, exact: Mapping[bytes, Resource], rest: Resource) -> None:
         super().__init__()
+        self._exact = exact
         self._rest = rest
 
     def getChild(self, path: bytes, request: Any) -> Resource:
-        """Let the catch-all see its whole path."""
+        """Choose by everything that is left of the path."""
         request.postpath.insert(0, request.prepath.pop())
-        return self._rest
+        whole = b"/".join(request.postpath).removesuffix(b"/")
+        return self._exact.get(whole, self._rest) if whole else NOTHING
 
 
 def tree(entry: Entry, routes: Mapping[bytes, Resource]) -> Resource:
@@ -76,19 +87,20 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource]) -> Resource:
     """
     clock = entry.pipeline.clock
     models = Models(entry, OPENAI, clock.wall())
-    chat = ModelRoute(entry, OPENAI, "chat/completions")
-    chats = Branch()
-    chats.putChild(b"completions", chat)
-    every = ModelRoute(entry, OPENAI, None, None)
-    v1 = V1(every)
+    endpoints: dict[bytes, Resource] = {
+        endpoint: ModelRoute(entry, OPENAI, endpoint.decode()) for endpoint in _ENDPOINTS
+    }
+    v1 = Endpoints(endpoints, ModelRoute(entry, OPENAI, None, None))
     v1.putChild(b"models", models)
-    v1_chat = V1(every)
-    v1_chat.putChild(b"completions", chat)
-    v1.putChild(b"chat", v1_chat)
-    for endpoint in ("completions", "embeddings"):
-        v1.putChild(endpoint.encode(), ModelRoute(entry, OPENAI, endpoint))
+    chats = Endpoints({b"completions": endpoints[b"chat/completions"]}, NOTHING)
     root = Branch()
-    pages = {b"": Text(b"Ollama is running"), b"ping": Text(b"OK"), b"health": Health(clock), b"live": Text(b"OK"), b"ready": Ready()}
+    pages = {
+        b"": Text(b"Ollama is running"),
+        b"ping": Text(b"OK"),
+        b"health": Health(clock),
+        b"live": Text(b"OK"),
+        b"ready": Ready(),
+    }
     for name, page in {**pages, b"v1": v1, b"chat": chats, b"models": models}.items():
         root.putChild(name, page)
     return Prefixes(root, dict(routes), BUILT_IN) if routes else root

@@ -1,0 +1,249 @@
+"""The way of a request in memory, from a client's bytes to an upstream that the test plays, and its records."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from zope.interface import implementer
+
+from netrunner.errors import UpstreamError
+from netrunner.filters.bearer import Bearer
+from netrunner.http.site import Limits, Site
+from netrunner.http.sweep import Sweep
+from netrunner.interfaces import ILogSink, IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.recorder import Recorder
+from netrunner.pipeline.run import Pipeline
+from netrunner.providers.openai import OpenAIProvider, OpenAISettings
+from netrunner.routing.table import Candidate, Table
+from netrunner.settings import Secret
+from netrunner.testing.fakes import FakeClock, FakeEnvironment
+from netrunner.values import Headers, Record, ResponseHead, UpstreamRequest
+from netrunner.web.access import Door, Sources
+from netrunner.web.proxy import Entry
+from netrunner.web.raw import RawRoute
+from netrunner.web.tree import NOTHING, OPENAI, tree
+from tests.support.client import Client
+
+KEY = "sk-stored-key-of-the-operator"
+LOOPBACK = IPv4Address("TCP", "127.0.0.1", 8080)
+SSE = (b"content-type", b"text/event-stream")
+JSON = (b"content-type", b"application/json")
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@implementer(IUpstreamCall)
+class UpstreamCall:
+    """One request as an upstream got it; the test answers by calling ``head``, ``body`` and ``fail``."""
+
+    def __init__(self, request: UpstreamRequest, receiver: IResponseReceiver) -> None:
+        self.request = request
+        self.sent_body = request.body
+        self.receiver: Any = receiver
+        self.paused = self.aborted = self.ended = False
+        self.written = b""
+        self.producer: Any = None
+
+    def header(self, name: bytes) -> list[bytes]:
+        """Return every value of a field that was sent."""
+        return [value for key, value in self.request.headers if key == name]
+
+    def head(self, status: int = 200, *headers: tuple[bytes, bytes], reason: bytes = b"Fine") -> UpstreamCall:
+        """Answer with a head."""
+        self.receiver.sent(False)
+        if not self.aborted:
+            self.receiver.head_received(ResponseHead(status, reason, list(headers)))
+        return self
+
+    def body(self, data: bytes, last: bool = False) -> UpstreamCall:
+        """Send the next bytes; an aborted call stays silent."""
+        if not self.aborted:
+            self.receiver.body_received(data, last)
+        return self
+
+    def fail(self, error: UpstreamError | None = None) -> None:
+        """Break off."""
+        if not self.aborted:
+            self.receiver.failed(error or UpstreamError("broken", code="upstream_truncated"))
+
+    def pause(self) -> None:
+        """Note it."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Note it."""
+        self.paused = False
+
+    def abort(self) -> None:
+        """Note it."""
+        self.aborted = True
+
+    def write(self, data: bytes) -> None:
+        """Keep raw bytes."""
+        self.written += data
+
+    def end(self) -> None:
+        """Note it."""
+        self.ended = True
+
+    def register_producer(self, producer: Any) -> None:
+        """Keep it."""
+        self.producer = producer
+
+
+@implementer(IUpstream)
+class Upstream:
+    """Takes every request and waits for the test to answer."""
+
+    def __init__(self) -> None:
+        self.calls: list[UpstreamCall] = []
+
+    def send(self, request: UpstreamRequest, receiver: IResponseReceiver) -> UpstreamCall:
+        """Keep the request."""
+        self.calls.append(UpstreamCall(request, receiver))
+        return self.calls[-1]
+
+
+@implementer(ILogSink)
+class Ledger:
+    """Keeps every record."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Keep them."""
+        self.records.extend(records)
+
+
+class Stage:
+    """One configuration: the model ``m``, the alias ``alias`` of ``real``, one provider ``up``, raw routes.
+
+    Args:
+        filters: After the bearer filter, if there is a token.
+        key: The provider's ``api_key``.
+        token: The shared token; without it access is open.
+        header: The field the token comes in.
+        public: ``access.public``.
+        models: Names to candidates instead of the usual two.
+        unknown_model, default_provider, max_streams: As in the configuration.
+        routes: Source to destination, or to destination and ``rewrite``.
+        limits: Of the server.
+    """
+
+    def __init__(
+        self,
+        *filters: Any,
+        key: Any = KEY,
+        token: str | None = None,
+        header: str | None = None,
+        public: bool = False,
+        models: Mapping[str, tuple[Candidate, ...]] | None = None,
+        unknown_model: str | None = None,
+        default_provider: str | None = None,
+        max_streams: int = 100,
+        routes: Mapping[str, tuple[str, str]] | None = None,
+        **limits: Any,
+    ) -> None:
+        self.clock = FakeClock()
+        self.upstream = Upstream()
+        self.ledger = Ledger()
+        chain: list[Any] = list(filters)
+        if token is not None:
+            chain.insert(0, Bearer(Secret(token), header))
+        stored = Secret(key) if isinstance(key, str) and key != "passthrough" else key
+        settings = OpenAISettings(base_url="http://up.example/v1", api_key=stored)
+        provider = OpenAIProvider(settings, FakeEnvironment("up", clock=self.clock))
+        table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
+        self.pipeline = Pipeline(
+            Chain(chain),
+            Table(table, unknown_model, default_provider),
+            {"up": (provider, self.upstream), "other": (provider, self.upstream)},
+            Recorder([("ledger", self.ledger)], self.clock),
+            self.clock,
+            max_streams,
+        )
+        entry = Entry(
+            self.pipeline, Door(token is None, public), Sources(["127.0.0.1/32", "10.0.0.0/8"]), random.Random(0)
+        )
+        raw = {
+            source.encode(): RawRoute(
+                entry, OPENAI, "raw", destination, self.upstream, source.encode() if rewrite == "replace" else b""
+            )
+            for source, (destination, rewrite) in (routes or {}).items()
+        }
+        sweep = Sweep(self.clock)
+        sweep.start()
+        self.site = Site(tree(entry, raw), sweep, Limits(**limits), NOTHING.refusal)
+
+    def client(self, host: Any = LOOPBACK, peer: Any = None) -> Client:
+        """Return a client that came in on the address ``host``."""
+        client = Client(self.site, self.clock)
+        client.transport.hostAddr = host
+        client.transport.peerAddr = peer or IPv4Address("TCP", "127.0.0.1", 50000)
+        return client
+
+    def ask(self, body: Any = None, path: str = "/v1/chat/completions", **kw: Any) -> Client:
+        """Return a client that has sent a whole request, a chat for the model ``m`` unless told otherwise."""
+        return self.client().say(request(path, {"model": "m", "messages": []} if body is None else body, **kw))
+
+    @property
+    def call(self) -> UpstreamCall:
+        """The request that came last to the upstream."""
+        return self.upstream.calls[-1]
+
+    @property
+    def records(self) -> list[Record]:
+        """Everything recorded so far."""
+        self.clock.advance(0.2)
+        return self.ledger.records
+
+    def record(self) -> Record:
+        """Return the only record, of an exchange for which nothing is held any more."""
+        (record,) = self.records
+        assert self.pipeline.inflight == {}
+        assert self.site.buffered_bytes == 0
+        return record
+
+
+def request(
+    path: str = "/v1/chat/completions",
+    body: Any = b"",
+    *fields: str,
+    method: str | None = None,
+    host: str = "localhost",
+    headers: Headers = (),  # type: ignore[assignment]  # an empty tuple is an empty list that nobody can change
+) -> bytes:
+    """Return a request; ``body`` is bytes, or a document that becomes JSON."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"{method or ('POST' if data else 'GET')} {path} HTTP/1.1", f"Host: {host}", *fields]
+    if data:
+        lines.append(f"Content-Length: {len(data)}")
+    head = "".join(line + "\r\n" for line in lines).encode()
+    return head + b"".join(b"%b: %b\r\n" % field for field in headers) + b"\r\n" + data
+
+
+def error_of(body: bytes) -> dict[str, Any]:
+    """Return the error object of a JSON body in OpenAI's shape."""
+    error: dict[str, Any] = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
+
+
+def body_of(heard: bytes) -> bytes:
+    """Return the bytes of a chunked body, complete or not."""
+    _, _, rest = heard.partition(b"\r\n\r\n")
+    body = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        body += rest[: int(size, 16)]
+        rest = rest[int(size, 16) + 2 :]
+    return body
+
+
+Build = Callable[..., Stage]
