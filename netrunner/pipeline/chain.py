@@ -86,7 +86,7 @@ class Chain:
             return await phase(*args)
         except ExchangeError:
             raise
-        except Exception as error:  # noqa: BLE001 - the border to a plugin: whatever it raises becomes a clean answer
+        except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer
             self.log.failure("a filter failed", id=args[0].id)
             raise InternalError("A filter failed.", code="filter_failed") from error
 

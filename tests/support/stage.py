@@ -133,6 +133,7 @@ class Stage:
         models: Names to candidates instead of the usual two.
         unknown_model, default_provider, max_streams: As in the configuration.
         routes: Source to destination, or to destination and ``rewrite``.
+        endpoints: What else the stored key is for.
         limits: Of the server.
     """
 
@@ -148,6 +149,7 @@ class Stage:
         default_provider: str | None = None,
         max_streams: int = 100,
         routes: Mapping[str, tuple[str, str]] | None = None,
+        endpoints: tuple[str, ...] = (),
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -157,7 +159,7 @@ class Stage:
         if token is not None:
             chain.insert(0, Bearer(Secret(token), header))
         stored = Secret(key) if isinstance(key, str) and key != "passthrough" else key
-        settings = OpenAISettings(base_url="http://up.example/v1", api_key=stored)
+        settings = OpenAISettings(base_url="http://up.example/v1", api_key=stored, endpoints=endpoints)
         provider = OpenAIProvider(settings, FakeEnvironment("up", clock=self.clock))
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
         self.pipeline = Pipeline(
