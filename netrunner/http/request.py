@@ -380,14 +380,14 @@ class Request(server.Request):
         if not isinstance(error, ExchangeError):
             self._log.failure("a resource failed", failure=reason)
             error = InternalError("The request could not be processed.")
-        if self.startedWriting and self._head is None:
-            self.break_off()
-        else:
-            self.refuse(error)
+        self.refuse(error)
         return reason
 
     def refuse(self, error: ExchangeError) -> None:
-        """Answer with ``error`` in the shape the resource, or else the site, gives it."""
+        """Answer with ``error`` in the shape the resource, or else the site, gives it; cut an answer that has begun."""
+        if self.startedWriting and self._head is None:
+            self.break_off()
+            return
         refuses: Any = self.resource if IRefuses.providedBy(self.resource) else self.site
         status, headers, body = refuses.refusal(self, error)
         self.site.refused(self, error)

@@ -295,3 +295,22 @@ def test_no_channel_stays_behind() -> None:
         client = Client(site, clock).say(data)
         client.settle()
     assert len(site.channels) == len(site.sweep) == site.buffered_bytes == 0
+
+
+@pytest.mark.parametrize("where", ["head_received", "render", "body over the cap"])
+def test_a_refusal_after_the_answer_began_cuts_it_instead_of_beginning_another(where: str) -> None:
+    def begin(request: Request) -> None:
+        request.begin(200, b"", [])
+        request.send(b"part")
+        if where != "body over the cap":
+            raise Forbidden("no")
+
+    def head(request: Request) -> None:
+        if where != "render":
+            begin(request)
+
+    client = connect(Asked(head, begin), max_body_bytes=4)
+    client.say(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.say(b"5\r\nhello\r\n0\r\n\r\n" if where == "body over the cap" else b"0\r\n\r\n")
+    assert client.heard().endswith(b"\r\n\r\n4\r\npart\r\n")
+    assert client.is_over()
