@@ -25,6 +25,7 @@ from netrunner.process.listen import Bound, name_of
 from netrunner.process.logfile import BoundedLog
 from netrunner.process.signals import Ending, install
 from netrunner.process.state import State, control_path
+from netrunner.process.tuning import settle_memory, shorten_loop
 
 
 class Serving(Protocol):
@@ -112,6 +113,7 @@ class Daemon(Service):
         self._control = ControlSocket(path, self._commands(), frozenset({os.geteuid(), 0}))
         self._control.start(self._reactor)
         self._service.startService()
+        shorten_loop(self._reactor)
         self._reactor.callWhenRunning(self._running)
 
     def stopService(self) -> Deferred[None]:
@@ -128,6 +130,7 @@ class Daemon(Service):
         self._place.state.close()
 
     def _running(self) -> None:
+        settle_memory()
         reactions: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGTERM: self._ending.signalled,
             signal.SIGINT: self._ending.signalled,
