@@ -272,16 +272,15 @@ class Channel(Ending):
 
     def _take_body(self, request: Request) -> None:
         fresh, request.fresh = request.fresh, []
+        data = fresh[0] if len(fresh) == 1 else b"".join(fresh)
         if request.streamed is None:
-            site = self.site
-            size = len(fresh[0]) if len(fresh) == 1 else sum(map(len, fresh))
+            site, size = self.site, len(data)
             site.check_size(request.body_bytes + size)
             if site.buffered_bytes + size > site.limits.max_buffered_bytes:
                 raise Overloaded("Too many request bodies are waiting here.", code="buffers_full", retry_after_s=1)
             site.buffered_bytes += size
             self._buffered += size
-        for piece in fresh:
-            request.take(piece)
+        request.take(data)
 
     def _next(self, request: Request) -> None:
         """The front request is answered: let the next one come, or end the connection."""

@@ -195,8 +195,9 @@ class Reader:
 
     def on_body(self, data: bytes) -> None:
         """More of the body."""
-        if self.receiving is not None:
-            self.receiving.fresh.append(data)
+        receiving = self.receiving
+        if receiving is not None:
+            receiving.fresh.append(data)
             self._body_bytes += len(data)
 
     def on_message_complete(self) -> None:
