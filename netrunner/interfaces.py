@@ -195,6 +195,18 @@ class IDialect(Interface):
     keepalive = Attribute("bytes: what keeps an idle stream open without meaning anything.")
     passes = Attribute("frozenset of lowercase request header names that go upstream.")
 
+    def has_events(method, endpoint):
+        """Return whether such answers hold block events: True, False, or None if they cannot be read as events."""
+
+    def events(endpoint, streaming, max_bytes):
+        """Return an ``IEventCodec`` for one answer of an endpoint that ``has_events``.
+
+        Args:
+            endpoint: The path below ``/v1/``.
+            streaming: Whether the answer is a stream of events.
+            max_bytes: The most that one event, or an answer that is no stream, may take.
+        """
+
     def envelope(content_type, body, query):
         """Read what routing needs from a buffered body; return an ``Envelope``.
 
@@ -216,6 +228,30 @@ class IDialect(Interface):
 
     def error_event(error):
         """Return the bytes that tell an ``ExchangeError`` inside a stream already begun."""
+
+
+class IEventCodec(Interface):
+    """Reads one answer as block events, and writes it again; of one dialect, in and out."""
+
+    streaming = Attribute("bool.")
+    complete = Attribute("bool: the answer said that it is complete, or why it is not.")
+
+    def feed(data, last):
+        """Return the chunks that the next bytes complete.
+
+        Each has ``raw``, its bytes; ``events``; ``finishes``, whether it tells that a choice is complete or only
+        what comes after that; and ``done``, whether it is the mark that ends a stream.
+
+        Raises:
+            UpstreamError: for an answer that cannot be read; nothing may be fed after that.
+        """
+
+    def write(chunk, events):
+        """Return the bytes of a chunk when filters made ``events`` of its own; ``raw`` if they are the same.
+
+        Raises:
+            InternalError: ``filter_failed`` for events that cannot be written.
+        """
 
 
 class IRequestView(Interface):
@@ -294,16 +330,23 @@ class IResponsePhase(Interface):
 
 
 class IEventPhase(Interface):
-    """A filter that sees every block event of the answer. Hot path; turns the untouched lane off."""
+    """A filter that sees every block event of the answer. Hot path; turns the untouched lane off.
 
-    hold_back_bytes = Attribute("int: the most text this filter ever holds back.")
-    hold_back_s = Attribute("float: the longest it holds anything back.")
+    Error answers and raw routes hold no events. What cannot be read as events is refused while such a filter is
+    configured: nothing goes past it.
+    """
+
+    hold_back_bytes = Attribute("int: the most text, in UTF-8, that ``on_end`` may return; more fails the answer.")
+    hold_back_s = Attribute("float: the longest it means to hold anything back; declared, not enforced.")
 
     def on_event(exchange, event):
         """Return the event, another, None to drop it, or a sequence of events."""
 
     def on_end(exchange):
-        """Return the events still held back, as a sequence; called once before the finish."""
+        """Return the events still held back, as a list or tuple.
+
+        Called once, when every text has been seen and before any ``Finish``: those wait for the end of the answer.
+        """
 
 
 class IFinishPhase(Interface):

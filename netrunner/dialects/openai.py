@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects import multipart, splice
+from netrunner.dialects.openai_events import EventCodec
 from netrunner.dialects.openai_tap import AnswerTap, StreamTap
 from netrunner.dialects.openai_view import OpenAIView
 from netrunner.errors import BadRequest, ExchangeError
@@ -69,6 +70,18 @@ class OpenAIDialect:
             b"x-title",
         }
     )
+
+    def has_events(self, method: bytes, endpoint: str) -> bool | None:
+        """Return whether such answers hold block events; None for all that can neither be read nor has none."""
+        if method == b"GET" and (endpoint == "models" or endpoint.startswith("models/")):
+            return False
+        if method == b"POST" and endpoint in ("embeddings", "moderations", "rerank"):
+            return False
+        return True if method == b"POST" and endpoint in ("chat/completions", "completions") else None
+
+    def events(self, endpoint: str, streaming: bool, max_bytes: int) -> EventCodec:
+        """Return a reader and writer of one chat's or completion's answer."""
+        return EventCodec(streaming, endpoint == "completions", max_bytes)
 
     def envelope(self, content_type: bytes, body: bytes, query: bytes) -> Envelope:
         """Read what routing needs; a body that is neither JSON nor a form is opaque and names no model.

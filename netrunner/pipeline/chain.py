@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from netrunner.errors import ExchangeError, InternalError
+from netrunner.events import Event, ReasoningDelta, TextDelta, ToolArgs
 from netrunner.interfaces import IAttemptPhase, IEventPhase, IFinishPhase, IHeadPhase, IRequestPhase, IResponsePhase
 from netrunner.values import Answer, Outcome, ResponseHead, UpstreamRequest
 
@@ -34,7 +35,8 @@ class Chain:
         self.attempt: tuple[Phase, ...] = phases(IAttemptPhase, "on_attempt")
         self.response: tuple[Phase, ...] = phases(IResponsePhase, "on_response")
         self.finish: tuple[Callable[..., None], ...] = phases(IFinishPhase, "on_finish")
-        self.sees_events = any(IEventPhase.providedBy(one) for one in filters)
+        self.event_filters = tuple(one for one in filters if IEventPhase.providedBy(one))
+        self._event: tuple[Callable[..., Any], ...] = phases(IEventPhase, "on_event")
 
     async def on_head(self, exchange: Any) -> None:
         """Let every head phase decide; raise what refuses. Here as below, nobody is asked about what has ended."""
@@ -73,6 +75,41 @@ class Chain:
                 break
         return head
 
+    def on_event(self, exchange: Any, event: Event, first: int = 0) -> Sequence[Event]:
+        """Return what the filters, beginning with the one numbered ``first``, make of ``event``."""
+        events = [event]
+        try:
+            for phase in self._event[first:]:
+                passed: list[Event] = []
+                for one in events:
+                    result = phase(exchange, one)
+                    if result is one:
+                        passed.append(one)
+                    elif result is not None:
+                        passed += _events(result)
+                events = passed
+        except ExchangeError:
+            raise
+        except Exception as error:  # the border to a plugin: whatever it raises becomes a clean end
+            raise self._failed(exchange) from error
+        return events
+
+    def on_end(self, exchange: Any) -> list[Event]:
+        """Return what the filters still held back; each one's passes those after it before they are asked."""
+        ended: list[Event] = []
+        for number, one in enumerate(self.event_filters):
+            try:
+                held = _events(one.on_end(exchange))
+                if sum(map(_size, held)) > one.hold_back_bytes:
+                    raise ValueError(f"{type(one).__name__} held back more than it declares")
+            except ExchangeError:
+                raise
+            except Exception as error:  # the border to a plugin: whatever it raises becomes a clean end
+                raise self._failed(exchange) from error
+            for event in held:
+                ended += self.on_event(exchange, event, number + 1)
+        return ended
+
     def on_finish(self, exchange: Any, outcome: Outcome) -> None:
         """Tell every finish phase; one that raises is logged and does not keep the others from hearing it."""
         for phase in self.finish:
@@ -87,8 +124,11 @@ class Chain:
         except ExchangeError:
             raise
         except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer
-            self.log.failure("a filter failed", id=args[0].id)
-            raise InternalError("A filter failed.", code="filter_failed") from error
+            raise self._failed(args[0]) from error
+
+    def _failed(self, exchange: Any) -> InternalError:
+        self.log.failure("a filter failed", id=exchange.id)
+        return InternalError("A filter failed.", code="filter_failed")
 
     def _expect(self, value: Any, kind: type[Any], exchange: Any) -> Any:
         """Refuse what could not be sent, before anything of it is."""
@@ -107,6 +147,21 @@ class Chain:
             self.log.error("a filter's answer has a body that is not bytes", id=exchange.id)
             raise InternalError("A filter failed.", code="filter_failed")
         return answer
+
+
+def _events(result: Any) -> list[Event]:
+    """Return what an event phase gave as a list; anything that is no event is a fault of the filter."""
+    events = [result] if isinstance(result, Event) else result
+    if not isinstance(events, (list, tuple)) or not all(isinstance(one, Event) for one in events):
+        raise TypeError("an event phase returned something else than events")
+    return list(events)
+
+
+def _size(event: Event) -> int:
+    """Return the bytes of an event's text in UTF-8."""
+    if isinstance(event, (TextDelta, ReasoningDelta)):
+        return len(event.text.encode("utf-8", "surrogatepass"))
+    return len(event.fragment.encode("utf-8", "surrogatepass")) if isinstance(event, ToolArgs) else 0
 
 
 def begin(coroutine: Coroutine[Any, Any, None]) -> Deferred[None] | None:

@@ -21,6 +21,7 @@ from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.lane import EventLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Relay:
         "_head",
         "_held",
         "_inflater",
+        "_lane",
         "_last",
         "_reasons",
         "_request",
@@ -84,6 +86,7 @@ class Relay:
         """What is held is all there is."""
         self._tail = b""
         self._inflater: Inflater | None = None
+        self._lane: EventLane | None = None
         self._reasons: set[str] = set()
 
     def started(self, call: IUpstreamCall) -> None:
@@ -128,7 +131,12 @@ class Relay:
         exchange.stream = streaming = (head.get(b"content-type") or b"").startswith(b"text/event-stream")
         exchange.tap = exchange.dialect.tap(streaming)
         readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
-        if streaming and readable and head.status < 400 and not self._run.verbatim:
+        if self._attempt.status is None or self._attempt.status < 400:
+            self._lane = self._run.lane(streaming)
+        if self._lane is not None and not readable:
+            self._abort()
+            self.failed(UpstreamError("The provider's answer is in a coding.", code="upstream_bad_encoding"))
+        elif self._lane is not None or (streaming and readable and head.status < 400 and not self._run.verbatim):
             self._state = State.HOLDING
             held, self._held = self._held, []
             if held:
@@ -152,7 +160,10 @@ class Relay:
                 return
         if self._state is State.RELAYING:
             self._exchange.tap.feed(data)
-            self._pass(data, last)
+            if self._lane is not None:
+                self._pass_filtered(self._lane, data, last)
+            else:
+                self._pass(data, last)
         elif self._state is State.HOLDING:
             self._weigh(data, last)
         else:
@@ -176,12 +187,15 @@ class Relay:
 
     def _weigh(self, data: bytes, last: bool) -> None:
         """Take what came before the commit; commit, give up, or wait for more."""
+        if self._lane is not None and not self._exchange.stream:
+            self._collect(self._lane, data, last)
+            return
         self._held.append(data)
         self._last = last
         head = self._head
         assert head is not None
         enough = last or sum(map(len, self._held)) > MAX_HELD_BYTES
-        if head.status >= 400:
+        if head.status >= 400 and self._lane is None:
             if enough:
                 self._weigh_error(head)
             return
@@ -191,6 +205,19 @@ class Relay:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
             self._reject(self._run.rejection(status, head.headers, _told(b"".join(self._held))))
         elif enough or tap.began:
+            if self._lane is not None:
+                filtered = self._filtered(self._lane, b"".join(self._held), last)
+                if filtered is None:
+                    return
+                self._held = [filtered]
+            self._commit()
+
+    def _collect(self, lane: EventLane, data: bytes, last: bool) -> None:
+        """Take an answer that passes filters as a whole; commit when it has."""
+        self._exchange.tap.feed(data)
+        filtered = self._filtered(lane, data, last)
+        if filtered is not None and last:
+            self._held, self._last = [filtered], True
             self._commit()
 
     def _weigh_error(self, head: ResponseHead) -> None:
@@ -216,15 +243,15 @@ class Relay:
         held, self._held = b"".join(self._held), []
         last = self._last
         request = self._request
-        request.begin(head.status, head.reason, self._down(head))
+        request.begin(head.status, head.reason, self._down(head, len(held)))
         self._run.committed()
         if not last:
             request.registerProducer(self, True)
         if held or last or self._run.verbatim:
             self._pass(held, last)
 
-    def _down(self, head: ResponseHead) -> Headers:
-        """Return the fields the client gets."""
+    def _down(self, head: ResponseHead, held_bytes: int) -> Headers:
+        """Return the fields the client gets; what is held is all of an answer that passed filters as a whole."""
         own = self._run.own_headers
         if self._run.verbatim:
             theirs = {name for name, _ in head.headers}
@@ -233,13 +260,33 @@ class Relay:
         changed: tuple[bytes, ...] = (b"content-length",) if self._exchange.stream else ()
         if self._inflater is not None:
             changed = (b"content-length", b"content-encoding")
+        elif self._lane is not None:
+            changed = (b"content-length",)
         headers = [field for field in head.headers if field[0] not in WITHHELD and field[0] not in changed]
+        if self._lane is not None and not self._exchange.stream:
+            headers.append((b"content-length", b"%d" % held_bytes))
         headers += own
         if self._exchange.stream:
             headers.append((b"x-accel-buffering", b"no"))
         return headers
 
+    def _filtered(self, lane: EventLane, data: bytes, last: bool) -> bytes | None:
+        """Return what filters leave of ``data``; None if that has ended the attempt."""
+        try:
+            return lane.feed(data, last)
+        except UpstreamError as error:
+            self._abort()
+            self.failed(error)
+        except ExchangeError as error:
+            self.stop(Outcome.REFUSED, error)
+        return None
+
     # After it.
+
+    def _pass_filtered(self, lane: EventLane, data: bytes, last: bool) -> None:
+        filtered = self._filtered(lane, data, last)
+        if filtered or (last and filtered is not None):
+            self._pass(filtered, last)
 
     def _pass(self, data: bytes, last: bool) -> None:
         exchange = self._exchange

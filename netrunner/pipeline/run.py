@@ -17,6 +17,7 @@ from netrunner.http.request import Request
 from netrunner.interfaces import IClock, IPrepares, IProvider, IUpstream
 from netrunner.pipeline.chain import Chain, begin
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
 from netrunner.pipeline.recorder import Recorder
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
@@ -110,6 +111,7 @@ class Run:
         self._tried = 0
         self._provider: IProvider | None = None
         self._sent: UpstreamRequest | None = None
+        self._filters_events = False
         self.own_headers: Headers = own_headers(exchange)
         exchange.work = self
         request.on_disconnect = self.client_gone
@@ -163,6 +165,8 @@ class Run:
         self._provider = provider
         if not provider.serves(exchange.endpoint, exchange.model is not None):
             raise NotFound("No such endpoint.", code="endpoint_not_found")
+        if pipeline.chain.event_filters:
+            self._filters_events = self._has_events(provider)
         exchange.provider = candidate.provider
         exchange.upstream_model = candidate.model or None
         call = self._call(candidate)
@@ -229,6 +233,31 @@ class Run:
     def decides_on_heads(self) -> bool:
         """Whether a filter wants to see the heads of answers."""
         return bool(self._pipeline.chain.response)
+
+    def lane(self, streaming: bool) -> EventLane | None:
+        """Return the way through the event filters for an answer, if there are any."""
+        if not self._filters_events:
+            return None
+        exchange = self._exchange
+        codec = exchange.dialect.events(exchange.endpoint, streaming, MAX_ANSWER_BYTES)
+        return EventLane(self._pipeline.chain, exchange, codec)
+
+    def _has_events(self, provider: IProvider) -> bool:
+        """Return whether the answer holds events for filters.
+
+        Raises:
+            InternalError: ``filter_unsupported`` if that cannot be read as events: nothing goes past a filter.
+        """
+        exchange = self._exchange
+        answer = exchange.dialect.has_events(exchange.method, exchange.endpoint)
+        if answer is None or self._request.facts.upgrade is not None or provider.dialect != exchange.dialect.name:
+            name = type(self._pipeline.chain.event_filters[0]).__name__
+            raise InternalError(
+                f"The filter {name} is configured, and cannot see the answers of this endpoint.",
+                code="filter_unsupported",
+                status=501,
+            )
+        return bool(answer)
 
     def decide(self, relay: Relay, head: ResponseHead) -> None:
         """Let the filters look at ``head``; the relay goes on with what they return."""
