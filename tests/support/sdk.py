@@ -67,5 +67,6 @@ class Records:
         return record
 
     def _of(self, request_id: str) -> list[dict[str, Any]]:
-        records = map(json.loads, self._path.read_text().splitlines())
-        return [record for record in records if record["request_id"] == request_id]
+        # The last line may be seen while it is being written, as far as the end of a page of memory.
+        lines = self._path.read_text().split("\n")[:-1]
+        return [record for record in map(json.loads, lines) if record["request_id"] == request_id]
