@@ -13,6 +13,8 @@ FREE_BYTES = 1 << 20
 """Output below this is never held against its sender."""
 MAX_RATIO = 100
 """Most output bytes for one input byte beyond that; text compresses by less, bombs by far more."""
+MAX_AT_ONCE_BYTES = 1 << 22
+"""Most output of one read, which is in memory as a whole."""
 
 
 class Inflater:
@@ -40,9 +42,7 @@ class Inflater:
             UpstreamError: ``upstream_bad_encoding`` for data that is not what it says, or a bomb.
         """
         self._taken += len(data)
-        # Neither all of it nor one read may be out of proportion: what one read gives is in memory at once.
-        allowed = max(FREE_BYTES, self._taken * MAX_RATIO) - self._given
-        allowed = min(allowed, max(FREE_BYTES, len(data) * MAX_RATIO))
+        allowed = min(max(FREE_BYTES, self._taken * MAX_RATIO) - self._given, MAX_AT_ONCE_BYTES)
         out = b""
         while data:
             if self._stream.eof:

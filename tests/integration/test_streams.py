@@ -1,0 +1,349 @@
+"""Streams through a real daemon: exact, cut, left, late, evil, and unread."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import json
+import random
+import re
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import Daemon
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Peer, Provider, chat, dial, event, whole
+
+pytestmark = pytest.mark.integration
+MIB = 1 << 20
+QUICK = "{connect_s: 0.3, first_byte_s: 0.3, between_bytes_s: 0.3}"
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with Provider() as provider:
+        yield provider
+
+
+def config(provider: Provider, folder: Path, timeouts: str = "{}") -> str:
+    """Return a configuration that records to ``records`` in ``folder``."""
+    base_url = f"http://127.0.0.1:{provider.port}/v1"
+    return (
+        f"providers: {{up: {{type: openai, base_url: '{base_url}', timeouts: {timeouts}}}}}\n"
+        "models: [{name: m, targets: [{provider: up, model: m}]}]\n"
+        f"sinks: [{{type: jsonl, path: {json.dumps(str(folder / 'records'))}}}]\n"
+    )
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Return what was recorded; complete once the daemon has ended."""
+    return [json.loads(line) for line in (folder / "records").read_text().splitlines()]
+
+
+def rss(daemon: Daemon) -> int:
+    """Return the daemon's resident bytes."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{daemon.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def in_background(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+# Exact.
+
+
+def events(chance: random.Random, count: int) -> bytes:
+    """Return a stream of every shape that is allowed: line ends, comments, text of many bytes a character."""
+    texts = ["a", "é", "\N{PILE OF POO}", "日本語", " ", "\\n", "\u2028"]
+    parts = [b"data: {}\n\n"]
+    for number in range(count):
+        end = chance.choice([b"\n", b"\r\n", b"\r"])
+        if chance.random() < 0.05:
+            parts.append(b": a comment" + end + end)
+        text = chance.choice(texts) * chance.randrange(1, 9)
+        parts.append(b'data: {"n":%d,"t":"%b"}' % (number, text.encode()) + end + end)
+    return b"".join(parts)
+
+
+def pieces(chance: random.Random, data: bytes, most: int) -> Iterator[bytes]:
+    """Cut ``data`` anywhere, into pieces of one byte to ``most``."""
+    position = 0
+    while position < len(data):
+        size = int(most ** chance.random())
+        yield data[position : position + size]
+        position += size
+
+
+@pytest.mark.parametrize(
+    ("count", "most"), [(100_000, 65536), (500, 12), pytest.param(1_000_000, MIB, marks=pytest.mark.torture)]
+)
+def test_a_stream_arrives_byte_for_byte(tmp_path: Path, provider: Provider, count: int, most: int) -> None:
+    chance = random.Random(count)
+    body = events(chance, count)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces(chance, body, most))
+    with Daemon(tmp_path, config(provider, tmp_path)) as daemon, dial(daemon.port) as client:
+        client.send(chat("Connection: close"))
+        with provider.accept() as upstream:
+            upstream.message()
+
+            def send() -> None:
+                for piece in pieces(chance, STREAM_HEAD + chunks + END_OF_BODY, most):
+                    upstream.send(piece)
+
+            sending = in_background(send)
+            reader = http.client.HTTPResponse(client._sock)
+            reader.begin()
+            assert hashlib.sha256(reader.read()).digest() == hashlib.sha256(body).digest()
+            sending.join()
+    assert [record["outcome"] for record in records(tmp_path)] == ["done"]
+
+
+# Left.
+
+
+@pytest.mark.parametrize("points", [100, pytest.param(1000, marks=pytest.mark.torture)])
+def test_a_client_that_leaves_at_any_point_aborts_its_upstream_and_is_recorded(
+    tmp_path: Path, provider: Provider, points: int
+) -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
+    told = event("one") + b"%x\r\n%b\r\n" % (len(usage), usage) + event("two")
+    with Daemon(tmp_path, config(provider, tmp_path)) as daemon:
+        for point in range(points):
+            cut = len(told) * point // points
+            with dial(daemon.port) as client, ExitStack() as stack:
+                client.send(chat())
+                upstream = stack.enter_context(provider.accept())
+                upstream.message()
+                upstream.send(STREAM_HEAD + told[:cut])
+                if cut >= len(event("one")):
+                    client.until(b"\n\n")
+                if point % 2:
+                    client.reset()
+                else:
+                    client._sock.close()
+                assert upstream.gone()
+        daemon.wait_for(lambda: daemon.control("inflight") == {"inflight": []})
+        assert provider.untouched()
+    found = records(tmp_path)
+    assert [record["outcome"] for record in found] == ["client_gone"] * points
+    assert found[0]["status"] == 499
+    last = found[-1]
+    assert (last["status"], last["usage"]["output_total"]) == (200, 5)
+
+
+# Cut.
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_stream_cut_by_its_provider_never_ends_cleanly(tmp_path: Path, provider: Provider, reset: bool) -> None:
+    with Daemon(tmp_path, config(provider, tmp_path)) as daemon, dial(daemon.port) as client:
+        client.send(chat())
+        with provider.accept() as upstream:
+            upstream.message()
+            upstream.send(STREAM_HEAD + event("one"))
+            client.until(b"one")
+            upstream.send(b"40\r\ndata: half an ev")
+            client.until(b"half an ev")
+            if reset:
+                upstream.reset()
+        told = client.rest()
+        assert b'"code":"upstream_truncated"' in told
+        assert not told.endswith(END_OF_BODY)
+    assert [record["outcome"] for record in records(tmp_path)] == ["upstream_truncated"]
+
+
+# Late.
+
+
+def answer_of(client: Peer) -> tuple[int, dict[str, Any]]:
+    """Return status and error of a refusal."""
+    head, body = client.message()
+    return int(head.split()[1]), json.loads(body)["error"]
+
+
+def test_a_provider_that_does_not_accept_is_a_timeout(tmp_path: Path) -> None:
+    with Provider() as full, ExitStack() as stack:
+        full._sock.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", full.port))
+        with Daemon(tmp_path, config(full, tmp_path, QUICK)) as daemon, dial(daemon.port) as client:
+            client.send(chat())
+            status, error = answer_of(client)
+            assert (status, error["code"]) == (504, "upstream_timeout")
+    assert [record["outcome"] for record in records(tmp_path)] == ["upstream_failed"]
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: te", STREAM_HEAD, STREAM_HEAD + b"5\r\ndata:\r\n"]
+)
+def test_a_provider_that_falls_silent_before_its_first_event_is_a_timeout(
+    tmp_path: Path, provider: Provider, said: bytes
+) -> None:
+    with Daemon(tmp_path, config(provider, tmp_path, QUICK)) as daemon, dial(daemon.port) as client:
+        client.send(chat())
+        with provider.accept() as upstream:
+            upstream.message()
+            upstream.send(said)
+            status, error = answer_of(client)
+            assert (status, error["code"]) == (504, "upstream_timeout")
+            assert upstream.gone()
+    assert [record["error"] for record in records(tmp_path)] == ["upstream_timeout"]
+
+
+def test_a_provider_that_stalls_in_the_middle_is_told_as_an_event(tmp_path: Path, provider: Provider) -> None:
+    with Daemon(tmp_path, config(provider, tmp_path, QUICK)) as daemon, dial(daemon.port) as client:
+        client.send(chat())
+        with provider.accept() as upstream:
+            upstream.message()
+            upstream.send(STREAM_HEAD + event("one"))
+            told = client.rest()
+            assert b'"code":"upstream_timeout"' in told
+            assert not told.endswith(END_OF_BODY)
+            assert upstream.gone()
+    assert [record["outcome"] for record in records(tmp_path)] == ["upstream_truncated"]
+
+
+# Evil.
+
+
+def _headers() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n"
+    for _ in range(300):
+        yield b"".join(b"x-%d: y\r\n" % number for number in range(1000))
+
+
+def _interim() -> Iterator[bytes]:
+    for _ in range(100):
+        yield b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 1000
+
+
+def _bomb(kind: bytes) -> Iterator[bytes]:
+    packed = gzip.compress(bytes(256 * MIB), 9)
+    yield b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (
+        kind,
+        len(packed),
+    )
+    yield packed
+
+
+def _line() -> Iterator[bytes]:
+    yield STREAM_HEAD + b"7\r\ndata: {\r\n"
+    for _ in range(1024):
+        yield b"10000\r\n" + b"x" * 65536 + b"\r\n"
+
+
+def _extension() -> Iterator[bytes]:
+    yield STREAM_HEAD + b"5;"
+    for _ in range(256):
+        yield b"a" * 65536
+
+
+def _long_length() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\ncontent-length: " + b"9" * 5000 + b"\r\n\r\n"
+
+
+def _trailing_gzip() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + gzip.compress(b"{}")
+    for _ in range(256):
+        yield bytes(65536)
+
+
+EVIL: dict[str, Callable[[], Iterator[bytes]]] = {
+    "300k header fields": _headers,
+    "100k interim answers": _interim,
+    "a gzip bomb": lambda: _bomb(b"application/json"),
+    "a gzip bomb as a stream": lambda: _bomb(b"text/event-stream"),
+    "one endless line": _line,
+    "an endless chunk extension": _extension,
+    "a length of 5000 digits": _long_length,
+    "bytes behind the end of gzip": _trailing_gzip,
+    "no HTTP": lambda: iter([b"SSH-2.0-x\r\n"]),
+    "another version": lambda: iter([b"HTTP/2.0 200 OK\r\n\r\n"]),
+    "status 99": lambda: iter([b"HTTP/1.1 99 Low\r\n\r\n"]),
+    "two lengths": lambda: iter([b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"]),
+    "a NUL in a field": lambda: iter([b"HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n"]),
+}
+
+
+def drain(client: Peer) -> bytes:
+    """Return the beginning of what comes until the connection ends or falls silent after an answer."""
+    begun = b""
+    with ExitStack() as stack:
+        stack.callback(client._sock.settimeout, client._sock.gettimeout())
+        while data := client._sock.recv(65536):
+            begun = (begun + data)[:65536]
+    return begun
+
+
+def test_evil_upstreams_cost_neither_memory_nor_the_daemon(tmp_path: Path, provider: Provider) -> None:
+    with Daemon(tmp_path, config(provider, tmp_path)) as daemon:
+        for kind, said in EVIL.items():
+            with dial(daemon.port) as warm:
+                warm.send(chat("Connection: close", stream=False))
+                with provider.accept() as upstream:
+                    upstream.message()
+                    upstream.send(whole())
+                    assert warm.rest().startswith(b"HTTP/1.1 200 "), kind
+            before = rss(daemon)
+            with dial(daemon.port) as client:
+                client.send(chat("Connection: close"))
+                with provider.accept() as upstream:
+                    upstream.message()
+                    sending = in_background(lambda u=upstream, s=said: _send_all(u, s()))  # type: ignore[misc]  # bound now
+                    told = drain(client)
+                    sending.join()
+            assert rss(daemon) - before <= 8 * MIB, kind
+            refused = told.startswith(b"HTTP/1.1 502 ")
+            assert refused or not told.endswith(END_OF_BODY), (kind, told[:200])
+            assert refused or kind in {"one endless line", "a gzip bomb", "bytes behind the end of gzip"}, (
+                kind,
+                told[:200],
+            )
+        daemon.wait_for(lambda: daemon.control("inflight") == {"inflight": []})
+
+
+def _send_all(upstream: Peer, said: Iterator[bytes]) -> None:
+    try:
+        for piece in said:
+            upstream.send(piece)
+        upstream._sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # refused, as it should be
+
+
+# Unread.
+
+
+def test_clients_that_do_not_read_hold_their_providers_back_and_cost_little(tmp_path: Path, provider: Provider) -> None:
+    clients = 20
+    with Daemon(tmp_path, config(provider, tmp_path)) as daemon, ExitStack() as stack:
+        before = rss(daemon)
+        upstreams = {}
+        for _ in range(clients):
+            client = stack.enter_context(dial(daemon.port))
+            client.send(chat())
+            upstream = stack.enter_context(provider.accept())
+            upstream.message()
+            upstream.send(STREAM_HEAD)
+            upstream._sock.setblocking(False)
+            upstreams[upstream._sock] = 0
+        data = event("x" * 60_000)
+        while writable := select.select([], list(upstreams), [], 1.0)[1]:
+            for sock in writable:
+                upstreams[sock] += sock.send(data)
+                assert upstreams[sock] < 64 * MIB
+        assert rss(daemon) - before <= clients * 256 * 1024
+        assert daemon.request("GET", "/live")[0] == 200
