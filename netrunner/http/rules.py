@@ -28,7 +28,7 @@ _KNOWN_BUT_REFUSED = frozenset({b"CONNECT", b"TRACE"})
 _HOST = re.compile(rb"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ORIGIN_FORM = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _ABSOLUTE_FORM = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]+)(/[\x21\x22\x24-\x7e]*|\?[\x21\x22\x24-\x7e]*|)")
-_DOT_SEGMENT = re.compile(rb"(?:^|[/\\])(?:\.|%2e){1,2}(?:$|[/\\;])|%5c|\\|%00|%2f", re.IGNORECASE)
+_DOT_SEGMENT = re.compile(rb"(?:^|/|%2f)(?:\.|%2e){1,2}(?:$|/|%2f|;|%3b)|%5c|\\|%00", re.IGNORECASE)
 
 
 class Facts(msgspec.Struct):
@@ -128,7 +128,7 @@ def _host_and_target(host: bytes | None, target: bytes, method: bytes, version: 
         if target.startswith(b"?"):
             target = b"/" + target
     if _DOT_SEGMENT.search(target.split(b"?", 1)[0]):
-        raise _refuse("The path holds a dot segment, a backslash, or an encoded slash or NUL.", "bad_path")
+        raise _refuse("The path holds a dot segment, a backslash or a NUL.", "bad_path")
     return (host.lower() if host else None), target
 
 

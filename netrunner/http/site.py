@@ -16,7 +16,7 @@ from twisted.web import http, server
 from twisted.web.resource import IResource, getChildForRequest
 from zope.interface import implementer
 
-from netrunner.errors import ExchangeError, Misdirected, Overloaded
+from netrunner.errors import BadRequest, ExchangeError, Misdirected, Overloaded
 from netrunner.http import rules
 from netrunner.http.channel import Channel
 from netrunner.http.flush import Flush
@@ -131,12 +131,20 @@ class Site(server.Site):
             raise rules.too_large(self.limits.max_body_bytes)
 
     def resource_for(self, request: Request) -> IResource:
-        """Walk the tree to the resource of a request's path."""
+        """Walk the tree to the resource of a request's path.
+
+        An encoded slash is part of a name and no step. Others may read it as a step, so it is refused unless the
+        resource says ``takes_slashes``.
+        """
         request.prepath = []
         request.sitepath = []
-        path = request.path
-        request.postpath = (unquote_to_bytes(path[1:]) if b"%" in path else path[1:]).split(b"/")
+        request.postpath = segments = request.path[1:].split(b"/")
+        encoded = b"%" in request.path
+        if encoded:
+            request.postpath = list(map(unquote_to_bytes, segments))
         resource: IResource = getChildForRequest(self.resource, request)
+        if encoded and b"%2f" in request.path.lower() and not getattr(resource, "takes_slashes", False):
+            raise BadRequest("The path holds an encoded slash.", code="bad_path")
         return resource
 
     def date(self) -> bytes:

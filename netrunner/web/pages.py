@@ -36,7 +36,7 @@ class Page(Resource):
         """Return what is told."""
         raise NotFound("No such page.")
 
-    def render(self, request: Request) -> int:  # type: ignore[override]  # NOT_DONE_YET is an int, as Twisted's own docs say
+    def render(self, request: Request) -> int:
         """Answer, if the path ends here."""
         if [part for part in request.postpath or [] if part]:
             raise NotFound(f"There is nothing at {request.path.decode('latin-1')!r}.", code="not_found")
@@ -87,6 +87,9 @@ class Ready(Page):
 @implementer(IReadsHead)
 class Models(ModelRoute):
     """The models a caller may use, as a list or one by one; asked for with the same credential as they are."""
+
+    takes_slashes = True
+    """A model's name may have one, and OpenAI's SDK encodes it."""
 
     def __init__(self, entry: Entry, dialect: IDialect, started: float) -> None:
         super().__init__(entry, dialect, "models", (b"GET", b"HEAD"))

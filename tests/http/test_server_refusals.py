@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from twisted.web.resource import Resource
 
 from netrunner.errors import ExchangeError
 from netrunner.http.request import Request
@@ -87,8 +88,10 @@ REFUSED = [
             b"/a/..;x/b",
             b"/a\\..\\b",
             b"/a%5cb",
-            b"/a%2fb",
-            b"/a%2Fb",
+            b"/a/..%2fb",
+            b"/a%2F../b",
+            b"/a%2f%2e%2e%2fb",
+            b"/a/..%3Bx/b",
             b"/a%00b",
             b"/\xc3\xa4",
             b"http://a/../b",
@@ -219,3 +222,26 @@ def test_every_refusal_has_the_shape_the_site_was_given() -> None:
         assert answer.headers[b"content-type"] == b"application/json"
         assert json.loads(answer.body)["error"]["code"]
     assert len(told) == len(REFUSED)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_encoded_slash_is_only_for_resources_that_take_it_as_part_of_a_name(taken: bool) -> None:
+    echo = Echo()
+    echo.resource.takes_slashes = taken
+    root = Resource()
+    root.putChild(b"models", echo.resource)
+    client = connect(root)
+    client.say(b"GET /models/a%2Fb%20c HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answers(client.heard())[0].status == (200 if taken else 400)
+    assert [request.uri for request in echo.seen] == [b"/models/a%2Fb%20c"] * taken
+
+
+def test_an_encoded_slash_is_no_step_in_the_tree() -> None:
+    inside, named = Echo(), Echo()
+    named.resource.takes_slashes = True
+    root, below = Resource(), Resource()
+    root.putChild(b"a", below)
+    below.putChild(b"b", inside.resource)
+    root.putChild(b"a/b", named.resource)
+    connect(root).say(b"GET /a%2Fb HTTP/1.1\r\nHost: a\r\n\r\nGET /a/b HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (len(named.seen), len(inside.seen)) == (1, 1)

@@ -120,6 +120,7 @@ class Echo:
 
 class _Whole(Resource):
     isLeaf = True
+    takes_slashes = False
 
     def __init__(self, take: Callable[[Request], Any]) -> None:
         super().__init__()
