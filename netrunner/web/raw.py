@@ -115,7 +115,7 @@ class Prefixes(Resource):
         )
         self._built_in = sorted(built_in, key=len, reverse=True)
 
-    def getChildWithDefault(self, path: bytes, request: Request) -> Any:  # type: ignore[override]  # our Request
+    def getChildWithDefault(self, path: bytes, request: Request) -> Any:
         """Choose between the routes and the tree by the whole path."""
         whole = plain(request.path)
         route = next((one for one in self._routes if _below(whole, one[0])), None)

@@ -34,7 +34,7 @@ class Nothing(Resource):
 
     isLeaf = True
 
-    def render(self, request: Request) -> Any:  # type: ignore[override]  # our Request
+    def render(self, request: Request) -> Any:
         """Refuse."""
         raise NotFound(f"There is nothing at {request.path.decode('latin-1')!r}.", code="not_found")
 

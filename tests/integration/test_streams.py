@@ -347,3 +347,91 @@ def test_clients_that_do_not_read_hold_their_providers_back_and_cost_little(tmp_
                 assert upstreams[sock] < 64 * MIB
         assert rss(daemon) - before <= clients * 256 * 1024
         assert daemon.request("GET", "/live")[0] == 200
+
+
+# Raw.
+
+UPGRADE = (
+    b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+
+
+def routed(provider: Provider, folder: Path) -> str:
+    """Return a configuration with a raw route to the provider besides."""
+    route = f"{{name: raw, source: /raw/, destination: 'http://127.0.0.1:{provider.port}'}}"
+    return config(provider, folder) + f"routes: [{route}]\n"
+
+
+@pytest.mark.parametrize("who", ["client", "upstream", "client resets", "upstream resets"])
+@pytest.mark.parametrize("path", [b"/v1/realtime?model=m", b"/raw/socket"])
+def test_a_websocket_passes_and_ends_from_either_side(
+    tmp_path: Path, provider: Provider, path: bytes, who: str
+) -> None:
+    with Daemon(tmp_path, routed(provider, tmp_path)) as daemon, dial(daemon.port) as client:
+        client.send(UPGRADE % path + b"early")
+        with provider.accept() as upstream:
+            assert b"sec-websocket-key: dghlihnhbxbszsbub25jzq==" in upstream.until(b"\r\n\r\n").lower()
+            upstream.send(SWITCH + b"hello")
+            assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+            assert client.exactly(5) == b"hello"
+            assert upstream.exactly(5) == b"early"
+            large = random.Random(1).randbytes(3 * MIB)
+            for sender, receiver in ((client, upstream), (upstream, client)):
+                sending = in_background(lambda one=sender: one.send(large))  # type: ignore[misc]  # bound now
+                assert receiver.exactly(len(large)) == large
+                sending.join()
+            if who == "client":
+                client.send(b"bye")
+                client._sock.shutdown(socket.SHUT_WR)
+                assert upstream.rest() == b"bye"
+                upstream.send(b"you too")
+                upstream._sock.close()
+                assert client.rest() == b"you too"
+            elif who == "upstream":
+                upstream.send(b"bye")
+                upstream._sock.shutdown(socket.SHUT_WR)
+                assert client.rest() == b"bye"
+                assert upstream.gone()
+            elif who == "client resets":
+                client.reset()
+                assert upstream.gone()
+            else:
+                upstream.reset()
+                assert client.gone()
+    [record] = records(tmp_path)
+    assert (record["status"], record["bytes_in"] >= 3 * MIB) == (101, True)
+
+
+def test_an_upload_waits_for_its_upstream_in_little_memory_and_arrives_whole(
+    tmp_path: Path, provider: Provider
+) -> None:
+    size = 64 * MIB
+    piece = random.Random(2).randbytes(MIB)
+    with Daemon(tmp_path, routed(provider, tmp_path)) as daemon, dial(daemon.port) as client:
+        before = rss(daemon)
+        client.send(b"PUT /raw/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size)
+        with provider.accept() as upstream:
+            upstream.until(b"\r\n\r\n")
+            sent = 0
+            client._sock.setblocking(False)
+            while select.select([], [client._sock], [], 1.0)[1]:
+                sent += client._sock.send(piece[sent % MIB :])
+                assert sent < 32 * MIB
+            assert rss(daemon) - before <= 4 * MIB
+            client._sock.settimeout(20)
+            rest = piece[sent % MIB :] + piece * ((size - sent - 1) // MIB)
+            sending = in_background(lambda: client.send(rest))
+            digest, expected = hashlib.sha256(), hashlib.sha256(piece * (size // MIB))
+            for _ in range(size // MIB):
+                digest.update(upstream.exactly(MIB))
+            sending.join()
+            assert digest.digest() == expected.digest()
+            upstream.send(whole())
+            assert client.message()[0].startswith(b"HTTP/1.1 200 ")
+    [record] = records(tmp_path)
+    assert (record["outcome"], record["bytes_in"]) == ("done", size)
