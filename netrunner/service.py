@@ -143,16 +143,16 @@ class NetrunnerService(Service):
         self._reactor = reactor
         self._clock = SystemClock(reactor)
         self._sweep = Sweep(self._clock)
-        self._flush = Flush(self._clock)
+        self.flush = Flush(self._clock)
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
-        self._parts = Parts(settings, reactor, self._clock, self._sweep, self._flush)
+        self._parts = Parts(settings, reactor, self._clock, self._sweep, self.flush)
         self._retired: list[Parts] = []
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._retiring: Any = None
         self.settings = settings
-        self.site = Site(self._parts.root, self._sweep, _limits(settings), NOTHING.refusal, flush=self._flush)
+        self.site = Site(self._parts.root, self._sweep, _limits(settings), NOTHING.refusal, flush=self.flush)
 
     def startService(self) -> None:
         """Take the sockets and serve."""
@@ -165,7 +165,7 @@ class NetrunnerService(Service):
 
     def reload(self, settings: Settings) -> None:
         """Serve new requests by another configuration; those in progress finish on the one they began with."""
-        parts = Parts(settings, self._reactor, self._clock, self._sweep, self._flush)
+        parts = Parts(settings, self._reactor, self._clock, self._sweep, self.flush)
         parts.start()
         self._retired.append(self._parts)
         self._parts = parts

@@ -28,23 +28,31 @@ class Flush:
     """What has something to send in this turn.
 
     Args:
-        clock: Calls back at the end of the turn.
+        clock: Calls back at the end of the turn, unless whoever runs the loop has ``promised`` to.
     """
 
     def __init__(self, clock: IClock) -> None:
         self._call_later = clock.callLater
+        self._promised = False
         self._waiting: list[Flushable] = []
 
     def add(self, one: Flushable) -> None:
         """Flush ``one`` at the end of this turn."""
-        if not self._waiting:
-            self._call_later(0, self._run)
+        if not self._waiting and not self._promised:
+            self._call_later(0, self.run)
         self._waiting.append(one)
 
-    def _run(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.flush()
+    def promised(self) -> None:
+        """Rely on somebody who calls ``run`` in every turn of the reactor from now on, before it waits."""
+        self._promised = True
+        self.run()
+
+    def run(self) -> None:
+        """Send what waits."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.flush()
 
 
 class Writer:

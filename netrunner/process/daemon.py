@@ -19,6 +19,7 @@ from twisted.logger import ILogObserver, Logger, textFileLogObserver
 
 from netrunner import __version__
 from netrunner.errors import NetrunnerError
+from netrunner.http.flush import Flush
 from netrunner.process.control import Commands, ControlError, ControlSocket, NoArguments, Reply
 from netrunner.process.handover import DrainArguments, HandoverAnswer, PidFile, Predecessor, tell_systemd
 from netrunner.process.listen import Bound, name_of
@@ -30,6 +31,9 @@ from netrunner.process.tuning import settle_memory, shorten_loop
 
 class Serving(Protocol):
     """What the daemon asks of the service it runs."""
+
+    flush: Flush
+    """What the service sends at the end of each turn of the reactor."""
 
     def startService(self) -> object:
         """Begin to accept."""
@@ -113,7 +117,8 @@ class Daemon(Service):
         self._control = ControlSocket(path, self._commands(), frozenset({os.geteuid(), 0}))
         self._control.start(self._reactor)
         self._service.startService()
-        shorten_loop(self._reactor)
+        if shorten_loop(self._reactor, self._service.flush.run):
+            self._service.flush.promised()
         self._reactor.callWhenRunning(self._running)
 
     def stopService(self) -> Deferred[None]:

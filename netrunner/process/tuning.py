@@ -25,23 +25,33 @@ def settle_memory() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-def shorten_loop(reactor: Any) -> None:
+def shorten_loop(reactor: Any, end_turn: Callable[[], None]) -> bool:
     """Let an epoll reactor call its sockets directly instead of each within a logging context.
 
     The context names the socket for log lines of Twisted's old logger; nothing here writes any. Errors are
     caught and logged where they are without it, in ``_doReadOrWrite``. Any other reactor is left alone.
+
+    Args:
+        reactor: That of the process.
+        end_turn: Called in every turn after the timers and after the sockets; must not raise.
+
+    Returns:
+        Whether it was done.
     """
     if type(reactor) is not EPollReactor:
-        return
+        return False
     poll: Callable[[float, int], list[tuple[int, int]]] = reactor._poller.poll
     sockets: dict[int, Any] = reactor._selectables
     act: Callable[[Any, int, int], None] = reactor._doReadOrWrite
 
     def iterate(timeout: float | None) -> None:
+        end_turn()
         # Python has repeated an interrupted wait by itself since 3.5 (PEP 475).
         for descriptor, event in poll(-1 if timeout is None else timeout, len(sockets)):
             socket = sockets.get(descriptor)
             if socket is not None:
                 act(socket, descriptor, event)
+        end_turn()
 
     reactor.doIteration = iterate  # type: ignore[method-assign]  # looked up by mainLoop at each turn
+    return True
