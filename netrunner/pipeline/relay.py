@@ -162,6 +162,10 @@ class Relay:
             self._exchange.tap.feed(data)
             if self._lane is not None:
                 self._pass_filtered(self._lane, data, last)
+            elif last and self._exchange.stream and self._is_cut():
+                if data:
+                    self._pass(data, False)
+                self.failed(UpstreamError("The provider's answer ended early.", code="upstream_truncated"))
             else:
                 self._pass(data, last)
         elif self._state is State.HOLDING:
@@ -204,6 +208,8 @@ class Relay:
         if tap.error is not None:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
             self._reject(self._run.rejection(status, head.headers, _told(b"".join(self._held))))
+        elif last and self._lane is None and self._is_cut():
+            self.failed(UpstreamError("The provider's answer ended early.", code="upstream_truncated"))
         elif enough or tap.began:
             if self._lane is not None:
                 filtered = self._filtered(self._lane, b"".join(self._held), last)
@@ -211,6 +217,24 @@ class Relay:
                     return
                 self._held = [filtered]
             self._commit()
+
+    def _is_cut(self) -> bool:
+        """Return whether a stream that has ended did not say so, where every provider does.
+
+        What the end of the connection delimits shows in no other way that it broke off.
+        """
+        exchange, head, tap = self._exchange, self._head, self._exchange.tap
+        assert head is not None
+        if tap.complete or self._run.verbatim or head.status >= 400:
+            return False
+        if self._inflater is None and head.get(b"content-encoding") not in (None, b"identity"):
+            return False
+        tap.close()
+        return (
+            not tap.complete
+            and tap.error is None
+            and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
+        )
 
     def _collect(self, lane: EventLane, data: bytes, last: bool) -> None:
         """Take an answer that passes filters as a whole; commit when it has."""

@@ -73,7 +73,7 @@ def events(chance: random.Random, count: int) -> bytes:
             parts.append(b": a comment" + end + end)
         text = chance.choice(texts) * chance.randrange(1, 9)
         parts.append(b'data: {"n":%d,"t":"%b"}' % (number, text.encode()) + end + end)
-    return b"".join(parts)
+    return b"".join(parts) + b"data: [DONE]\n\n"
 
 
 def pieces(chance: random.Random, data: bytes, most: int) -> Iterator[bytes]:

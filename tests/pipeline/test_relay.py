@@ -313,6 +313,55 @@ def test_an_answer_cut_anywhere_never_looks_complete(streaming: bool, declared: 
             assert not heard.endswith(b"0\r\n\r\n")
 
 
+FINISH = EVENT.replace(b"null}", b'"stop"}')
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("told", [EVENT, EVENT + EVENT[:20], EVENT + b": bye\n\n"])
+def test_a_stream_that_ends_without_saying_so_was_cut(path: str, told: bytes) -> None:
+    # One delimited by the end of its connection shows in no other way that it broke off.
+    stage = Stage()
+    client = stage.ask(path=path)
+    stage.call.head(200, SSE).body(told[: len(EVENT)]).body(told[len(EVENT) :] + b"\n", True)
+    heard = client.heard()
+    assert body_of(heard).startswith(told)
+    assert b'"code":"upstream_truncated"' in heard
+    assert not heard.endswith(b"0\r\n\r\n")
+    assert client.transport.disconnecting
+    assert stage.record().outcome == "upstream_truncated"
+
+
+@pytest.mark.parametrize("told", [b"", b": hello\n\n", EVENT])
+def test_a_stream_that_ends_so_in_its_first_read_is_a_bad_gateway(told: bytes) -> None:
+    stage = Stage()
+    client = stage.ask()
+    stage.call.head(200, SSE).body(told, True)
+    (answer,) = answers(client.heard(), b"POST")
+    assert (answer.status, error_of(answer.body)["code"]) == (502, "upstream_truncated")
+    assert stage.record().outcome == "upstream_failed"
+
+
+@pytest.mark.parametrize(
+    "end", [DONE, FINISH, FINISH + DONE, DONE[:-1], FINISH[:-2], b'data: {"error":{"code":"x"}}\n\n']
+)
+def test_a_stream_that_says_how_it_ended_is_complete(end: bytes) -> None:
+    stage = Stage()
+    client = stage.ask()
+    stage.call.head(200, SSE).body(EVENT).body(end, True)
+    heard = client.heard()
+    assert body_of(heard) == EVENT + end
+    assert heard.endswith(b"0\r\n\r\n")
+    assert stage.record().outcome == "done"
+
+
+def test_a_stream_of_another_kind_may_end_as_it_likes() -> None:
+    stage = Stage()
+    client = stage.ask({"model": "m", "input": "x"}, "/v1/audio/speech")
+    stage.call.head(200, SSE).body(b'data: {"type":"speech.audio.done"}\n\n').body(b"", True)
+    assert client.heard().endswith(b"0\r\n\r\n")
+    assert stage.record().outcome == "done"
+
+
 def test_a_large_request_body_is_counted_until_it_was_answered_and_not_kept_longer() -> None:
     stage = Stage()
     client = stage.ask({"model": "alias", "text": "x" * 100_000})
