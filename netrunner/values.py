@@ -17,16 +17,19 @@ Headers = list[tuple[bytes, bytes]]
 """Header fields in wire order; names lowercase, values without surrounding white space."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     """Where an upstream lives: what a stored key is bound to."""
 
     scheme: Literal["http", "https"]
     host: str
     port: int
+    authority: bytes = b""
+    """The value of a ``Host`` header for this origin (RFC 9110, 7.2); made from the other fields."""
 
-    @property
-    def authority(self) -> bytes:
-        """The value of a ``Host`` header for this origin (RFC 9110, 7.2)."""
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "authority", self._authority())
+
+    def _authority(self) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return (host if self.port == default else f"{host}:{self.port}").encode("idna" if not host.isascii() else "ascii")

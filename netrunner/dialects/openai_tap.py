@@ -66,11 +66,26 @@ class _Document(msgspec.Struct):
     incomplete_details: Raw | UnsetType = UNSET
 
 
+class _Plain(msgspec.Struct):
+    """What nearly every chunk and answer of the chat API is; whatever is not is read as a ``_Document``."""
+
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: None = None
+    response: UnsetType = UNSET
+    type: UnsetType = UNSET
+    status: UnsetType = UNSET
+
+
 class _Error(msgspec.Struct):
     code: str | int | None = None
     type: str | None = None
 
 
+_NO_INPUT_DETAILS = _InputDetails()
+_NO_OUTPUT_DETAILS = _OutputDetails()
+
+_plain = msgspec.json.Decoder(_Plain)
 _document = msgspec.json.Decoder(_Document)
 _usage = msgspec.json.Decoder(_Usage)
 _choices = msgspec.json.Decoder(list[_Choice])
@@ -98,14 +113,16 @@ def _decoded(decoder: Any, raw: Any) -> Any:
 def usage_of(raw: Any) -> Usage | None:
     """Return the counts of a ``usage`` object, or None if it tells none."""
     seen: _Usage | None = _decoded(_usage, raw)
-    if seen is None:
-        return None
+    return None if seen is None else _counts(seen)
+
+
+def _counts(seen: _Usage) -> Usage | None:
     input_total = seen.prompt_tokens if seen.prompt_tokens is not None else seen.input_tokens
     output_total = seen.completion_tokens if seen.completion_tokens is not None else seen.output_tokens
     if input_total is None and output_total is None:
         return None
-    inputs = seen.prompt_tokens_details or seen.input_tokens_details or _InputDetails()
-    outputs = seen.completion_tokens_details or seen.output_tokens_details or _OutputDetails()
+    inputs = seen.prompt_tokens_details or seen.input_tokens_details or _NO_INPUT_DETAILS
+    outputs = seen.completion_tokens_details or seen.output_tokens_details or _NO_OUTPUT_DETAILS
     audio = [count for count in (inputs.audio_tokens, outputs.audio_tokens) if count is not None]
     return Usage(
         input_total=input_total,
@@ -130,6 +147,17 @@ class _Tap:
 
     def _read(self, payload: bytes) -> bool:
         """Learn from one JSON document; return whether it was one."""
+        try:
+            plain = _plain.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._read_any(payload)
+        if plain.usage is not None:
+            self.usage = _counts(plain.usage) or self.usage
+        for choice in plain.choices or ():
+            self.finish_reason = choice.finish_reason or self.finish_reason
+        return True
+
+    def _read_any(self, payload: bytes) -> bool:
         document = _decoded(_document, payload)
         if document is None:
             return False
