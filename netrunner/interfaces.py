@@ -336,7 +336,7 @@ class IEventPhase(Interface):
     configured: nothing goes past it.
     """
 
-    hold_back_bytes = Attribute("int: the most text, in UTF-8, that ``on_end`` may return; more fails the answer.")
+    hold_back_bytes = Attribute("int: the most text of one choice, in UTF-8, that ``on_end`` may return.")
     hold_back_s = Attribute("float: the longest it means to hold anything back; declared, not enforced.")
 
     def on_event(exchange, event):

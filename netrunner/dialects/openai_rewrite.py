@@ -114,8 +114,8 @@ class Rewriter:
         for key, place in chunk.places.items():
             if texts[key] != place.text:
                 _replace(place, texts[key], chunk.choices[key[0]])
-        for number, event in finishes.items():
-            self._finish(chunk, number, event, extra)
+        for number, finish in finishes.items():
+            self._finish(chunk, number, finish, extra)
         if chunk.native is None:
             return b"".join(self._made(extra)) + (chunk.raw if same or chunk.done else b"")
         self._settle_calls(chunk, events)
@@ -147,13 +147,13 @@ class Rewriter:
 
     def _finish(self, chunk: Chunk, number: int, event: Finish, extra: list[Any]) -> None:
         own = next((one for one in chunk.events if isinstance(one, Finish) and one.choice == number), None)
-        if own is event:
+        if own is not None and own.kind is event.kind:
             return
         if event.kind not in REASONS:
             raise _unwritable("an error as a finish")
         if own is None and number not in chunk.choices:
             extra.append(event)
-        elif own is None or own.kind is not event.kind:
+        else:
             chunk.choices[number]["finish_reason"] = REASONS[event.kind]
 
     def _settle_calls(self, chunk: Chunk, events: Sequence[Event]) -> None:

@@ -7,6 +7,7 @@ This module must not know of sockets.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ class Chain:
         for number, one in enumerate(self.event_filters):
             try:
                 held = _events(one.on_end(exchange))
-                if sum(map(_size, held)) > one.hold_back_bytes:
+                if max(_sizes(held).values(), default=0) > one.hold_back_bytes:
                     raise ValueError(f"{type(one).__name__} held back more than it declares")
             except ExchangeError:
                 raise
@@ -157,11 +158,14 @@ def _events(result: Any) -> list[Event]:
     return list(events)
 
 
-def _size(event: Event) -> int:
-    """Return the bytes of an event's text in UTF-8."""
-    if isinstance(event, (TextDelta, ReasoningDelta)):
-        return len(event.text.encode("utf-8", "surrogatepass"))
-    return len(event.fragment.encode("utf-8", "surrogatepass")) if isinstance(event, ToolArgs) else 0
+def _sizes(events: list[Event]) -> Counter[int]:
+    """Return the bytes of text in UTF-8, by choice."""
+    sizes: Counter[int] = Counter()
+    for event in events:
+        if isinstance(event, (TextDelta, ReasoningDelta, ToolArgs)):
+            text = event.fragment if isinstance(event, ToolArgs) else event.text
+            sizes[event.choice] += len(text.encode("utf-8", "surrogatepass"))
+    return sizes
 
 
 def begin(coroutine: Coroutine[Any, Any, None]) -> Deferred[None] | None:

@@ -4,6 +4,7 @@ This module must not do anything but offer.
 """
 
 from netrunner.filters.no_think import NoThink, NoThinkSettings
+from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.echo import EchoProvider, EchoSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
@@ -27,6 +28,12 @@ no_think = FilterFactory(
     build=NoThink,
     settings=NoThinkSettings,
     doc="Asks models that think aloud not to.",
+)
+strip_thinking = FilterFactory(
+    name="strip_thinking",
+    build=StripThinking,
+    settings=StripThinkingSettings,
+    doc="Takes <think> blocks out of answers.",
 )
 console = SinkFactory(
     name="console",

@@ -19,6 +19,7 @@ from netrunner.pipeline.chain import Chain
 from netrunner.testing.fakes import FakeEnvironment
 from netrunner.values import ResponseHead
 from tests.support.client import answers
+from tests.support.logs import FailureLog
 from tests.support.stage import DONE, JSON, SSE, Stage, body_of, error_of
 
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
@@ -122,7 +123,7 @@ def test_what_was_held_back_passes_the_later_filters_before_they_are_asked_for_t
 
 
 @pytest.mark.parametrize("wrong", ["text", 1, [1], {"a": 1}, iter(()), True])
-def test_what_is_no_event_is_the_filters_failure(wrong: Any) -> None:
+def test_what_is_no_event_is_the_filters_failure(wrong: Any, logged_failures: FailureLog) -> None:
     for call in (
         lambda: Chain([Texts(lambda one: wrong)]).on_event(Exchange(), TextDelta(text="a")),
         lambda: Chain([Texts(held=wrong)]).on_end(Exchange()),
@@ -130,13 +131,15 @@ def test_what_is_no_event_is_the_filters_failure(wrong: Any) -> None:
         with pytest.raises(InternalError) as caught:
             call()
         assert caught.value.code == "filter_failed"
+    assert len(logged_failures.flush(TypeError)) == 2
 
 
-def test_more_held_back_than_declared_is_the_filters_failure_choice_by_choice() -> None:
+def test_more_held_back_than_declared_is_the_filters_failure_choice_by_choice(logged_failures: FailureLog) -> None:
     held = [TextDelta(text="x" * 8, choice=choice) for choice in range(3)]
     assert Chain([Texts(held=held)]).on_end(Exchange()) == held
     with pytest.raises(InternalError):
         Chain([Texts(held=[TextDelta(text="é" * 4), TextDelta(text="x")])]).on_end(Exchange())
+    assert len(logged_failures.flush(ValueError)) == 1
 
 
 # Through the relay.
@@ -233,7 +236,7 @@ def test_a_stream_that_ends_without_a_finish_is_no_complete_one() -> None:
 
 
 @pytest.mark.parametrize("bad", [failing, lambda one: "text", lambda one: [None]])
-def test_a_filter_that_fails_at_once_is_a_clean_error(bad: Any) -> None:
+def test_a_filter_that_fails_at_once_is_a_clean_error(bad: Any, logged_failures: FailureLog) -> None:
     for head, body in ((SSE, piece("canary")), (JSON, answer("canary"))):
         stage = Stage(Texts(bad))
         client = stage.ask()
@@ -245,9 +248,10 @@ def test_a_filter_that_fails_at_once_is_a_clean_error(bad: Any) -> None:
         assert b"secret" not in heard
         assert stage.call.aborted
         assert stage.record().error == "filter_failed"
+        assert len(logged_failures.flush(ValueError, TypeError)) == 1
 
 
-def test_a_filter_that_fails_in_the_middle_ends_the_stream_without_a_clean_end() -> None:
+def test_a_filter_that_fails_in_the_middle_ends_the_stream_without_a_clean_end(logged_failures: FailureLog) -> None:
     stage = Stage(Texts(lambda one: failing(one) if one.text == "canary" else one))
     client = stage.ask()
     stage.call.head(200, SSE).body(piece("a")).body(piece("b") + piece("canary") + piece(finish="stop") + DONE)
@@ -259,6 +263,7 @@ def test_a_filter_that_fails_in_the_middle_ends_the_stream_without_a_clean_end()
     assert stage.call.aborted
     assert client.transport.disconnecting
     assert stage.record().error == "filter_failed"
+    assert len(logged_failures.flush(ValueError)) == 1
 
 
 def test_a_filter_may_refuse_what_it_sees() -> None:
@@ -363,19 +368,11 @@ def test_a_new_status_from_another_filter_opens_no_way_past() -> None:
     assert b"canary" not in heard
 
 
-@pytest.mark.parametrize(
-    ("path", "method"),
-    [
-        ("/v1/responses", "POST"),
-        ("/v1/images/generations", "POST"),
-        ("/v1/audio/transcriptions", "POST"),
-        ("/v1/models/m", "POST"),
-    ],
-)
-def test_an_endpoint_that_filters_could_not_see_is_refused_by_name(path: str, method: str) -> None:
+@pytest.mark.parametrize("endpoint", ["responses", "images/generations", "audio/transcriptions", "audio/speech"])
+def test_an_endpoint_that_filters_could_not_see_is_refused_by_name(endpoint: str) -> None:
     stage = Stage(Texts())
-    client = stage.ask(path=path, method=method)
-    (got,) = answers(client.heard(), method.encode())
+    client = stage.ask(path=f"/v1/{endpoint}")
+    (got,) = answers(client.heard(), b"POST")
     assert (got.status, error_of(got.body)["code"]) == (501, "filter_unsupported")
     assert "Texts" in error_of(got.body)["message"]
     assert stage.upstream.calls == []
@@ -391,7 +388,7 @@ def test_an_endpoint_without_texts_of_a_model_is_served_as_ever(path: str) -> No
 
 
 def test_a_websocket_is_refused() -> None:
-    stage = Stage(Texts(), default_provider="up")
+    stage = Stage(Texts(), key="passthrough")
     client = stage.client().say(
         b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -1,0 +1,91 @@
+"""The filter ``strip_thinking``: tags cut anywhere, several blocks, everything else as it came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netrunner.events import BlockClose, KeepAlive, TextDelta
+from netrunner.filters.strip_thinking import CLOSE, OPEN, Stripper, StripThinking, StripThinkingSettings
+from netrunner.testing.fakes import FakeEnvironment
+
+CASES = [
+    ("", ""),
+    ("plain  text\n", "plain  text\n"),
+    ("<think>a</think>b", "b"),
+    ("a <think>\nx\n\n</think>\n b", "a \n b"),
+    ("a<think>x</think>b<think>y</think>c", "abc"),
+    ("a<think></think>b", "ab"),
+    ("a < b, <thin, <thinking>, </thin>, <THINK>", "a < b, <thin, <thinking>, </thin>, <THINK>"),
+    ("a<<think>x</think>>", "a<>"),
+    ("the end: </think>", "the end: </think>"),
+    ("a<think>x<think>y</think>z</think>b", "azb"),
+    ("a<think>never closed", "a"),
+    ("a<think>x</thin", "a"),
+    ("a<thin", "a<thin"),
+    ("é<think>ü</think>😀", "é😀"),
+]
+
+
+def stripped(pieces: list[str]) -> str:
+    stripper = Stripper()
+    return "".join(map(stripper.feed, pieces)) + stripper.close()
+
+
+@pytest.mark.parametrize(("text", "left"), CASES)
+def test_blocks_are_taken_out_wherever_the_text_is_cut(text: str, left: str) -> None:
+    assert stripped([text]) == left
+    assert stripped(list(text)) == left
+    for first in range(len(text)):
+        for second in range(first, len(text)):
+            assert stripped([text[:first], text[first:second], text[second:]]) == left
+
+
+@given(st.lists(st.sampled_from([OPEN, CLOSE, "<", "think>", "a", " ", "\n", "</"])), st.data())
+def test_where_a_text_is_cut_makes_no_difference(parts: list[str], data: st.DataObject) -> None:
+    text = "".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))
+    assert stripped([text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]) == stripped([text])
+
+
+@given(st.text(alphabet="<>/think ab").filter(lambda text: OPEN not in text))
+def test_a_text_without_a_block_stays_as_it_is(text: str) -> None:
+    assert stripped(list(text)) == text
+
+
+@given(st.text(alphabet="<>/think ab"))
+def test_never_more_than_a_tag_less_one_character_is_held_back(text: str) -> None:
+    stripper = Stripper()
+    for character in text:
+        stripper.feed(character)
+        assert len(stripper._held) <= StripThinking.hold_back_bytes == len(CLOSE) - 1
+
+
+class Exchange:
+    """As much of an exchange as the filter looks at."""
+
+    def __init__(self) -> None:
+        self.notes: dict[Any, Any] = {}
+
+
+def test_choices_do_not_mix_and_the_end_of_a_block_gives_what_was_held() -> None:
+    phase, exchange = StripThinking(StripThinkingSettings(), FakeEnvironment()), Exchange()
+    assert phase.on_event(exchange, TextDelta(text="<th", choice=0)) is None
+    untouched = TextDelta(text="ink>", choice=1)
+    assert phase.on_event(exchange, untouched) is untouched
+    close = BlockClose(choice=0)
+    assert phase.on_event(exchange, close) == (TextDelta(text="<th", choice=0), close)
+    assert phase.on_event(exchange, close) is close
+    assert phase.on_end(exchange) == []
+
+
+def test_what_no_block_closed_is_given_at_the_end_and_other_events_pass() -> None:
+    phase, exchange = StripThinking(StripThinkingSettings(), FakeEnvironment()), Exchange()
+    other = KeepAlive()
+    assert phase.on_event(exchange, other) is other
+    event = phase.on_event(exchange, TextDelta(text="a<", choice=2, index=1, native={"x": 1}))
+    assert event == TextDelta(text="a", choice=2, index=1, native={"x": 1})
+    assert phase.on_end(exchange) == [TextDelta(text="<", choice=2, index=1)]
