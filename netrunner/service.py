@@ -22,7 +22,7 @@ from netrunner.errors import Overloaded
 from netrunner.filters.bearer import Bearer
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
-from netrunner.http.site import Limits, Site
+from netrunner.http.site import SPARE_CONNECTIONS, Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
 from netrunner.interfaces import IStartable, IUpstream
@@ -284,8 +284,18 @@ def max_streams(settings: Settings) -> int:
     wanted = settings.server.max_streams
     if wanted != "auto":
         return wanted
+    return max(16, _free_descriptors() // 2)
+
+
+def _free_descriptors() -> int:
+    """Return how many descriptors exchanges may use: all but our own, and those of callers who are sent away."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, (soft - RESERVED_DESCRIPTORS) // 2)
+    return soft - RESERVED_DESCRIPTORS - _spare_connections(soft)
+
+
+def _spare_connections(soft: int) -> int:
+    """Return how many callers at once can be told that there is no room."""
+    return min(SPARE_CONNECTIONS, max(32, soft // 25))
 
 
 def _limits(settings: Settings) -> Limits:
@@ -298,11 +308,13 @@ def _limits(settings: Settings) -> Limits:
         body_min_rate_bytes=server.body_min_rate_bytes,
         idle_timeout_s=server.idle_timeout_s,
         write_stall_s=server.write_stall_s,
+        max_tunnel_s=server.max_tunnel_s,
         max_header_bytes=server.max_header_bytes,
         max_headers=server.max_headers,
         max_body_bytes=server.max_body_bytes,
         max_buffered_bytes=server.max_buffered_bytes,
-        max_connections=max(32, soft - RESERVED_DESCRIPTORS - max_streams(settings)),
+        max_connections=max(32, _free_descriptors() - max_streams(settings)),
+        spare_connections=_spare_connections(soft),
         hosts=hosts,
         half_close_aborts=server.half_close == "abort",
     )

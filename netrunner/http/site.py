@@ -25,7 +25,7 @@ from netrunner.http.sweep import Sweep
 from netrunner.values import Headers
 
 SPARE_CONNECTIONS = 1024
-"""How many connections beyond ``max_connections`` are told so by a 503."""
+"""The most connections beyond ``max_connections`` that are told so by a 503."""
 Refusal = Callable[[Request | None, ExchangeError], tuple[int, Headers, bytes]]
 
 
@@ -37,11 +37,13 @@ class Limits(msgspec.Struct, frozen=True):
     body_min_rate_bytes: int = 500
     idle_timeout_s: float = 75
     write_stall_s: float = 60
+    max_tunnel_s: float = 3600
     max_header_bytes: int = 16384
     max_headers: int = 100
     max_body_bytes: int = 33554432
     max_buffered_bytes: int = 268435456
     max_connections: int = 10000
+    spare_connections: int = SPARE_CONNECTIONS
     hosts: frozenset[str] | None = None
     """Names answered for, without ports, lowercase; None for any."""
     half_close_aborts: bool = True
@@ -97,7 +99,7 @@ class Site(server.Site):
 
     def buildProtocol(self, addr: Any) -> Channel | None:  # type: ignore[override]  # a channel of our own
         """Return the channel of a new connection; None closes one that is not even worth a refusal."""
-        if len(self.channels) >= self.limits.max_connections + SPARE_CONNECTIONS:
+        if len(self.channels) >= self.limits.max_connections + self.limits.spare_connections:
             return None
         return Channel(self)
 

@@ -252,6 +252,12 @@ class Relay:
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
+        told = self._run.told(held)
+        if told != held:
+            self._held = [told]
+            head = ResponseHead(
+                head.status, head.reason, [field for field in head.headers if field[0] != b"content-length"]
+            )
         self._decide(head)
 
     def _reject(self, rejection: UpstreamError) -> None:

@@ -23,6 +23,7 @@ from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate, Table
+from netrunner.settings import Secret
 from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
 
 CLIENT_LEFT = 499
@@ -60,6 +61,7 @@ class Pipeline:
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
         self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
+        self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
         self._passthrough = frozenset(
             name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
         )
@@ -84,6 +86,10 @@ class Pipeline:
     def prepares(self, provider: str) -> bool:
         """Return whether ``provider`` must get ready before each request."""
         return provider in self._preparing
+
+    def key_of(self, provider: str) -> bytes | None:
+        """Return the key stored for ``provider``, if there is one."""
+        return self._keys.get(provider)
 
     def passes_through(self, provider: str) -> bool:
         """Return whether ``provider`` is asked with the caller's own credential."""
@@ -295,6 +301,11 @@ class Run:
         error: UpstreamError = self._provider.classify(status, headers, body)
         return error
 
+    def told(self, body: bytes) -> bytes:
+        """Return an error's body as the caller may see it: some providers quote the key they refuse."""
+        key = self._pipeline.key_of(self._exchange.attempts[-1].provider)
+        return body if key is None else body.replace(key, b"***")
+
     def keeps_to_itself(self, rejection: UpstreamError) -> bool:
         """Return whether the provider's own words must not reach the caller: the fault is our key, not theirs."""
         return rejection.code == "upstream_auth"
@@ -383,3 +394,8 @@ def with_model(query: bytes, model: str) -> bytes:
 
 def _is_model(field: bytes) -> bool:
     return unquote_to_bytes(field.partition(b"=")[0].replace(b"+", b" ")) == b"model"
+
+
+def _stored_key(provider: IProvider) -> bytes | None:
+    key = getattr(provider.settings, "api_key", None)
+    return key.reveal().strip().encode() if isinstance(key, Secret) else None

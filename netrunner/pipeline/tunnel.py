@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from netrunner.errors import ExchangeError, UpstreamError
@@ -46,11 +46,13 @@ class Intake:
 class Tunnel(Relay):
     """Asks an upstream for another protocol; until it agrees, and if it refuses, this is a relay."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_limit", "_open")
 
     def __init__(self, run: Run, exchange: Exchange, request: Request, attempt: Attempt) -> None:
         super().__init__(run, exchange, request, attempt)
         self._open = False
+        self._limit: IDelayedCall | None = None
+        """Ends a tunnel that has been open for as long as one may be."""
 
     def head_received(self, head: ResponseHead) -> None:
         """Open the tunnel at a 101; anything else is an ordinary answer, and the last on its connection."""
@@ -63,6 +65,7 @@ class Tunnel(Relay):
         self._open = True
         self._request.code = head.status
         headers = [field for field in head.headers if field[0].startswith(b"sec-websocket-")]
+        self._limit = self._exchange.clock.callLater(self._request.site.limits.max_tunnel_s, self._too_long)
         assert self._call is not None
         self._call.register_producer(Intake(self._request))
         self._request.registerProducer(self, True)
@@ -105,7 +108,7 @@ class Tunnel(Relay):
             super().client_gone()
         elif self._exchange.outcome is None:
             self._abort()
-            self._exchange.end(Outcome.DONE, 101)
+            self._closed(Outcome.DONE, None)
 
     def stop(self, outcome: Outcome, error: ExchangeError) -> None:
         """End it for a reason of ours."""
@@ -118,8 +121,16 @@ class Tunnel(Relay):
     def _end(self, outcome: Outcome, code: str | None) -> None:
         """Close both sides once what was written to them is out."""
         if self._exchange.outcome is None:
-            self._exchange.end(outcome, 101, code)
+            self._closed(outcome, code)
             if self._call is not None:
                 self._call.end()
             self._request.unregisterProducer()
             self._request.channel.cut()
+
+    def _closed(self, outcome: Outcome, code: str | None) -> None:
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        self._exchange.end(outcome, 101, code)
+
+    def _too_long(self) -> None:
+        self._end(Outcome.CANCELLED, "tunnel_timeout")

@@ -84,6 +84,15 @@ def test_an_error_after_the_first_event_is_passed_on_and_recorded() -> None:
     assert stage.record().error == "server_error"
 
 
+def test_an_error_that_quotes_the_stored_key_is_told_without_it() -> None:
+    stage = Stage()
+    client = stage.ask()
+    said = b'{"error":{"message":"the key %b is over its limit","type":"x","param":null,"code":null}}' % KEY.encode()
+    stage.call.head(429, JSON, (b"content-length", b"%d" % len(said))).body(said, True)
+    (answer,) = answers(client.heard(), b"POST")
+    assert (answer.status, error_of(answer.body)["message"]) == (429, "the key *** is over its limit")
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 429, 500, 503, 529])
 def test_an_error_answer_is_relayed_as_received(status: int) -> None:
     stage = Stage()

@@ -123,6 +123,25 @@ def test_it_can_be_ended_by_an_operator() -> None:
     assert stage.record().outcome == "cancelled"
 
 
+def test_it_is_closed_when_it_has_been_open_for_as_long_as_it_may() -> None:
+    stage, client = ask(max_tunnel_s=60)
+    stage.call.head(101, ACCEPT)
+    stage.clock.advance(59)
+    assert not client.transport.disconnecting
+    stage.clock.advance(1)
+    assert client.transport.disconnecting
+    assert stage.call.ended
+    assert (stage.record().outcome, stage.record().error) == ("cancelled", "tunnel_timeout")
+
+
+def test_one_that_has_ended_leaves_no_call_behind() -> None:
+    stage, client = opened()
+    client.settle()
+    stage.record()
+    stage.site.sweep.stop()
+    assert stage.clock.getDelayedCalls() == []
+
+
 def test_each_side_waits_for_the_other() -> None:
     stage, client = opened()
     call: Any = stage.call

@@ -48,6 +48,7 @@ class Daemon:
         arguments: Further options of netrunner itself.
         twistd: Options of twistd itself, after ``-n``.
         environ: Added to the environment.
+        descriptors: Limit of the files and sockets it may have open; that of the tests when not given.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Daemon:
         arguments: Sequence[str] = (),
         twistd: Sequence[str] = ("--pidfile=",),
         environ: Mapping[str, str] | None = None,
+        descriptors: int | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -73,7 +75,9 @@ class Daemon:
         self.port: int = take_over.port if take_over else self._sock.getsockname()[1] if self._sock else 0
         self.listen = listen or f"tcp:{self.port}:interface=127.0.0.1"
         self.write_config(config)
-        self._arguments = ["-n", *twistd, "netrunner", "--config", str(self.config_path), *arguments]
+        limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
+        program = str(Path(sys.executable).with_name("twistd"))
+        self._arguments = [*limited, program, "-n", *twistd, "netrunner", "--config", str(self.config_path), *arguments]
         if take_over:
             self._arguments += ["--take-over", str(take_over.pid)]
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
@@ -91,7 +95,7 @@ class Daemon:
             self._environ["NETRUNNER_LISTEN_FDS"] = str(inherited[0])
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("twistd"), *self._arguments],
+                self._arguments,
                 cwd=self.folder,
                 env=self._environ,
                 pass_fds=inherited,
