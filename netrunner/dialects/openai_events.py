@@ -1,8 +1,8 @@
 """OpenAI's chat completions and completions as block events, for event filters; ``openai_rewrite`` writes them.
 
 A stream becomes one ``Chunk`` per event, an answer that comes as one document a single one. What event filters
-could not see is an error, never passed on: a ``content`` of parts, a ``choices`` that is no list, two calls in one
-place. Blocks are numbered in the order in which a choice began them, and all close when the choice finishes.
+could not see is an error, never passed on: a ``content`` of parts, audio, a ``choices`` that is no list, two calls in
+one place. Blocks are numbered in the order in which a choice began them, and all close when the choice finishes.
 
 This module must not know which filters there are.
 """
@@ -76,6 +76,8 @@ class EventCodec:
         self._buffer = bytearray()
         self._after_cr = False
         self._started = False
+        self._finished: dict[int, bool] = {}
+        """By choice, whether it has told why it ends."""
         self._blocks: dict[tuple[int, str | int], int] = {}
         """The number of the block that a choice writes in a field; a tool call's field is its number."""
 
@@ -159,7 +161,9 @@ class EventCodec:
         if counts is not None:
             events.append(UsageSeen(usage=counts, native=native))
         chunk.events = tuple(events)
-        chunk.finishes = chunk.finishes or not self.streaming or (self.complete and not chunk.choices)
+        chunk.finishes = (
+            chunk.finishes or not self.streaming or (self.complete and not chunk.places and not chunk.calls)
+        )
         if not chunk.raw:
             chunk.raw = sse.event(native) if self.streaming else sse.compact(native)
         return chunk
@@ -169,10 +173,23 @@ class EventCodec:
         if number in chunk.choices:
             raise _unreadable("has a choice twice")
         chunk.choices[number] = choice
+        if self._finished.setdefault(number, False) is False and len(self._finished) > MAX_BLOCKS:
+            raise UpstreamError("The provider's answer has too many parts.", code="answer_too_large")
         message = _object(choice, "delta" if "delta" in choice else "message")
         if "delta" in choice and choice.pop("message", None) is not None:
             # Some providers repeat the text so far beside every piece of it.
             chunk.raw = b""
+        yield from self._message(chunk, number, choice, message)
+        if reason := _text(choice, "finish_reason"):
+            chunk.finishes = self._finished[number] = True
+            self.complete = all(self._finished.values())
+            native = chunk.native
+            for (of, _), block in self._blocks.items():
+                if of == number:
+                    yield BlockClose(choice=number, index=block, native=native)
+            yield Finish(kind=FINISHES.get(reason, FinishKind.ERROR), reason=reason, choice=number, native=native)
+
+    def _message(self, chunk: Chunk, number: int, choice: Document, message: Document) -> Iterator[Event]:
         if message.get("role"):
             self._rewriter.roles.add(number)
         if spoken := [name for name in _REASONING if _text(message, name)]:
@@ -180,6 +197,10 @@ class EventCodec:
                 raise _unreadable("reasons in two ways")
             self._rewriter.reasoning = spoken[0]
             yield from self._piece(chunk, number, "reasoning", [(message, name) for name in spoken])
+        elif any(one.get("text") or one.get("summary") for one in _objects(message.get("reasoning_details"))):
+            raise _unreadable("reasons in details only")
+        if message.get("audio"):
+            raise _unreadable("has audio")
         for holder, field in ((message, "content"), (choice, "text"), (message, "refusal")):
             if _text(holder, field):
                 yield from self._piece(chunk, number, field, [(holder, field)])
@@ -191,13 +212,6 @@ class EventCodec:
         if message.get("function_call"):
             function = _object(message, "function_call")
             yield from self._call(chunk, number, -1, Call(0, message, {}, function))
-        if reason := _text(choice, "finish_reason"):
-            self.complete = chunk.finishes = True
-            native = chunk.native
-            for (of, _), block in self._blocks.items():
-                if of == number:
-                    yield BlockClose(choice=number, index=block, native=native)
-            yield Finish(kind=FINISHES.get(reason, FinishKind.ERROR), reason=reason, choice=number, native=native)
 
     def _piece(self, chunk: Chunk, number: int, field: str, fields: list[tuple[Document, str]]) -> Iterator[Event]:
         block, new = self._block(number, field)

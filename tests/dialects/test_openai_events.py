@@ -320,6 +320,16 @@ def test_a_dropped_tool_call_goes_with_all_its_arguments_and_the_others_are_coun
     ]
 
 
+def test_a_dropped_tool_call_of_a_whole_answer_goes_too() -> None:
+    def drop(event: Event) -> list[Event]:
+        return [] if isinstance(event, BlockOpen) and event.tool_name == "f" else [event]
+
+    calls = [{"id": name, "type": "function", "function": {"name": name, "arguments": "{}"}} for name in "fgf"]
+    answer = {"choices": [{"index": 0, "message": {"tool_calls": calls}, "finish_reason": "tool_calls"}]}
+    said = json.loads(changed(json.dumps(answer).encode(), drop, streaming=False))
+    assert said["choices"][0]["message"]["tool_calls"] == [calls[1]]
+
+
 def test_a_renamed_tool_call_is_told_by_its_new_name() -> None:
     def rename(event: Event) -> list[Event]:
         return [msgspec.structs.replace(event, tool_name="safe")] if isinstance(event, BlockOpen) else [event]
@@ -397,6 +407,8 @@ def test_text_repeated_beside_a_delta_is_left_out() -> None:
         piece({"tool_calls": [{"index": 0, "function": {"arguments": "1", "input": "2"}}]}),
         piece({"tool_calls": [{"index": 0, "function": {"name": "a"}, "custom": {"name": "b"}}]}),
         piece({"function_call": "x"}),
+        piece({"audio": {"transcript": "x"}}),
+        piece({"reasoning_details": [{"type": "reasoning.text", "text": "x"}]}),
     ],
 )
 def test_what_filters_could_not_see_is_an_error(bad: bytes) -> None:
@@ -429,6 +441,68 @@ def test_an_event_or_answer_over_its_bound_is_refused_before_it_is_whole(streami
     with pytest.raises(UpstreamError) as caught:
         reader.feed(b" " * 100, False)
     assert caught.value.code == "answer_too_large"
+
+
+def test_a_stream_is_complete_when_every_choice_is_or_when_it_says_so() -> None:
+    reader = codec()
+    reader.feed(piece({"content": "a"}) + piece({"content": "b"}, index=1) + piece({}, finish="stop"), False)
+    assert not reader.complete
+    other = codec()
+    other.feed(piece({}, index=1, finish="stop") + piece({}, finish="stop") + piece({}), False)
+    assert other.complete
+    told = codec()
+    told.feed(piece({"content": "a"}) + b"data: [DONE]\n\n", False)
+    assert told.complete
+
+
+def test_usage_after_a_finish_waits_with_it_however_it_is_told() -> None:
+    told = piece({}, finish="stop") + piece({}, usage=USAGE) + data({"choices": [], "usage": USAGE})
+    assert [chunk.finishes for chunk in codec().feed(told, False)] == [True, True, True]
+
+
+parts = [
+    b"data: ",
+    b"data:",
+    b"\n",
+    b"\r",
+    b"\n\n",
+    b": x",
+    b"event: x",
+    b"[DONE]",
+    b'{"choices":',
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+]
+parts += [
+    b"null",
+    b'"index":',
+    b'"delta":',
+    b'"content":',
+    b'"tool_calls":',
+    b'"finish_reason":',
+    b'"x"',
+    b",",
+    b"0",
+    b"\xff",
+]
+
+
+@given(st.lists(st.one_of(st.sampled_from(parts), st.binary(max_size=3))), st.booleans())
+def test_no_answer_raises_anything_but_an_error_of_the_provider(pieces: list[bytes], streaming: bool) -> None:
+    reader = codec(streaming, max_bytes=200)
+    try:
+        for number, one in enumerate(pieces):
+            for chunk in reader.feed(one, number == len(pieces) - 1):
+                reader.write(chunk, ())
+    except UpstreamError:
+        pass
+
+
+def test_an_endless_number_of_choices_is_refused() -> None:
+    with pytest.raises(UpstreamError, match="too many parts"):
+        codec().feed(b"".join(piece({}, index=n) for n in range(MAX_BLOCKS + 1)), False)
 
 
 def test_an_endless_number_of_tool_calls_is_refused() -> None:

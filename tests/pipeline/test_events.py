@@ -309,6 +309,15 @@ def test_a_stream_that_becomes_unreadable_ends_with_an_error() -> None:
     assert stage.record().outcome == "upstream_truncated"
 
 
+def test_a_late_error_of_the_provider_ends_the_stream_and_what_is_held_back_stays_so() -> None:
+    stage = Stage(Texts(held=[TextDelta(text="canary")]))
+    client = stage.ask()
+    late = b'data: {"error":{"message":"boo","code":"server_error"}}\n\n'
+    stage.call.head(200, SSE).body(piece("a")).body(late).body(b"", True)
+    assert body_of(client.heard()) == piece("a") + late
+    assert stage.record().error == "server_error"
+
+
 def test_nothing_follows_the_end_of_a_stream() -> None:
     stage = Stage(Texts())
     client = stage.ask()

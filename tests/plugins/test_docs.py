@@ -15,6 +15,7 @@ import pytest_twisted
 from netrunner import interfaces
 from netrunner.cli.main import main
 from netrunner.errors import BadRequest
+from netrunner.events import ReasoningDelta, TextDelta
 from netrunner.registry import Registry
 from netrunner.testing.fakes import FakeEnvironment
 from netrunner.testing.section import FakeSection
@@ -108,6 +109,15 @@ async def test_the_filter_refuses(registry):
     with pytest.raises(BadRequest) as refused:
         await forbid.on_request(Turns("Hello", "Say XYZZY."))
     assert refused.value.code == "forbidden_word"
+
+
+def test_the_event_filter_drops_reasoning_only(registry):
+    factory = registry.factory("filter", "hush")
+    hush = factory.build(factory.parse(FakeSection({})), FakeEnvironment())
+    assert interfaces.IEventPhase.providedBy(hush)
+    text = TextDelta(text="Hello")
+    assert [hush.on_event(None, event) for event in (text, ReasoningDelta(text="Hm"))] == [text, None]
+    assert list(hush.on_end(None)) == []
 
 
 class Ended:
