@@ -161,9 +161,8 @@ class EventCodec:
         if counts is not None:
             events.append(UsageSeen(usage=counts, native=native))
         chunk.events = tuple(events)
-        chunk.finishes = (
-            chunk.finishes or not self.streaming or (self.complete and not chunk.places and not chunk.calls)
-        )
+        over = bool(self._finished) and all(self._finished.values())
+        chunk.finishes |= not self.streaming or (over and not chunk.places and not chunk.calls)
         if not chunk.raw:
             chunk.raw = sse.event(native) if self.streaming else sse.compact(native)
         return chunk
