@@ -131,7 +131,7 @@ class Relay:
         exchange.stream = streaming = (head.get(b"content-type") or b"").startswith(b"text/event-stream")
         exchange.tap = exchange.dialect.tap(streaming)
         readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
-        if self._attempt.status is None or self._attempt.status < 400:
+        if self._run.filters_events and (self._attempt.status or 0) < 400:
             self._lane = self._run.lane(streaming)
         if self._lane is not None and not readable:
             self._abort()

@@ -117,7 +117,8 @@ class Run:
         self._tried = 0
         self._provider: IProvider | None = None
         self._sent: UpstreamRequest | None = None
-        self._filters_events = False
+        self.filters_events = False
+        """Whether the answer passes event filters."""
         self.own_headers: Headers = own_headers(exchange)
         exchange.work = self
         request.on_disconnect = self.client_gone
@@ -172,7 +173,7 @@ class Run:
         if not provider.serves(exchange.endpoint, exchange.model is not None):
             raise NotFound("No such endpoint.", code="endpoint_not_found")
         if pipeline.chain.event_filters:
-            self._filters_events = self._has_events(provider)
+            self.filters_events = self._has_events(provider)
         exchange.provider = candidate.provider
         exchange.upstream_model = candidate.model or None
         call = self._call(candidate)
@@ -240,10 +241,8 @@ class Run:
         """Whether a filter wants to see the heads of answers."""
         return bool(self._pipeline.chain.response)
 
-    def lane(self, streaming: bool) -> EventLane | None:
-        """Return the way through the event filters for an answer, if there are any."""
-        if not self._filters_events:
-            return None
+    def lane(self, streaming: bool) -> EventLane:
+        """Return the way through the event filters for an answer."""
         exchange = self._exchange
         codec = exchange.dialect.events(exchange.endpoint, streaming, MAX_ANSWER_BYTES)
         return EventLane(self._pipeline.chain, exchange, codec)
