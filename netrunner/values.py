@@ -29,6 +29,11 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "authority", self._authority())
 
+    @property
+    def url(self) -> str:
+        """Scheme, host and port, as records name it."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
     def _authority(self) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80

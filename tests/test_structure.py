@@ -26,6 +26,7 @@ BLIND_EXCEPTS = {
     "netrunner/pipeline/chain.py:_call": "plugin call: a filter that raises ends the request with a 500",
     "netrunner/pipeline/chain.py:_rest": "hands on what was awaited, to the coroutine that awaits it",
     "netrunner/pipeline/chain.py:on_end": "plugin call: as on_event",
+    "netrunner/pipeline/chain.py:on_head": "plugin call: as _call, without a coroutine of its own",
     "netrunner/pipeline/chain.py:on_event": "plugin call: a filter that raises ends the answer, and not cleanly",
     "netrunner/pipeline/chain.py:on_finish": "plugin call: every filter hears the end, whatever another one raises",
     "netrunner/pipeline/recorder.py:_write": "sink call: a sink that raises never touches a request",

@@ -37,6 +37,7 @@ class Ending(Protocol):
     _pace_s = 0.0
     _unsent = 0
     _lingering: int | None = None
+    _peer: Any = None
 
     def write(self, data: bytes) -> None:
         """Write to the client."""
@@ -96,8 +97,10 @@ class Ending(Protocol):
             self.deadline = now + (self._pace_s if self._closing else self.site.limits.write_stall_s)
 
     def getPeer(self) -> Any:
-        """Return the client's address."""
-        return self.transport.getPeer()
+        """Return the client's address; it is the same for all requests of a connection."""
+        if self._peer is None:
+            self._peer = self.transport.getPeer()
+        return self._peer
 
     def getHost(self) -> Any:
         """Return our address."""

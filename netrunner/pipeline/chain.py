@@ -41,10 +41,15 @@ class Chain:
 
     async def on_head(self, exchange: Any) -> None:
         """Let every head phase decide; raise what refuses. Here as below, nobody is asked about what has ended."""
-        for phase in self.head:
-            await self._call(phase, exchange)
-            if exchange.outcome is not None:
-                return
+        try:
+            for phase in self.head:
+                await phase(exchange)
+                if exchange.outcome is not None:
+                    return
+        except ExchangeError:
+            raise
+        except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer
+            raise self._failed(exchange) from error
 
     async def on_request(self, exchange: Any) -> Answer | None:
         """Return the first answer a filter gives, or None."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock, IDialect, IRequestView
-from netrunner.values import Attempt, Envelope, Headers, Outcome, Record
+from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 
 class EndedTwice(NetrunnerError):
@@ -96,7 +96,7 @@ class Exchange:
         self.model: str | None = None
         self.upstream_model: str | None = None
         self.provider: str | None = None
-        self.upstream: str | None = None
+        self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
         self.caller: str | None = None
@@ -183,7 +183,7 @@ class Exchange:
             self.model,
             self.upstream_model,
             self.provider,
-            self.upstream,
+            self.upstream and self.upstream.url,
             self.attempts,
             self.status,
             self.outcome.value,

@@ -125,7 +125,7 @@ class Run:
 
     def start(self) -> None:
         """Begin; returns at the first wait."""
-        self._launch(self._go())
+        self._launch(self._go() if self._pipeline.chain.request else self._attempt())
 
     def _launch(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run ``coroutine``; whatever it raises ends the exchange."""
@@ -154,7 +154,6 @@ class Run:
                 self._answer(answer)
                 return
             exchange.settle_view()
-        self._candidates = self._route()
         await self._attempt()
 
     def _route(self) -> tuple[Candidate, ...]:
@@ -165,6 +164,8 @@ class Run:
 
     async def _attempt(self) -> None:
         """Try the next candidate."""
+        if not self._candidates:
+            self._candidates = self._route()
         candidate = self._candidates[self._tried]
         self._tried += 1
         exchange, pipeline = self._exchange, self._pipeline
@@ -221,9 +222,8 @@ class Run:
         exchange = self._exchange
         attempt = Attempt(candidate.provider, candidate.model)
         exchange.attempts.append(attempt)
-        origin = request.origin
         self._sent = request
-        exchange.upstream = f"{origin.scheme}://{origin.host}:{origin.port}"
+        exchange.upstream = request.origin
         relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
         exchange.work = relay
         self._request.on_disconnect = relay.client_gone
