@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.daemon import ECHO, Daemon
+from tests.support.sdk import client, said
 
 CONFIG = f"{ECHO}filters: [{{type: strip_thinking}}]\n"
 
@@ -31,8 +32,8 @@ def test_strip_thinking_takes_the_thoughts_of_echo_out_of_streams_and_answers(tm
         headers, body = ask(daemon, "think Hello <you>", stream=True, stream_options={"include_usage": True})
         assert headers["content-type"].startswith("text/event-stream")
         events = [json.loads(line[6:]) for line in body.split(b"\n\n") if line.startswith(b"data: {")]
-        said = "".join(choice["delta"].get("content") or "" for one in events for choice in one["choices"])
-        assert said == content
+        text = "".join(choice["delta"].get("content") or "" for one in events for choice in one["choices"])
+        assert text == content
         assert [choice["finish_reason"] for one in events for choice in one["choices"]][-1] == "stop"
         assert events[-1]["usage"]["completion_tokens"] > 0
         assert body.endswith(b"data: [DONE]\n\n")
@@ -47,3 +48,17 @@ def test_an_endpoint_that_strip_thinking_cannot_see_is_refused(tmp_path: Path) -
         assert (status, json.loads(body)["error"]["code"]) == (501, "filter_unsupported")
         assert daemon.request("POST", "/v1/embeddings", {"model": "echo", "input": "Hello"})[0] == 200
         assert daemon.request("GET", "/v1/models")[0] == 200
+
+
+def test_the_official_client_puts_a_filtered_stream_together(tmp_path: Path) -> None:
+    with Daemon(tmp_path, CONFIG) as daemon, client(daemon.port) as sdk:
+        with sdk.chat.completions.stream(model="echo", messages=said("/echo think Hello you"), n=2) as stream:
+            answer = stream.get_final_completion()
+        assert [choice.message.content.strip() for choice in answer.choices] == ["Hello you"] * 2
+        assert [choice.finish_reason for choice in answer.choices] == ["stop"] * 2
+        tools = [{"type": "function", "function": {"name": "get", "parameters": {"type": "object", "properties": {}}}}]
+        with sdk.chat.completions.stream(model="echo", messages=said("/echo tools Hello"), tools=tools) as stream:
+            (call,) = stream.get_final_completion().choices[0].message.tool_calls
+        assert call.function.name == "get"
+        completion = sdk.completions.create(model="echo", prompt="/echo think Hello you", stream=True)
+        assert "".join(chunk.choices[0].text for chunk in completion).strip() == "Hello you"
