@@ -121,7 +121,7 @@ class OpenAIApi:
         elif self.passthrough and call.authorization is not None:
             headers.append((b"authorization", call.authorization))
         headers += call.headers
-        if call.body and not any(field[0] == b"content-type" for field in call.headers):
+        if call.body and b"content-type" not in [name for name, _ in call.headers]:
             headers.append(_JSON_BODY)
         return UpstreamRequest(self._origin, call.method, target, headers, call.body, call.upgrade)
 

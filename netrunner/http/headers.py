@@ -27,6 +27,8 @@ HOP_BY_HOP = frozenset(
 )
 """Never forwarded, in either direction (RFC 9110, 7.6.1)."""
 
+_NAMES_NOTHING = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrade"})
+"""Values of ``Connection`` that name no field, or one that is hop by hop anyway."""
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -50,7 +52,7 @@ def end_to_end(headers: Headers) -> Headers:
     """Return ``headers`` without the hop-by-hop ones and without every name that ``Connection`` lists."""
     named: list[bytes] | None = None
     for name, value in headers:
-        if name == b"connection":
+        if name == b"connection" and value not in _NAMES_NOTHING:
             named = (named or []) + list_tokens(value)
     if named is None:
         return [field for field in headers if field[0] not in HOP_BY_HOP]

@@ -183,7 +183,7 @@ class Exchange:
             self.model,
             self.upstream_model,
             self.provider,
-            self.upstream and self.upstream.url,
+            None if self.upstream is None else self.upstream.url,
             self.attempts,
             self.status,
             self.outcome.value,
