@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netrunner.dialects.openai_events import MAX_BLOCKS, EventCodec
@@ -205,6 +205,7 @@ deltas = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(deltas, st.integers(0, 3))), st.data())
 def test_any_stream_passes_unchanged_and_a_changed_one_says_what_the_filter_said(
     told: list[tuple[dict[str, Any], int]], draw: st.DataObject
@@ -489,6 +490,7 @@ parts += [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(parts), st.binary(max_size=3))), st.booleans())
 def test_no_answer_raises_anything_but_an_error_of_the_provider(pieces: list[bytes], streaming: bool) -> None:
     reader = codec(streaming, max_bytes=200)

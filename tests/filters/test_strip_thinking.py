@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netrunner.events import BlockClose, KeepAlive, TextDelta
@@ -44,6 +44,7 @@ def test_blocks_are_taken_out_wherever_the_text_is_cut(text: str, left: str) -> 
             assert stripped([text[:first], text[first:second], text[second:]]) == left
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([OPEN, CLOSE, "<", "think>", "a", " ", "\n", "</"])), st.data())
 def test_where_a_text_is_cut_makes_no_difference(parts: list[str], data: st.DataObject) -> None:
     text = "".join(parts)
@@ -51,11 +52,13 @@ def test_where_a_text_is_cut_makes_no_difference(parts: list[str], data: st.Data
     assert stripped([text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]) == stripped([text])
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="<>/think ab").filter(lambda text: OPEN not in text))
 def test_a_text_without_a_block_stays_as_it_is(text: str) -> None:
     assert stripped(list(text)) == text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="<>/think ab"))
 def test_never_more_than_a_tag_less_one_character_is_held_back(text: str) -> None:
     stripper = Stripper()

@@ -20,7 +20,7 @@ from netrunner.testing.fakes import FakeEnvironment
 from netrunner.values import ResponseHead
 from tests.support.client import answers
 from tests.support.logs import FailureLog
-from tests.support.stage import DONE, JSON, SSE, Stage, body_of, error_of
+from tests.support.stage import DONE, JSON, SSE, Stage, body_of, error_of, request
 
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
 ROUTE = ("https://up.example/", "replace")
@@ -404,6 +404,23 @@ def test_a_websocket_is_refused() -> None:
     )
     assert b" 501 " in client.heard().split(b"\r\n")[0]
     assert stage.upstream.calls == []
+
+
+def test_a_provider_of_another_dialect_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Texts())
+    monkeypatch.setattr(type(stage.pipeline.providers["up"][0]), "dialect", "other")
+    client = stage.ask()
+    assert error_of(answers(client.heard(), b"POST")[0].body)["code"] == "filter_unsupported"
+    assert stage.upstream.calls == []
+
+
+def test_a_chat_that_offers_another_protocol_is_filtered_as_any_other() -> None:
+    stage = Stage(stripping())
+    fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==", "Sec-WebSocket-Version: 13")
+    client = stage.client().say(request("/v1/chat/completions", {"model": "m"}, *fields))
+    assert stage.call.request.upgrade is None
+    stage.call.head(200, JSON).body(answer("<think>canary</think>a"), True)
+    assert b"canary" not in client.heard()
 
 
 def test_a_raw_route_has_no_event_phase() -> None:
