@@ -52,7 +52,7 @@ class Parts:
     def __init__(self, settings: Settings, reactor: Any, clock: SystemClock, sweep: Sweep, flush: Flush) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
-        self._pools: list[Pool] = []
+        self.pools: list[Pool] = []
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
         providers = {}
@@ -101,7 +101,7 @@ class Parts:
             tls=TlsContexts(ca_file),
             flush=self._flush,
         )
-        self._pools.append(pool)
+        self.pools.append(pool)
         return pool
 
     def start(self) -> None:
@@ -112,7 +112,7 @@ class Parts:
 
     def stop(self) -> Deferred[Any]:
         """Close connections, hand the last records over, then stop plugins; each for ``STOP_S`` at the most."""
-        for pool in self._pools:
+        for pool in self.pools:
             pool.close()
         written = self._within(self.pipeline.recorder.close(), "the last records were not written in time")
         return written.addCallback(lambda _: self._stop_plugins())
@@ -198,6 +198,17 @@ class NetrunnerService(Service):
             for parts in [*self._retired, self._parts]
             for exchange in parts.pipeline.inflight.values()
         ]
+
+    def counts(self) -> dict[str, int]:
+        """Return how much of everything there is now; all of it comes down again when nothing happens."""
+        pools = [pool.stats() for parts in [*self._retired, self._parts] for pool in parts.pools]
+        return {
+            "connections": len(self.site.channels),
+            "buffered_bytes": self.site.buffered_bytes,
+            **{f"upstream_{name}": sum(pool[name] for pool in pools) for name in ("active", "idle", "waiting")},
+            "watched": len(self._sweep),
+            "delayed_calls": len(self._reactor.getDelayedCalls()),
+        }
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""

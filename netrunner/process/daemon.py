@@ -47,6 +47,9 @@ class Serving(Protocol):
     def inflight(self) -> list[dict[str, Any]]:
         """Return the exchanges that are open."""
 
+    def counts(self) -> dict[str, int]:
+        """Return how much of everything there is now."""
+
     def end(self, exchange_id: str) -> bool:
         """End one exchange; return False if there is none of that id."""
 
@@ -196,6 +199,7 @@ class Daemon(Service):
                 "listening": [bound.name for bound in self._place.bound if bound.fileno() >= 0],
                 "draining": self._ending.begun,
                 "inflight": len(self._service.inflight()),
+                "counts": self._service.counts(),
                 "pid_file": self._place.pid_file.path,
             }
         )
