@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -151,11 +151,11 @@ class Unread:
         self._upstreams: dict[int, socket.socket] = {}
         self._epoll = select.epoll()
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
-        self._wrote_at: dict[int, float] = {}
+        self._asked_at: dict[int, float] = {}
         self.written = 0
         """Bytes that the kernel has taken from the provider."""
         self.aborted_after_s: list[float] = []
-        """For each connection of the provider that has ended: how long after it could write for the last time."""
+        """For each connection of the provider that has ended, how long it had been answered to."""
 
     def __enter__(self) -> Self:
         return self
@@ -198,25 +198,25 @@ class Unread:
                 # A request has one segment; it lies there unread.
                 self.written += sock.send(STREAM_HEAD)
                 self._upstreams[sock.fileno()] = sock
+                self._asked_at[sock.fileno()] = time.monotonic()
                 self._epoll.register(sock.fileno(), select.EPOLLOUT | select.EPOLLRDHUP)
 
     def _write(self, descriptor: int) -> None:
         try:
             self.written += self._upstreams[descriptor].send(self._DATA)
-            self._wrote_at[descriptor] = time.monotonic()
         except BlockingIOError:
             pass
         except OSError:
             self._ended(descriptor)
 
     def _ended(self, descriptor: int) -> None:
-        self.aborted_after_s.append(time.monotonic() - self._wrote_at[descriptor])
+        self.aborted_after_s.append(time.monotonic() - self._asked_at[descriptor])
         self._epoll.unregister(descriptor)
         self._upstreams.pop(descriptor).close()
 
 
 class Figures:
-    """What a long run has measured; printed when it is over."""
+    """What a long run has measured."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[str, object]] = []
@@ -246,9 +246,10 @@ def idle(daemon: Daemon) -> bool:
     return daemon.control("inflight") == {"inflight": []}
 
 
-def providers(**ports: int) -> str:
-    """Return a configuration in which the model of each name is served from a port of this machine."""
+def providers(more: Mapping[str, Mapping[str, str]] = {}, /, **ports: int) -> str:
+    """Return a configuration in which the model of each name is served from a port of this machine, or by ``more``."""
     named = {name: {"type": "openai", "base_url": f"http://127.0.0.1:{port}/v1"} for name, port in ports.items()}
+    named.update({name: dict(section) for name, section in more.items()})
     models = [{"name": name, "targets": [{"provider": name, "model": name}]} for name in named]
     return f"providers: {json.dumps(named)}\nmodels: {json.dumps(models)}\n"
 

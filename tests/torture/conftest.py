@@ -1,4 +1,4 @@
-"""Figures of the long runs are shown, whether or not the tests pass."""
+"""Figures of the long runs are shown, whether they pass or not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from tests.support.crowd import Figures
 def figures(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Figures]:
     figures = Figures()
     yield figures
-    if request.node.get_closest_marker("torture"):
+    if request.node.get_closest_marker("torture") or request.node.get_closest_marker("soak"):
         with capsys.disabled():
             print(f"\n{request.node.name}\n{figures}")  # noqa: T201 - what the run is for

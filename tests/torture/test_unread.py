@@ -58,5 +58,4 @@ def test_clients_that_do_not_read_are_bounded_then_dropped_and_harm_nobody(
             figures.add("good streams, events delivered", f"{good}, {found['delivered']} of {found['expected']}")
             figures.add("their delay p50, p99, ms", [round(found[key] / 1000, 2) for key in ("p50_us", "p99_us")])
             if stall_s == 60:
-                assert all(58 <= after_s <= 62 for after_s in unread.aborted_after_s)
                 assert found["p99_us"] < 50_000
