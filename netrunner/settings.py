@@ -67,7 +67,9 @@ class Timeouts:
     """How long an upstream may take; there is no total, a live stream is never cut."""
 
     connect_s: float = setting(5.0, doc="Seconds to connect, TLS included.", minimum=0.001)
-    first_byte_s: float = setting(600.0, doc="Seconds from the last request byte to the first response byte.", minimum=0.001)
+    first_byte_s: float = setting(
+        600.0, doc="Seconds from the last request byte to the first response byte.", minimum=0.001
+    )
     between_bytes_s: float = setting(300.0, doc="Seconds between two reads of a response.", minimum=0.001)
 
 
@@ -90,7 +92,9 @@ class ProviderSettings:
     )
     timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream may take.")
     pool: PoolLimits = setting(PoolLimits(), doc="Connections kept for it.")
-    ca_file: str | None = setting(None, doc="PEM file of the authorities to trust instead of the system's.", form="path")
+    ca_file: str | None = setting(
+        None, doc="PEM file of the authorities to trust instead of the system's.", form="path"
+    )
     resend: Literal["unsent", "no_response", "never"] = setting(
         "unsent", doc="When a request is sent again after a warm connection turned out dead."
     )

@@ -37,7 +37,8 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     def _authority(self) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
-        return (host if self.port == default else f"{host}:{self.port}").encode("idna" if not host.isascii() else "ascii")
+        authority = host if self.port == default else f"{host}:{self.port}"
+        return authority.encode("ascii" if host.isascii() else "idna")
 
 
 class RequestHead(msgspec.Struct, frozen=True):
