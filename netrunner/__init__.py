@@ -2,7 +2,7 @@
 
 The way of a request, in the order of the code:
 
-- ``http.channel``    bytes from the client, parsed by llhttp, become a ``http.request.Request`` when the head is complete
+- ``http.channel``    bytes from the client, parsed by llhttp, become a ``http.request.Request`` at the end of the head
 - ``web.tree``        a ``twisted.web`` Resource tree finds what serves its path
 - ``web.proxy``       before any of the body is read: an ``Exchange`` is opened, filters look at the head (credentials)
 - ``http.channel``    100 Continue, the body, within its limits

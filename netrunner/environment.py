@@ -35,7 +35,7 @@ class Environment:
 
     @property
     def http(self) -> Any:
-        """treq's client, imported when a plugin first asks: most configurations make no side calls."""
+        """The client of treq, imported when a plugin first asks: most configurations make no side calls."""
         if self._http is None:
             from treq.client import HTTPClient
             from twisted.web.client import Agent

@@ -1,6 +1,7 @@
 """How OpenAI-compatible APIs are asked, and what their errors mean."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,20 @@ from netrunner.values import Call, Origin
 KEY = Secret("sk-stored")
 
 
-def api(base_url: str = "https://api.test/v1", **settings: object) -> OpenAIApi:
+def api(base_url: str = "https://api.test/v1", **settings: Any) -> OpenAIApi:
     return OpenAIApi(ProviderSettings(base_url=base_url, **settings), "acme")
 
 
-def call(endpoint: str = "chat/completions", **changes: object) -> Call:
-    values = {"method": b"POST", "query": b"", "headers": [], "body": b"{}", "model": "m", "stream": False, **changes}
+def call(endpoint: str = "chat/completions", **changes: Any) -> Call:
+    values: dict[str, Any] = {
+        "method": b"POST",
+        "query": b"",
+        "headers": [],
+        "body": b"{}",
+        "model": "m",
+        "stream": False,
+        **changes,
+    }
     return Call(endpoint=endpoint, **values)
 
 

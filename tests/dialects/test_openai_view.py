@@ -118,7 +118,7 @@ def test_removing_what_is_not_there_changes_nothing():
 
 def test_extras_cannot_be_written():
     with pytest.raises(TypeError):
-        view('{"a":1}').extras()["a"] = 2
+        view('{"a":1}').extras()["a"] = 2  # type: ignore[index]  # what the test is about
 
 
 def test_nothing_can_be_set_in_what_is_not_json():

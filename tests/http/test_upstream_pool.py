@@ -578,8 +578,8 @@ def uploading(length: Any, **kw: Any) -> tuple[Upstreams, Body, FakeReceiver, An
 def test_a_body_of_known_length_is_declared_and_sent_as_it_comes() -> None:
     _, body, receiver, peer = uploading(5)
     assert peer.heard().endswith(b"\r\ncontent-length: 5\r\n\r\n")
-    body.consumer.write(b"hel")
-    body.consumer.write(b"lo")
+    body.consumer.write(b"he")
+    body.consumer.write(b"llo")
     assert peer.heard() == b"hello"
     body.done.callback(None)
     peer.says(answer())

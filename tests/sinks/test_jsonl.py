@@ -34,8 +34,13 @@ def test_every_record_is_a_line_of_json(sink, record, run, tmp_path):
 
 def test_a_batch_is_one_write(sink, record, run, monkeypatch):
     sink.start()
-    writes = []
-    monkeypatch.setattr(os, "write", lambda descriptor, data: writes.append(data) or len(data))
+    writes: list[bytes] = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        writes.append(data)
+        return len(data)
+
+    monkeypatch.setattr(os, "write", write)
     run(sink.write([record(), record()]))
     assert [data.count(b"\n") for data in writes] == [2]
 
