@@ -22,8 +22,8 @@ from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
 
 from netrunner.errors import BadRequest, ExchangeError, Overloaded
-from netrunner.http.ending import Ending
-from netrunner.http.flush import Writer, unsent
+from netrunner.http.ending import LOOK_S, Ending
+from netrunner.http.flush import Writer
 from netrunner.http.headers import head_bytes, list_tokens
 from netrunner.http.reader import Reader
 from netrunner.http.request import IReadsHead, Request
@@ -362,9 +362,8 @@ class Channel(Ending):
     def pauseProducing(self) -> None:
         """The client does not read as fast as it is written to."""
         self._write_paused = True
-        self._unsent = unsent(self.transport)
         if not self._closing:
-            self._await()
+            self._watch_unsent(self.site.limits.write_stall_s)
         if self._producer is not None:
             self._producer.pauseProducing()
 
@@ -401,7 +400,7 @@ class Channel(Ending):
         """Set the deadline of what has to come from the client now."""
         now, limits = self.site.sweep.now, self.site.limits
         if self._write_paused:
-            self.deadline = now + limits.write_stall_s
+            self.deadline = min(self._moved + limits.write_stall_s, now + LOOK_S)
         elif not self._requests:
             head_begun = self._held or self._reader.head_bytes
             self.deadline = now + (limits.header_timeout_s if head_begun else limits.idle_timeout_s)

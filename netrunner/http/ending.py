@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LINGER_S = 2.0
 """How long the rest of a refused body is read and thrown away, so that the refusal is not lost to a reset."""
 MAX_LINGER_BYTES = 65536
+LOOK_S = 1.0
+"""How often it is looked whether a client takes what is sent to it."""
 FLUSH_S = 1.0
 """How long a cut response may make no progress before the connection is aborted."""
 
@@ -36,6 +38,8 @@ class Ending(Protocol):
     _write_paused = False
     _pace_s = 0.0
     _unsent = 0
+    _moved = 0.0
+    """When the client was last seen to take anything."""
     _lingering: int | None = None
     _peer: Any = None
 
@@ -44,6 +48,13 @@ class Ending(Protocol):
         if self._write_paused:
             self._unsent += len(data)
         self._out.write(data)
+
+    def write_now(self, data: bytes) -> None:
+        """Write to the client before the turn ends."""
+        if self._write_paused:
+            self.write(data)
+        else:
+            self._out.write_now(data)
 
     def close(self) -> None:
         """Close once everything is flushed."""
@@ -78,8 +89,7 @@ class Ending(Protocol):
             self._closing = True
             self.transport.unregisterProducer()
         self._pace_s = pace_s
-        self._unsent = unsent(self.transport)
-        self.deadline = self.site.sweep.now + pace_s
+        self._watch_unsent(pace_s)
 
     def _discard(self, size: int) -> None:
         """Throw away what comes after the end has begun."""
@@ -89,12 +99,23 @@ class Ending(Protocol):
                 self.transport.pauseProducing()
 
     def _is_stalled(self, now: float) -> None:
+        """Look whether the client took anything; abort when it has not for as long as it may."""
         left = unsent(self.transport)
-        if left >= self._unsent or (self._closing and not left):
-            self.transport.abortConnection()
-        else:
+        pace_s = self._pace_s if self._closing else self.site.limits.write_stall_s
+        if left < self._unsent:
             self._unsent = left
-            self.deadline = now + (self._pace_s if self._closing else self.site.limits.write_stall_s)
+            self._moved = now
+        elif now >= self._moved + pace_s:
+            self.transport.abortConnection()
+            return
+        self.deadline = min(self._moved + pace_s, now + LOOK_S)
+
+    def _watch_unsent(self, pace_s: float) -> None:
+        """Begin to look after what is unsent."""
+        now = self.site.sweep.now
+        self._unsent = unsent(self.transport)
+        self._moved = now
+        self.deadline = now + min(pace_s, LOOK_S)
 
     def getPeer(self) -> Any:
         """Return the client's address; it is the same for all requests of a connection."""

@@ -81,6 +81,13 @@ class Writer:
             self._shared.add(self)
         self._pieces.append(data)
 
+    def write_now(self, data: bytes) -> None:
+        """Send ``data`` without waiting for the turn's end: for what somebody waits for, and comes alone."""
+        if self._pieces or self._send is None:
+            self.write(data)
+        else:
+            self._deliver(data)
+
     def flush(self) -> None:
         """Send now; called by the turn's end, and before the transport is closed."""
         pieces = self._pieces
@@ -88,6 +95,9 @@ class Writer:
             return
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
+        self._deliver(data)
+
+    def _deliver(self, data: bytes) -> None:
         if self._send is not None and not unsent(self._transport):
             try:
                 taken = self._send(data)

@@ -296,7 +296,10 @@ class Request(server.Request):
         if head is not None:
             out = head + out
         if out:
-            self.channel.write(out)
+            if head is None and not last:
+                self.channel.write_now(out)
+            else:
+                self.channel.write(out)
         if last:
             self._end()
 

@@ -159,6 +159,11 @@ class Relay:
                 self.failed(error)
                 return
         if self._state is State.RELAYING:
+            if self._lane is None and not last:
+                # The client comes first: what the tap learns is of use at the end.
+                self._pass(data, False)
+                self._exchange.tap.feed(data)
+                return
             self._exchange.tap.feed(data)
             if self._lane is not None:
                 self._pass_filtered(self._lane, data, last)

@@ -11,6 +11,8 @@ from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
 
+MAX_EVENTS = 512
+"""Sockets looked at in one turn; the kernel's list is made anew for each."""
 COLLECT_AFTER = (10_000, 20, 20)
 """Objects made and not freed before the youngest are looked at; then rounds until the elder are."""
 
@@ -47,7 +49,7 @@ def shorten_loop(reactor: Any, end_turn: Callable[[], None]) -> bool:
     def iterate(timeout: float | None) -> None:
         end_turn()
         # Python has repeated an interrupted wait by itself since 3.5 (PEP 475).
-        for descriptor, event in poll(-1 if timeout is None else timeout, len(sockets)):
+        for descriptor, event in poll(-1 if timeout is None else timeout, MAX_EVENTS):
             socket = sockets.get(descriptor)
             if socket is not None:
                 act(socket, descriptor, event)

@@ -137,6 +137,18 @@ def test_a_client_that_does_not_read_is_dropped() -> None:
     assert client.transport.aborted
 
 
+def test_what_was_taken_early_in_a_stall_does_not_double_it() -> None:
+    client, _ = stream()
+    client.transport.dataBuffer = b"x" * 70000
+    client.channel.pauseProducing()
+    client.pass_time(1)
+    client.transport.dataBuffer = b"x" * 60000
+    client.pass_time(60)
+    assert not client.transport.aborted
+    client.pass_time(2.5)
+    assert client.transport.aborted
+
+
 def test_a_client_that_reads_slowly_is_kept_even_while_more_is_written() -> None:
     client, request = stream()
     client.transport.dataBuffer = b"x" * 70000
