@@ -60,4 +60,5 @@ def test_clients_that_do_not_read_are_bounded_then_dropped_and_harm_nobody(
             if stall_s == 60:
                 assert found["p99_us"] < 50_000
                 # What the kernel took in the first seconds counts as read.
-                assert 58 <= min(unread.aborted_after_s) and max(unread.aborted_after_s) <= 72
+                assert min(unread.aborted_after_s) >= 58
+                assert max(unread.aborted_after_s) <= 72
