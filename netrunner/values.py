@@ -178,7 +178,7 @@ class Attempt(msgspec.Struct):
 
 
 class Record(msgspec.Struct):
-    """What is written down about one exchange; see ``docs/records.md``."""
+    """What is written down about one exchange."""
 
     id: str
     request_id: str
