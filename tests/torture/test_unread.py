@@ -59,6 +59,6 @@ def test_clients_that_do_not_read_are_bounded_then_dropped_and_harm_nobody(
             figures.add("their delay p50, p99, ms", [round(found[key] / 1000, 2) for key in ("p50_us", "p99_us")])
             if stall_s == 60:
                 assert found["p99_us"] < 50_000
-                # What the kernel took in the first seconds counts as read.
+                # What the kernel takes, once by a probe of a closed window after a minute, counts as read.
                 assert min(unread.aborted_after_s) >= 58
-                assert max(unread.aborted_after_s) <= 72
+                assert max(unread.aborted_after_s) <= 2 * stall_s + 12
