@@ -13,7 +13,7 @@ from twisted.internet.epollreactor import EPollReactor
 
 MAX_EVENTS = 512
 """Sockets looked at in one turn; the kernel's list is made anew for each."""
-COLLECT_AFTER = (50_000, 20, 50)
+COLLECT_AFTER = (10_000, 20, 20)
 """Objects made and not freed before the youngest are looked at; then rounds until the elder are."""
 
 

@@ -20,7 +20,7 @@ from tests.torture.traffic import Traffic
 pytestmark = pytest.mark.integration
 MINUTES = float(os.environ.get("NETRUNNER_SOAK_MINUTES", "2"))
 THREADS = 4
-WARM_UP_ROUNDS = 5
+WARM_UP_ROUNDS = 20
 MIB = 1 << 20
 RESENDING = {"type": "openai", "resend": "no_response"}
 """A provider closes warm connections here at the very moment when they are used again."""
@@ -73,7 +73,7 @@ def soak(folder: Path, halves: Sequence[Callable[[int], bool]], figures: Figures
 
 
 def test_a_few_rounds_of_everything_leave_nothing_behind(tmp_path: Path, figures: Figures) -> None:
-    soak(tmp_path, [lambda done: done < 3] * 2, figures)
+    soak(tmp_path, [lambda done: done < 6] * 2, figures)
 
 
 @pytest.mark.soak
