@@ -105,13 +105,13 @@ def test_too_many_connections_leave_no_traceback_and_no_lasting_harm(daemon: Dae
             stack.enter_context(dial(daemon))
 
     def is_served() -> bool:
-        # The last of the crowd may still stand before it in the queue of the full process.
+        # The last of the crowd may still stand before us; a process that is full turns its control socket away too.
         try:
             return daemon.request("GET", "/health")[0] == 200
         except OSError:
             return False
 
-    daemon.wait_for(is_served)
+    assert any(is_served() for _ in range(20_000))
     daemon.assert_clean_log()
 
 
