@@ -9,6 +9,7 @@ This module must not import anything of netrunner.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -61,6 +62,13 @@ class ExchangeError(NetrunnerError):
         self.status = status or self.default_status
         self.retry_after_s = retry_after_s
         self.headers = tuple(headers)
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the header fields of its answer: its own, and ``Retry-After`` in whole seconds where it is known."""
+        fields = list(self.headers)
+        if self.retry_after_s is not None:
+            fields.append((b"retry-after", b"%d" % max(1, math.ceil(self.retry_after_s))))
+        return fields
 
 
 class BadRequest(ExchangeError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,6 +30,13 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "authority", self._authority())
 
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """Return the origin of an absolute http or https URL."""
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        return cls("https" if secure else "http", parts.hostname or "", parts.port or (443 if secure else 80))
+
     @property
     def url(self) -> str:
         """Scheme, host and port, as records name it."""
@@ -39,15 +47,6 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
         default = 443 if self.scheme == "https" else 80
         authority = host if self.port == default else f"{host}:{self.port}"
         return authority.encode("ascii" if host.isascii() else "idna")
-
-
-class RequestHead(msgspec.Struct, frozen=True):
-    """The start line and header fields of a request as they came."""
-
-    method: bytes
-    target: bytes
-    headers: Headers
-    version: tuple[int, int] = (1, 1)
 
 
 class ResponseHead(msgspec.Struct, frozen=True):

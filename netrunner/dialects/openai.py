@@ -17,7 +17,7 @@ from netrunner.dialects import multipart, splice
 from netrunner.dialects.openai_events import EventCodec
 from netrunner.dialects.openai_tap import AnswerTap, StreamTap
 from netrunner.dialects.openai_view import OpenAIView
-from netrunner.errors import BadRequest, ExchangeError
+from netrunner.errors import ExchangeError
 from netrunner.interfaces import IDialect
 from netrunner.values import Envelope
 
@@ -138,11 +138,6 @@ class OpenAIDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as the event that every client of this family raises."""
         return sse.event(_error_document(error))
-
-
-def missing_model() -> BadRequest:
-    """Return the error for a request that has to name a model and does not."""
-    return BadRequest("model is missing.", code="missing_model", param="model")
 
 
 def _error_document(error: ExchangeError) -> dict[str, object]:

@@ -71,10 +71,7 @@ class OpenAIApi:
 
     def __init__(self, settings: ProviderSettings, name: str) -> None:
         url = urlsplit(settings.base_url)
-        if url.scheme.lower() == "https":
-            self._origin = Origin("https", url.hostname or "", url.port or 443)
-        else:
-            self._origin = Origin("http", url.hostname or "", url.port or 80)
+        self._origin = Origin.of(settings.base_url)
         self._base = url.path.rstrip("/").encode("ascii") + b"/"
         self._query = url.query.encode("ascii")
         self._name = name

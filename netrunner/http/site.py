@@ -5,7 +5,6 @@ This module must not know what stands in the tree.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -183,7 +182,5 @@ def hostname(host: bytes) -> str:
 
 def plain_refusal(request: Request | None, error: ExchangeError) -> tuple[int, Headers, bytes]:
     """Return an error as one line of text."""
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *error.headers]
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *error.fields()]
     return error.status, headers, error.message.encode() + b"\n"

@@ -182,17 +182,10 @@ def _keeps_to_its_origin(subject: Subject) -> Iterator[str]:
             if KEY in str(error):
                 yield "an error of build tells the key"
     for request in requests:
-        if base_url is not None and request.origin != _origin(base_url):
+        if base_url is not None and request.origin != Origin.of(base_url):
             yield f"a request goes to {request.origin.host}, not to the configured {urlsplit(base_url).hostname}"
         if not IUpstream.providedBy(subject.provider) and _TARGET.fullmatch(request.target) is None:
             yield f"the target {request.target[:80]!r} is no path"
-
-
-def _origin(base_url: str) -> Origin:
-    url = urlsplit(base_url)
-    if url.scheme == "https":
-        return Origin("https", url.hostname or "", url.port or 443)
-    return Origin("http", url.hostname or "", url.port or 80)
 
 
 def _writes_clean_headers(subject: Subject) -> Iterator[str]:

@@ -56,7 +56,8 @@ class RawRoute(ModelRoute):
         super().__init__(entry, dialect, "", None)
         self._name = name
         self._upstream = upstream
-        self.origin, path = split_url(destination)
+        self.origin = Origin.of(destination)
+        path = urlsplit(destination).path.encode("ascii")
         self._prefix = prefix
         self._path = path if prefix else b""
 
@@ -139,12 +140,3 @@ def plain(path: bytes) -> bytes:
 def _decoded(found: re.Match[bytes]) -> bytes:
     byte = bytes([int(found[1], 16)])
     return byte if _UNRESERVED.fullmatch(byte) else found[0]
-
-
-def split_url(url: str) -> tuple[Origin, bytes]:
-    """Return the origin and the path of an absolute http or https URL."""
-    parts = urlsplit(url)
-    scheme: Any = parts.scheme
-    return Origin(scheme, parts.hostname or "", parts.port or (443 if scheme == "https" else 80)), parts.path.encode(
-        "ascii"
-    )

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from netrunner import errors
-from netrunner.dialects.openai import OpenAIDialect, missing_model
+from netrunner.dialects.openai import OpenAIDialect
 from netrunner.errors import BadRequest
+from netrunner.routing.table import Table
 
 JSON = b"application/json"
 dialect = OpenAIDialect()
@@ -82,7 +83,9 @@ def test_errors_have_openais_shape(error, kind, code):
 
 
 def test_a_missing_model_is_named():
-    assert json.loads(dialect.error(missing_model()))["error"]["param"] == "model"
+    with pytest.raises(BadRequest) as caught:
+        Table({}, None, None).without_model(True)
+    assert json.loads(dialect.error(caught.value))["error"]["param"] == "model"
 
 
 def test_credentials_are_not_among_the_fields_passed_on():
