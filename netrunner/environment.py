@@ -6,12 +6,13 @@ This module must not hand out the server.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from netrunner.interfaces import IClock, IEnvironment
+from netrunner.interfaces import IClock, ICopies, IEnvironment, ILogStore
 
 
 @implementer(IEnvironment)
@@ -23,15 +24,32 @@ class Environment:
         reactor: For side calls.
         clock: Time.
         chance: The one source of chance.
+        copies: Reads recorded messages; only a sink is given it.
+        open_store: Returns the database, the same one each time; only a sink is given it.
     """
 
-    def __init__(self, name: str, reactor: Any, clock: IClock, chance: random.Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        reactor: Any,
+        clock: IClock,
+        chance: random.Random,
+        copies: ICopies | None = None,
+        open_store: Callable[[], ILogStore] | None = None,
+    ) -> None:
         self.name = name
         self.clock = clock
         self.log = Logger(namespace=f"netrunner.plugin.{name}")
         self.random = chance
         self._reactor = reactor
         self._http: Any = None
+        self.copies = copies
+        self._open_store = open_store
+
+    @property
+    def store(self) -> ILogStore | None:
+        """The database; None for what is no sink."""
+        return None if self._open_store is None else self._open_store()
 
     @property
     def http(self) -> Any:

@@ -180,6 +180,14 @@ class UpstreamRejected(UpstreamError):
         self.retryable = retryable
 
 
+class Expired(NetrunnerError):
+    """A recorded message that the journal no longer holds, or cannot read any more."""
+
+
+class StoreError(NetrunnerError):
+    """The database cannot be reached, or does not take what it is given; may be tried again."""
+
+
 class PluginError(NetrunnerError):
     """A plugin that cannot be loaded, or two of one name."""
 

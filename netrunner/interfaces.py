@@ -51,6 +51,8 @@ class IEnvironment(Interface):
     log = Attribute("twisted.logger.Logger under the plugin's name.")
     http = Attribute("treq's HTTPClient for side calls (tokens, probes, shipping); not for the data path.")
     random = Attribute("random.Random: the one source of chance.")
+    copies = Attribute("ICopies: recorded messages; for sinks.")
+    store = Attribute("ILogStore: the configured database, loaded when first asked for; for sinks.")
 
 
 class IPluginFactory(IPlugin):
@@ -357,7 +359,99 @@ class IFinishPhase(Interface):
 
 
 class ILogSink(Interface):
-    """Writes records down, outside the request."""
+    """Writes records down, outside the request.
+
+    Each sink has a cursor of its own in the journal, which moves on when ``write`` has returned: a record is handed
+    over at least once, in the order in which exchanges ended. One that raises, or takes long, is asked again with
+    growing pauses, and falls behind for itself alone.
+    """
 
     async def write(records):
-        """Make a sequence of ``Record`` safe; returning means done. May be called again with the same."""
+        """Make a sequence of ``Record`` safe; returning means done.
+
+        May be called again with the same, after a crash also with records that were written: idempotent by ``id``.
+
+        Returns:
+            None, or a mark: a short text that is kept with the cursor and handed to ``resume`` at the next start.
+        """
+
+
+class IResumes(Interface):
+    """A sink that wants to know where it left off; optional."""
+
+    def resume(mark):
+        """Called once after ``start`` and before the first ``write``.
+
+        Args:
+            mark: What the last ``write`` returned whose cursor is safe; None when there is none. Records written after
+                it will be handed over again.
+        """
+
+
+class ILiveSink(Interface):
+    """A sink that also wants exchanges while they flow; optional beside ``ILogSink``."""
+
+    def watch(record):
+        """Return an ``IWatcher`` for an exchange that is about to call its provider, or None.
+
+        Args:
+            record: What is known of it by now, its outcome not among it.
+        """
+
+
+class IWatcher(Interface):
+    """Hears one exchange while it flows. Hot path: must not block, must not raise, must bound what it keeps."""
+
+    def message(direction, head):
+        """A message begins: ``direction`` is ``"request"`` or ``"response"``, ``head`` a ``MessageHead``."""
+
+    def piece(direction, data):
+        """The next bytes of the message's body, framing removed; redacted as the journal's copy is."""
+
+    def ended(record):
+        """The exchange has ended; nothing follows. ``record`` is the whole ``Record``."""
+
+
+class ICopies(Interface):
+    """Reads what the journal keeps of messages. Plain reads of local files, a piece at a time."""
+
+    def head(copy):
+        """Return the ``MessageHead`` of a ``Copy``.
+
+        Raises:
+            Expired: when the journal no longer has it.
+        """
+
+    def pieces(copy):
+        """Return an iterator over the body in pieces of at most 64 KiB.
+
+        Raises:
+            Expired: at any piece, when the journal no longer has it.
+        """
+
+
+class ILogs(Interface):
+    """Finds records again; newest first. The store, or the journal itself where nothing is stored."""
+
+    async def page(query, limit):
+        """Return up to ``limit`` records (a list of ``Record``) that match a ``netrunner.query.Query``."""
+
+    async def one(id):
+        """Return the ``Record`` of that id, or None."""
+
+    async def count(query):
+        """Return how many records match."""
+
+
+class ILogStore(ILogs):
+    """The configured database, as a place for records."""
+
+    async def add(records):
+        """Store records, each once by its id, all or none of a call; returning means committed.
+
+        Raises:
+            StoreError: when the database does not take them; the same may be added again.
+        """
+
+    async def forget(before_s):
+        """Delete records accepted before a Unix time, and give the space back; return how many."""

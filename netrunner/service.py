@@ -27,6 +27,7 @@ from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
 from netrunner.interfaces import IStartable, IUpstream
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.live import Live
 from netrunner.pipeline.recorder import Recorder
 from netrunner.pipeline.run import Pipeline
 from netrunner.process import listen
@@ -49,7 +50,9 @@ class Parts:
 
     log = Logger()
 
-    def __init__(self, settings: Settings, reactor: Any, clock: SystemClock, sweep: Sweep, flush: Flush) -> None:
+    def __init__(
+        self, settings: Settings, reactor: Any, clock: SystemClock, sweep: Sweep, flush: Flush, live: Live
+    ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self.pools: list[Pool] = []
@@ -66,7 +69,9 @@ class Parts:
             assert access.token is not None
             filters.insert(0, Bearer(access.token, access.header))
         recorder = Recorder([(config.name, self._build(config)) for config in settings.sinks], clock)
-        self.pipeline = Pipeline(Chain(filters), _table(settings), providers, recorder, clock, max_streams(settings))
+        self.pipeline = Pipeline(
+            Chain(filters), _table(settings), providers, recorder, clock, max_streams(settings), live
+        )
         door = Door(access.mode == "open", access.public)
         entry = Entry(
             self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
@@ -146,7 +151,8 @@ class NetrunnerService(Service):
         self.flush = Flush(self._clock)
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
-        self._parts = Parts(settings, reactor, self._clock, self._sweep, self.flush)
+        self.live = Live()
+        self._parts = Parts(settings, reactor, self._clock, self._sweep, self.flush, self.live)
         self._retired: list[Parts] = []
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
@@ -165,7 +171,7 @@ class NetrunnerService(Service):
 
     def reload(self, settings: Settings) -> None:
         """Serve new requests by another configuration; those in progress finish on the one they began with."""
-        parts = Parts(settings, self._reactor, self._clock, self._sweep, self.flush)
+        parts = Parts(settings, self._reactor, self._clock, self._sweep, self.flush, self.live)
         parts.start()
         self._retired.append(self._parts)
         self._parts = parts
@@ -195,8 +201,7 @@ class NetrunnerService(Service):
                 "provider": exchange.provider,
                 "elapsed_s": round(now - exchange.started, 3),
             }
-            for parts in [*self._retired, self._parts]
-            for exchange in parts.pipeline.inflight.values()
+            for exchange in self.live.inflight.values()
         ]
 
     def counts(self) -> dict[str, int]:
@@ -212,14 +217,7 @@ class NetrunnerService(Service):
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""
-        for parts in [*self._retired, self._parts]:
-            exchange = parts.pipeline.inflight.get(id)
-            if exchange is not None and exchange.work is not None:
-                exchange.work.stop(
-                    Outcome.CANCELLED, Overloaded("The request was ended by an operator.", code="cancelled")
-                )
-                return True
-        return False
+        return self.live.end(id)
 
     def stop_accepting(self) -> None:
         """Let go of the sockets, without shutting them down for others, and of idle connections."""
@@ -254,10 +252,9 @@ class NetrunnerService(Service):
     def end_now(self) -> None:
         """Cut a drain short: every exchange ends with its dialect's error, connections close."""
         error = Overloaded("The server is shutting down.", code="shutting_down", retry_after_s=1)
-        for parts in [*self._retired, self._parts]:
-            for exchange in list(parts.pipeline.inflight.values()):
-                if exchange.work is not None:
-                    exchange.work.stop(Outcome.SHUT_DOWN, error)
+        for exchange in list(self.live.inflight.values()):
+            if exchange.work is not None:
+                exchange.work.stop(Outcome.SHUT_DOWN, error)
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = self._clock.callLater(1.0, self._abort_rest)

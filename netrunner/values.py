@@ -160,6 +160,30 @@ class Outcome(enum.Enum):
     CLIENT_GONE = "client_gone"
     CANCELLED = "cancelled"
     SHUT_DOWN = "shut_down"
+    INTERRUPTED = "interrupted"
+    """The process died; written by whoever found its journal."""
+
+
+class MessageHead(msgspec.Struct, frozen=True):
+    """What stands before a recorded body: the start line and the fields, credentials in them masked."""
+
+    start: bytes
+    """As on the wire, without its line end: ``POST /v1/chat/completions HTTP/1.1``, ``HTTP/1.1 200 OK``."""
+    headers: Headers
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """What the journal keeps of one message, and where; ``ICopies`` reads it."""
+
+    folder: str
+    """Of the journal, below ``state/journal``."""
+    segment: int
+    offset: int
+    """Of the message's last frame in that segment, which leads to those before it."""
+    bytes: int
+    """Kept of the body."""
+    complete: bool
+    """Whether that is all of the body there was; otherwise the policy, or a full disk, cut it."""
 
 
 class Attempt(msgspec.Struct):
@@ -214,3 +238,15 @@ class Record(msgspec.Struct):
     """Seconds since ``at_accept``, by stage: body, upstream_sent, first_byte, last_byte."""
     token: str | None = None
     """Identity of the caller's credential: a masked prefix, never the credential."""
+    project: str | None = None
+    """The project the credential belongs to."""
+    upstream_dialect: str | None = None
+    """What the provider speaks; None when none was called."""
+    upstream_request_id: str | None = None
+    """The provider's own id of the request, as its answer told it."""
+    request_sha256: str | None = None
+    """Of the request's body as it came, in hexadecimal; None when nothing was recorded of it."""
+    response_sha256: str | None = None
+    """Of the answer's body as the client got it."""
+    request_copy: Copy | None = None
+    response_copy: Copy | None = None

@@ -160,10 +160,16 @@ def _header(text: str) -> str:
     return text.lower()
 
 
+def _store(text: str) -> str:
+    if text != "sqlite" and not text.startswith("postgresql://"):
+        raise ValueError("sqlite or a postgresql:// URL")
+    return text
+
+
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "path": _path, "prefix": _prefix, "text": _text, "url": _url,
+        "path": _path, "prefix": _prefix, "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip
 

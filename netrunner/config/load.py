@@ -36,6 +36,7 @@ P = TypeVar("P", bound=Plugins)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Typed:
     type: str = setting(doc="Which plugin it is.")
+    required: bool = setting(False, doc="Whether the journal keeps what this sink has not read, whatever that costs.")
 
 
 def load(
@@ -156,20 +157,27 @@ class _Loader:
         return tuple(_named(configured))
 
     def _plugin(self, kind: str, name: str | None, section: Section, registry: Plugins) -> PluginConfig:
-        type_name = section.only("type").read(_Typed).type
+        of_all = ("type", "required") if kind == "sink" else ("type",)
+        typed = section.only(*of_all).read(_Typed)
+        type_name = typed.type
         try:
             factory = registry.factory(kind, type_name)
         except UnknownPlugin as error:
             raise ConfigurationError([Problem(section.at("type"), str(error))]) from None
         try:
-            settings = factory.parse(section.without("type"))
+            settings = factory.parse(section.without(*of_all))
         except ConfigurationError:
             raise
         except Exception as error:  # A plugin's own fault must not keep the other problems from being told.
             problem = Problem(section.where, f"{kind} {type_name} failed to read its settings: {type(error).__name__}")
             raise ConfigurationError([problem]) from error
         return PluginConfig(
-            name=name or type_name, type=type_name, factory=factory, settings=settings, where=section.where
+            name=name or type_name,
+            type=type_name,
+            factory=factory,
+            settings=settings,
+            where=section.where,
+            required=typed.required,
         )
 
 

@@ -117,6 +117,36 @@ class RouteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    """Who may look at records, pages and metrics; without it only local requests may."""
+
+    user: Secret = setting(doc="Name for Basic authentication.")
+    password: Secret = setting(doc="Password for it.")
+    listen: tuple[str, ...] = setting(
+        (), form="endpoint", doc="Where pages, log API and metrics are served instead of at the daemon's `listen`."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """The record of every exchange, from which everything else that records is fed."""
+
+    durability: Literal["process", "disk"] = setting(
+        "process", doc="What a record has survived when it counts: the process's death, or a power failure."
+    )
+    on_full: Literal["refuse", "drop"] = setting(
+        "refuse", doc="When nothing more can be recorded: refuse requests, or serve them unrecorded and count."
+    )
+    max_bytes: int = setting(10737418240, minimum=1048576, doc="Bytes of all segments together.")
+    segment_bytes: int = setting(67108864, minimum=65536, doc="Bytes at which a new segment begins.")
+    bodies: Literal["full", "none"] | int = setting(
+        "full", minimum=0, doc="What is kept of bodies: all, nothing, or so many bytes of each."
+    )
+    keep_days: float = setting(7.0, minimum=0.0, doc="Days after which a segment is deleted.")
+    redact: tuple[str, ...] = setting((), doc="What is hidden in recorded bodies: names of classes, or RE2 patterns.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginConfig:
     """One configured provider, filter or sink, its settings already parsed by its factory."""
 
@@ -128,6 +158,8 @@ class PluginConfig:
     settings: Any
     where: str
     """``file:line`` of its section."""
+    required: bool = False
+    """Of a sink: whether the journal keeps what it has not read, whatever that costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +167,8 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "store": "sqlite", "shared": "memory", "admin": None, "secrets": None, "model_map": {},
-        "register": {"allow": []}, "cors": {"origins": []}, "journal": None,
+        "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
+        "cors": {"origins": []},
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -147,7 +179,12 @@ class Common:
         ("tcp:8080:interface=127.0.0.1",), form="endpoint", doc="Where to listen: an endpoint string or a list of them."
     )
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
+    store: str = setting(
+        "sqlite", form="store", doc="The database: `sqlite` in the state folder, or a postgresql:// URL."
+    )
+    journal: JournalSettings = setting(JournalSettings(), doc="The record of every exchange.")
     access: AccessSettings = setting(AccessSettings(), doc="Who may call.")
+    admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")

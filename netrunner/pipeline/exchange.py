@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netrunner.errors import NetrunnerError
-from netrunner.interfaces import IClock, IDialect, IRequestView
+from netrunner.interfaces import IClock, IDialect, IRequestView, IWatcher
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 
@@ -58,6 +58,7 @@ class Exchange:
         "upload",
         "upstream",
         "upstream_model",
+        "watchers",
         "work",
     )  # fmt: skip
 
@@ -114,6 +115,8 @@ class Exchange:
         self.bytes_out = 0
         self.work: Any = None
         """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
+        self.watchers: tuple[IWatcher, ...] = ()
+        """Those who see it flow."""
         self._view: IRequestView | None = None
         self._on_end = on_end
 

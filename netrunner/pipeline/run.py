@@ -18,6 +18,7 @@ from netrunner.interfaces import IClock, IPrepares, IProvider, IUpstream
 from netrunner.pipeline.chain import Chain, begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
+from netrunner.pipeline.live import Live
 from netrunner.pipeline.recorder import Recorder
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
@@ -42,6 +43,7 @@ class Pipeline:
         recorder: Takes what has ended.
         clock: Time.
         max_streams: Most exchanges at once; beyond it 503.
+        live: Who looks on.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Pipeline:
         recorder: Recorder,
         clock: IClock,
         max_streams: int,
+        live: Live | None = None,
     ) -> None:
+        self.live = live or Live()
         self.chain = chain
         self.table = table
         self.providers = dict(providers)
@@ -75,10 +79,12 @@ class Pipeline:
         if len(self.inflight) >= self._max_streams:
             raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
         self.inflight[exchange.id] = exchange
+        self.live.began(exchange)
 
     def ended(self, exchange: Exchange) -> None:
         """Release everything held for ``exchange`` and hand it to the record; called by its one end."""
         self.inflight.pop(exchange.id, None)
+        self.live.ended(exchange)
         if self.chain.finish:
             self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
         self.recorder.add(exchange)

@@ -41,14 +41,26 @@ class FakeEnvironment:
 
     Args:
         http: What takes the plugin's side calls, if it makes any.
+        copies: What a sink reads recorded messages from.
+        store: What a sink keeps records in.
     """
 
-    def __init__(self, name: str = "test", *, clock: FakeClock | None = None, http: Any = None) -> None:
+    def __init__(
+        self,
+        name: str = "test",
+        *,
+        clock: FakeClock | None = None,
+        http: Any = None,
+        copies: Any = None,
+        store: Any = None,
+    ) -> None:
         self.name = name
         self.clock = clock or FakeClock()
         self.log = Logger(namespace=f"netrunner.plugin.{name}")
         self.http = http
         self.random = random.Random(0)
+        self.copies = copies
+        self.store = store
 
 
 @implementer(IResponseReceiver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from netrunner.config.typed import hints
 
@@ -22,7 +22,7 @@ def rows(settings: Any, prefix: str = "") -> Iterator[str]:
             continue
         yield f"| `{name}` | {_default(field.default)} | {field.metadata['doc']} |"
         for item in items:
-            yield from rows(item, f"{name}[].")
+            yield from rows(item, f"{name}[]." if get_origin(kind) is tuple else f"{name}.")
 
 
 def _default(value: Any) -> str:

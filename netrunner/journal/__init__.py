@@ -1,0 +1,1 @@
+"""The journal: segments of records and bodies, written before anything leaves, read by cursors."""
