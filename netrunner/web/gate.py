@@ -1,0 +1,117 @@
+"""Who may look at records, pages and metrics: local requests while no ``admin`` is configured, its credential after.
+
+This module must not decide who may call models.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
+
+from netrunner.dialects.openai import OpenAIDialect
+from netrunner.errors import ExchangeError, Forbidden, InternalError, MethodNotAllowed, NotFound, Unauthenticated
+from netrunner.http.request import IReadsHead, IRefuses, Request
+from netrunner.pipeline.refusal import refusal
+from netrunner.settings import Secret
+from netrunner.values import Answer, Headers
+from netrunner.web.access import is_local
+
+_DIALECT = OpenAIDialect()
+_CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)
+
+
+class Gate:
+    """Lets operators in.
+
+    Args:
+        user, password: The credential; without both only local requests are let in.
+    """
+
+    def __init__(self, user: Secret | None, password: Secret | None) -> None:
+        self._expected = None
+        if user is not None and password is not None:
+            self._expected = f"{user.reveal()}:{password.reveal()}".encode()
+
+    def check(self, request: Request) -> None:
+        """Refuse who may not look.
+
+        Raises:
+            Unauthenticated: with a challenge for Basic authentication (RFC 7617), compared in constant time.
+            Forbidden: ``not_local`` when no credential is configured and the request is not certainly of this machine.
+        """
+        if self._expected is None:
+            if not is_local(request):
+                raise Forbidden(
+                    "Only local requests may look here: configure `admin` to ask for credentials.", code="not_local"
+                )
+        elif not hmac.compare_digest(_basic(request.header(b"authorization")), self._expected):
+            raise Unauthenticated(
+                "The credential of an operator is required.", code="admin_required", headers=_CHALLENGE
+            )
+
+
+def _basic(value: bytes | None) -> bytes:
+    """Return user and password of an Authorization field, joined by a colon; empty when it has none."""
+    if value is None or value[:6].lower() != b"basic ":
+        return b""
+    try:
+        return base64.b64decode(value[6:].strip(), validate=True)
+    except binascii.Error:
+        return b""
+
+
+@implementer(IReadsHead, IRefuses)
+class Guarded(Resource):
+    """A resource behind the gate: asks before any body is read, and answers by ``answer``.
+
+    Args:
+        gate: Who is let in.
+    """
+
+    isLeaf = True
+    methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+    _log = Logger()
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self._gate = gate
+
+    async def answer(self, request: Request) -> Answer | None:
+        """Return the answer; None when it is given otherwise. May raise an ``ExchangeError``."""
+        raise NotFound("No such page.")
+
+    def head_received(self, request: Request) -> None:
+        """Ask for the credential, then for an allowed method."""
+        self._gate.check(request)
+        if request.method not in self.methods:
+            allowed = b", ".join(self.methods)
+            raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])
+
+    def render(self, request: Request) -> int:
+        """Answer now or later; whatever is raised becomes a clean refusal."""
+        Deferred.fromCoroutine(self._respond(request)).addErrback(self._failed, request)
+        return NOT_DONE_YET
+
+    async def _respond(self, request: Request) -> None:
+        answer = await self.answer(request)
+        if answer is not None:
+            request.respond(answer.status, answer.headers, answer.body)
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        error = failure.value
+        if not isinstance(error, ExchangeError):
+            self._log.failure("a page failed", failure=failure)
+            error = InternalError("The request could not be processed.")
+        request.refuse(error)
+
+    def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
+        """Write ``error`` in OpenAI's shape, as all that is asked of the daemon itself."""
+        return refusal(_DIALECT, error)
