@@ -114,6 +114,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: TID251 - twistd offers no other way to it
 
     limits.forbid_dumps()
-    service = make_service(options.settings, options.place.bound, reactor)
+    place = options.place
+    service = make_service(options.settings, place.bound, (place.state.folder, place.state.journal), reactor)
     reloading = Reloading(options.load, service.reload, options.settings)
-    return Daemon(service, options.place, reloading, options.warnings, reactor)
+    return Daemon(service, place, reloading, options.warnings, reactor)

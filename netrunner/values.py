@@ -177,9 +177,8 @@ class Copy(msgspec.Struct, frozen=True):
 
     folder: str
     """Of the journal, below ``state/journal``."""
-    segment: int
     offset: int
-    """Of the message's last frame in that segment, which leads to those before it."""
+    """Of the message's last frame, which leads to those before it."""
     bytes: int
     """Kept of the body."""
     complete: bool
@@ -198,6 +197,10 @@ class Attempt(msgspec.Struct):
     """Whether a warm connection carried it."""
     possibly_billed: bool = False
     """Sent but unanswered, and then tried elsewhere."""
+    dialect: str | None = None
+    """What the provider speaks."""
+    request_id: str | None = None
+    """The provider's own id of the request, as its answer told it."""
 
 
 class Record(msgspec.Struct):
@@ -240,10 +243,6 @@ class Record(msgspec.Struct):
     """Identity of the caller's credential: a masked prefix, never the credential."""
     project: str | None = None
     """The project the credential belongs to."""
-    upstream_dialect: str | None = None
-    """What the provider speaks; None when none was called."""
-    upstream_request_id: str | None = None
-    """The provider's own id of the request, as its answer told it."""
     request_sha256: str | None = None
     """Of the request's body as it came, in hexadecimal; None when nothing was recorded of it."""
     response_sha256: str | None = None

@@ -5,6 +5,7 @@ This module must not parse anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -33,7 +34,15 @@ class RequestBody:
         self._complete = False
         self._failure: Failure | None = None
         self._stopped = False
+        self._observer: Callable[[bytes], None] | None = None
         self.received = 0
+
+    def observe(self, observer: Callable[[bytes], None] | None) -> None:
+        """Show every piece, those that wait too, to ``observer``; None ends that."""
+        self._observer = observer
+        if observer is not None:
+            for piece in self._waiting:
+                observer(piece)
 
     def startProducing(self, consumer: Any) -> Deferred[None]:
         """Write everything that came and comes to ``consumer``.
@@ -72,6 +81,8 @@ class RequestBody:
     def feed(self, data: bytes) -> None:
         """Take the next piece from the channel."""
         self.received += len(data)
+        if self._observer is not None:
+            self._observer(data)
         if self._stopped:
             return
         if self._consumer is not None:

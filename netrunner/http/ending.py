@@ -84,7 +84,7 @@ class Ending(Protocol):
         self.transport.abortConnection()
 
     def _end_in(self, pace_s: float) -> None:
-        self._out.flush()
+        self._out.flush_early()
         if not self._closing:
             self._closing = True
             self.transport.unregisterProducer()

@@ -10,6 +10,7 @@ what is written.
 from __future__ import annotations
 
 import socket
+from collections import deque
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import ISystemHandle
@@ -24,6 +25,16 @@ class Flushable(Protocol):
         """Send it."""
 
 
+class Precedes(Protocol):
+    """What has to be done before anything leaves."""
+
+    def commit(self) -> int:
+        """Do it; return 0 when it is done, else a token for which ``Flush.safe`` is called later."""
+
+    def commit_now(self) -> None:
+        """Do it, and wait until it is done."""
+
+
 class Flush:
     """What has something to send in this turn.
 
@@ -35,6 +46,13 @@ class Flush:
         self._call_later = clock.callLater
         self._promised = False
         self._waiting: list[Flushable] = []
+        self._first: Precedes | None = None
+        self._held: deque[tuple[int, list[Flushable]]] = deque()
+        """What waits until what preceded it is done, by token."""
+
+    def precede(self, first: Precedes) -> None:
+        """Let ``first`` do its work in every turn before anything is sent."""
+        self._first = first
 
     def add(self, one: Flushable) -> None:
         """Flush ``one`` at the end of this turn."""
@@ -49,10 +67,25 @@ class Flush:
 
     def run(self) -> None:
         """Send what waits."""
+        token = 0 if self._first is None else self._first.commit()
         if self._waiting:
             waiting, self._waiting = self._waiting, []
+            if token:
+                self._held.append((token, waiting))
+                return
             for one in waiting:
                 one.flush()
+
+    def safe(self, token: int) -> None:
+        """Send what waited for ``token`` or an earlier one."""
+        while self._held and self._held[0][0] <= token:
+            for one in self._held.popleft()[1]:
+                one.flush()
+
+    def lead(self) -> None:
+        """Do at once what has to precede, since something is about to leave before the turn ends."""
+        if self._first is not None:
+            self._first.commit_now()
 
 
 class Writer:
@@ -89,13 +122,20 @@ class Writer:
             self._deliver(data)
 
     def flush(self) -> None:
-        """Send now; called by the turn's end, and before the transport is closed."""
+        """Send what is written; called when its turn has come."""
         pieces = self._pieces
         if not pieces:
             return
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
         self._deliver(data)
+
+    def flush_early(self) -> None:
+        """Send it now, since the transport is about to be closed."""
+        if self._pieces:
+            assert self._shared is not None
+            self._shared.lead()
+            self.flush()
 
     def _deliver(self, data: bytes) -> None:
         if self._send is not None and not unsent(self._transport):

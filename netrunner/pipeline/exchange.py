@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from netrunner.errors import NetrunnerError
-from netrunner.interfaces import IClock, IDialect, IRequestView, IWatcher
+from netrunner.interfaces import IClock, IDialect, IRequestView
+from netrunner.pipeline.recording import Recording
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 
@@ -47,6 +48,7 @@ class Exchange:
         "path",
         "provider",
         "query",
+        "recording",
         "request_id",
         "route",
         "source",
@@ -58,7 +60,6 @@ class Exchange:
         "upload",
         "upstream",
         "upstream_model",
-        "watchers",
         "work",
     )  # fmt: skip
 
@@ -115,8 +116,8 @@ class Exchange:
         self.bytes_out = 0
         self.work: Any = None
         """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
-        self.watchers: tuple[IWatcher, ...] = ()
-        """Those who see it flow."""
+        self.recording: Recording | None = None
+        """What is recorded of its messages, and shown to whoever watches."""
         self._view: IRequestView | None = None
         self._on_end = on_end
 
@@ -162,6 +163,7 @@ class Exchange:
         self.work = None
         self.mark("last_byte")
         if self.upload is not None:
+            self.upload.observe(None)
             self.bytes_in = self.upload.received
         if self.tap is not None:
             self.tap.close()
@@ -169,9 +171,9 @@ class Exchange:
         self._on_end(self)
 
     def record(self) -> Record:
-        """Return what is to be written down; only once it has ended."""
-        assert self.outcome is not None
+        """Return what is to be written down; before its end as it would be if the process died now."""
         tap = self.tap
+        outcome = self.outcome or Outcome.INTERRUPTED
         return Record(
             self.id,
             self.request_id,
@@ -189,13 +191,13 @@ class Exchange:
             None if self.upstream is None else self.upstream.url,
             self.attempts,
             self.status,
-            self.outcome.value,
+            outcome.value,
             self.error,
             tap.finish_reason if tap is not None else None,
             tap.usage if tap is not None else None,
             self.bytes_in,
             self.bytes_out,
-            self.timings["last_byte"],
+            self.timings.get("last_byte", 0.0),
             self.timings,
             self.caller,
         )

@@ -10,6 +10,7 @@ from typing import Protocol
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IWatcher
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.recording import Recording
 from netrunner.values import Outcome, Record
 
 
@@ -28,16 +29,15 @@ class Live:
 
     def __init__(self) -> None:
         self.inflight: dict[str, Exchange] = {}
-        self._followers: list[Follower] = []
+        self._followers: tuple[Follower, ...] = ()
 
     def follow(self, follower: Follower) -> None:
         """Tell ``follower`` of everything from now on."""
-        self._followers.append(follower)
+        self._followers = (*self._followers, follower)
 
     def unfollow(self, follower: Follower) -> None:
         """Tell it nothing more; idempotent."""
-        if follower in self._followers:
-            self._followers.remove(follower)
+        self._followers = tuple(one for one in self._followers if one is not follower)
 
     def began(self, exchange: Exchange) -> None:
         """Take note of a new exchange."""
@@ -45,27 +45,27 @@ class Live:
         for follower in self._followers:
             follower.began(exchange)
 
-    def ended(self, exchange: Exchange) -> None:
+    def ended(self, record: Record) -> None:
         """Take note of its end."""
-        self.inflight.pop(exchange.id, None)
-        if self._followers:
-            record = exchange.record()
-            for follower in list(self._followers):
-                follower.ended(record)
+        self.inflight.pop(record.id, None)
+        for follower in self._followers:
+            follower.ended(record)
 
     def watch(self, id: str, watcher: IWatcher) -> bool:
         """Let ``watcher`` see the rest of an exchange in progress; return whether there is one of that id."""
         exchange = self.inflight.get(id)
         if exchange is None:
             return False
-        exchange.watchers = (*exchange.watchers, watcher)
+        if exchange.recording is None:
+            exchange.recording = Recording()
+        exchange.recording.watch([watcher])
         return True
 
     def unwatch(self, id: str, watcher: IWatcher) -> None:
         """Show it nothing more; idempotent."""
         exchange = self.inflight.get(id)
-        if exchange is not None:
-            exchange.watchers = tuple(one for one in exchange.watchers if one is not watcher)
+        if exchange is not None and exchange.recording is not None:
+            exchange.recording.unwatch(watcher)
 
     def end(self, id: str) -> bool:
         """End an exchange in progress, as an operator; return whether there was one of that id."""

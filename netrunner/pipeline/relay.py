@@ -20,6 +20,7 @@ from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
+from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.lane import EventLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
@@ -31,6 +32,8 @@ MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
 WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
 """Fields of a provider that are no business of our callers, or that we answer with ourselves."""
+_ID_FIELDS = frozenset({b"x-request-id", b"request-id"})
+"""In which providers tell their own id of a request."""
 
 
 class State(enum.Enum):
@@ -104,6 +107,7 @@ class Relay:
         """Decide what to do with the answer."""
         self._exchange.mark("first_byte")
         self._attempt.status = head.status
+        self._attempt.request_id = _told_id(head)
         self._head = head
         if not self._run.verbatim:
             coding = head.get(b"content-encoding")
@@ -278,7 +282,11 @@ class Relay:
         held, self._held = b"".join(self._held), []
         last = self._last
         request = self._request
-        request.begin(head.status, head.reason, self._down(head, len(held)))
+        headers = self._down(head, len(held))
+        recording = self._exchange.recording
+        if recording is not None:
+            recording.head(RESPONSE, b"HTTP/1.1 %d %b" % (head.status, head.reason), headers)
+        request.begin(head.status, head.reason, headers)
         self._run.committed()
         if not last:
             request.registerProducer(self, True)
@@ -326,6 +334,8 @@ class Relay:
     def _pass(self, data: bytes, last: bool) -> None:
         exchange = self._exchange
         exchange.bytes_out += len(data)
+        if exchange.recording is not None:
+            exchange.recording.piece(RESPONSE, data)
         if last:
             # The outcome is settled before the last byte leaves.
             self._state = State.ENDED
@@ -342,6 +352,8 @@ class Relay:
             complete = not self._tail or self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
             event = (b"" if complete else b"\n\n") + exchange.dialect.error_event(error)
         exchange.bytes_out += len(event)
+        if exchange.recording is not None:
+            exchange.recording.piece(RESPONSE, event)
         exchange.end(outcome, self._request.code, error.code)
         self._request.break_off(event)
 
@@ -393,6 +405,14 @@ class Relay:
             self._reasons.remove(reason)
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()
+
+
+def _told_id(head: ResponseHead) -> str | None:
+    """Return the provider's own id of the request."""
+    for name, value in head.headers:
+        if name in _ID_FIELDS:
+            return value.decode("latin-1")[:128]
+    return None
 
 
 def _told(events: bytes) -> bytes:

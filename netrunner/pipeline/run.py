@@ -5,101 +5,32 @@ This module must not read or write sockets.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netrunner.errors import BadRequest, ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
+from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
-from netrunner.interfaces import IClock, IPrepares, IProvider, IUpstream
-from netrunner.pipeline.chain import Chain, begin
+from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
+from netrunner.journal.entry import REQUEST, RESPONSE
+from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.handshake import handshake, with_model
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
-from netrunner.pipeline.live import Live
-from netrunner.pipeline.recorder import Recorder
+from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
+from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.tunnel import Tunnel
-from netrunner.routing.table import Candidate, Table
-from netrunner.settings import Secret
-from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
+from netrunner.routing.table import Candidate
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
 
+_log = Logger()
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
-_CREDENTIAL_OFFER = b"openai-insecure-api-key."
-"""How a browser, which can set no header field, sends its key to OpenAI's realtime API: as a subprotocol."""
-
-
-class Pipeline:
-    """What all exchanges of one configuration share.
-
-    Args:
-        chain: The compiled filters.
-        table: Names to candidates.
-        providers: By name, each with the upstream that carries its requests.
-        recorder: Takes what has ended.
-        clock: Time.
-        max_streams: Most exchanges at once; beyond it 503.
-        live: Who looks on.
-    """
-
-    def __init__(
-        self,
-        chain: Chain,
-        table: Table,
-        providers: Mapping[str, tuple[IProvider, IUpstream]],
-        recorder: Recorder,
-        clock: IClock,
-        max_streams: int,
-        live: Live | None = None,
-    ) -> None:
-        self.live = live or Live()
-        self.chain = chain
-        self.table = table
-        self.providers = dict(providers)
-        self.recorder = recorder
-        self.clock = clock
-        self.inflight: dict[str, Exchange] = {}
-        self._max_streams = max_streams
-        self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
-        self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
-        self._passthrough = frozenset(
-            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
-        )
-
-    def enter(self, exchange: Exchange) -> None:
-        """Count an exchange as in flight.
-
-        Raises:
-            Overloaded: when there are as many as there may be.
-        """
-        if len(self.inflight) >= self._max_streams:
-            raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
-        self.inflight[exchange.id] = exchange
-        self.live.began(exchange)
-
-    def ended(self, exchange: Exchange) -> None:
-        """Release everything held for ``exchange`` and hand it to the record; called by its one end."""
-        self.inflight.pop(exchange.id, None)
-        self.live.ended(exchange)
-        if self.chain.finish:
-            self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
-        self.recorder.add(exchange)
-
-    def prepares(self, provider: str) -> bool:
-        """Return whether ``provider`` must get ready before each request."""
-        return provider in self._preparing
-
-    def key_of(self, provider: str) -> bytes | None:
-        """Return the key stored for ``provider``, if there is one."""
-        return self._keys.get(provider)
-
-    def passes_through(self, provider: str) -> bool:
-        """Return whether ``provider`` is asked with the caller's own credential."""
-        return provider in self._passthrough
 
 
 class Run:
@@ -226,10 +157,13 @@ class Run:
 
     def _send(self, candidate: Candidate, request: UpstreamRequest, upstream: IUpstream) -> None:
         exchange = self._exchange
-        attempt = Attempt(candidate.provider, candidate.model)
+        dialect = None if self._provider is None else self._provider.dialect
+        attempt = Attempt(candidate.provider, candidate.model, dialect=dialect)
         exchange.attempts.append(attempt)
         self._sent = request
         exchange.upstream = request.origin
+        if len(exchange.attempts) == 1:
+            self._tell_intent()
         relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
         exchange.work = relay
         self._request.on_disconnect = relay.client_gone
@@ -239,6 +173,35 @@ class Run:
             self._request.channel.abort()
             return
         relay.started(upstream.send(request, relay))
+
+    def _tell_intent(self) -> None:
+        """Write down that a provider is about to be called, before anything of it leaves.
+
+        Raises:
+            Overloaded: when it cannot be written down.
+        """
+        exchange, request, observing = self._exchange, self._request, self._pipeline.observing
+        record = exchange.record()
+        entry = self._pipeline.journal.begin(record, self._unrecorded)
+        watchers = exchange.recording.watchers if exchange.recording is not None else ()
+        redactors = (None, None) if observing.redactor is None else (observing.redactor(), observing.redactor())
+        exchange.recording = recording = Recording(entry, redactors, observing.secret_header)
+        recording.watch(watchers)
+        for sink in observing.live_sinks:
+            recording.watch(_watchers(sink, record))
+        target = exchange.path + b"?" + exchange.query if exchange.query else exchange.path
+        recording.head(REQUEST, b"%b %b HTTP/1.1" % (exchange.method, target), exchange.headers)
+        if exchange.upload is not None:
+            exchange.upload.observe(partial(recording.piece, REQUEST))
+        else:
+            recording.piece(REQUEST, request.body())
+
+    def _unrecorded(self) -> None:
+        """The journal could not be written after all."""
+        if self._exchange.work is not None:
+            self._exchange.work.stop(
+                Outcome.REFUSED, Overloaded("The request cannot be recorded.", code="journal_full", retry_after_s=5)
+            )
 
     # What an attempt tells before it commits.
 
@@ -349,6 +312,16 @@ class Run:
         self._request.respond(answer.status, [*answer.headers, *self.own_headers], answer.body)
 
 
+def _watchers(sink: ILiveSink, record: Record) -> list[IWatcher]:
+    """Return the watcher a sink gives for an exchange, if it gives one."""
+    try:
+        watcher = sink.watch(record)
+    except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
+        _log.failure("a sink could not watch")
+        return []
+    return [] if watcher is None else [watcher]
+
+
 def own_headers(exchange: Exchange) -> Headers:
     """Return the header fields that every answer to ``exchange`` carries."""
     headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
@@ -360,47 +333,10 @@ def own_headers(exchange: Exchange) -> Headers:
 def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
     """End ``exchange`` with ``error`` and tell the caller in its dialect."""
     status, headers, body = refusal(exchange.dialect, error)
+    headers += own_headers(exchange)
     exchange.bytes_out = len(body)
+    if exchange.recording is not None:
+        exchange.recording.head(RESPONSE, b"HTTP/1.1 %d -" % status, headers)
+        exchange.recording.piece(RESPONSE, body)
     exchange.end(outcome, status, error.code)
-    request.respond(status, [*headers, *own_headers(exchange)], body)
-
-
-def handshake(headers: Headers, passthrough: bool) -> Headers:
-    """Return the fields of a WebSocket's handshake; a browser's credential in them only for ``passthrough``."""
-    fields = [field for field in headers if field[0].startswith(b"sec-websocket-")]
-    if passthrough:
-        return fields
-    offered = ((name, _without_credential(value) if name.endswith(b"-protocol") else value) for name, value in fields)
-    return [field for field in offered if field[1]]
-
-
-def _without_credential(offers: bytes) -> bytes:
-    kept = [offer.strip() for offer in offers.split(b",")]
-    return b", ".join(offer for offer in kept if not offer.lower().startswith(_CREDENTIAL_OFFER))
-
-
-def named_model(query: bytes) -> str | None:
-    """Return the model that a query names.
-
-    Raises:
-        BadRequest: ``duplicate_key`` if it names several.
-    """
-    named = [value for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if name == "model"]
-    if len(named) > 1:
-        raise BadRequest("The query names more than one model.", code="duplicate_key", param="model")
-    return named[0] if named and named[0] else None
-
-
-def with_model(query: bytes, model: str) -> bytes:
-    """Return ``query`` with the model's name replaced and every other byte as it came."""
-    fields = query.split(b"&")
-    return b"&".join(b"model=" + quote(model, safe="").encode() if _is_model(field) else field for field in fields)
-
-
-def _is_model(field: bytes) -> bool:
-    return unquote_to_bytes(field.partition(b"=")[0].replace(b"+", b" ")) == b"model"
-
-
-def _stored_key(provider: IProvider) -> bytes | None:
-    key = getattr(provider.settings, "api_key", None)
-    return key.reveal().strip().encode() if isinstance(key, Secret) else None
+    request.respond(status, headers, body)

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import IResponseReceiver
+from netrunner.journal.entry import REQUEST, RESPONSE
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.relay import Relay
 from netrunner.values import Attempt, Outcome, ResponseHead
@@ -69,9 +70,10 @@ class Tunnel(Relay):
         assert self._call is not None
         self._call.register_producer(Intake(self._request))
         self._request.registerProducer(self, True)
-        self._request.switch(
-            [(b"upgrade", b"websocket"), *headers, *self._run.own_headers], self._from_client, self._client_ended
-        )
+        fields = [(b"upgrade", b"websocket"), *headers, *self._run.own_headers]
+        if self._exchange.recording is not None:
+            self._exchange.recording.head(RESPONSE, b"HTTP/1.1 101 Switching Protocols", fields)
+        self._request.switch(fields, self._from_client, self._client_ended)
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass bytes to the client."""
@@ -79,6 +81,8 @@ class Tunnel(Relay):
             super().body_received(data, last)
             return
         self._exchange.bytes_out += len(data)
+        if self._exchange.recording is not None:
+            self._exchange.recording.piece(RESPONSE, data)
         if data:
             self._request.channel.write(data)
         if last:
@@ -94,6 +98,8 @@ class Tunnel(Relay):
 
     def _from_client(self, data: bytes) -> None:
         self._exchange.bytes_in += len(data)
+        if self._exchange.recording is not None:
+            self._exchange.recording.piece(REQUEST, data)
         assert self._call is not None
         self._call.write(data)
 

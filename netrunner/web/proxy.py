@@ -20,8 +20,10 @@ from netrunner.ids import uuid7
 from netrunner.interfaces import IDialect
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.handshake import named_model
 from netrunner.pipeline.refusal import refusal
-from netrunner.pipeline.run import CLIENT_LEFT, Pipeline, Run, named_model, own_headers
+from netrunner.pipeline.run import CLIENT_LEFT, Run, own_headers
+from netrunner.pipeline.shared import Pipeline
 from netrunner.values import Headers, Outcome
 from netrunner.web.access import Door, Sources
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from twisted.internet.address import IPv4Address
 from zope.interface import implementer
 
@@ -14,10 +15,9 @@ from netrunner.errors import UpstreamError
 from netrunner.filters.bearer import Bearer
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
-from netrunner.interfaces import ILogSink, IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
 from netrunner.pipeline.chain import Chain
-from netrunner.pipeline.recorder import Recorder
-from netrunner.pipeline.run import Pipeline
+from netrunner.pipeline.shared import Pipeline
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import Secret
@@ -109,16 +109,20 @@ class Upstream:
         return self.calls[-1]
 
 
-@implementer(ILogSink)
 class Ledger:
-    """Keeps every record."""
+    """In the journal's place: keeps what exchanges began with, and every record."""
 
     def __init__(self) -> None:
+        self.intents: list[Record] = []
         self.records: list[Record] = []
 
-    async def write(self, records: Sequence[Record]) -> None:
-        """Keep them."""
-        self.records.extend(records)
+    def begin(self, record: Record, lost: Callable[[], None]) -> None:
+        """Keep the record as it is now."""
+        self.intents.append(msgspec.structs.replace(record))
+
+    def ended(self, record: Record, refused: bool) -> None:
+        """Keep it."""
+        self.records.append(record)
 
 
 class Stage:
@@ -166,7 +170,7 @@ class Stage:
             Chain(chain),
             Table(table, unknown_model, default_provider),
             {"up": (provider, self.upstream), "other": (provider, self.upstream)},
-            Recorder([("ledger", self.ledger)], self.clock),
+            self.ledger,
             self.clock,
             max_streams,
         )
@@ -202,7 +206,6 @@ class Stage:
     @property
     def records(self) -> list[Record]:
         """Everything recorded so far."""
-        self.clock.advance(0.2)
         return self.ledger.records
 
     def record(self) -> Record:

@@ -1,0 +1,175 @@
+"""The journal of a process and everything that reads it: sinks, copies, the database, recovery and retention.
+
+This module must not hold behaviour that could live where it wires from.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from netrunner.clock import SystemClock
+from netrunner.config.settings import JournalSettings, Settings
+from netrunner.http.flush import Flush
+from netrunner.journal.copies import Copies
+from netrunner.journal.feeds import Feeds, Sink
+from netrunner.journal.journal import SMALL_BYTES, Journal, Policy
+from netrunner.journal.upkeep import Upkept, keep_up
+
+UPKEEP_S = 5.0
+"""How often journals left behind are looked for, and old segments deleted."""
+STOP_S = 5.0
+"""How long sinks may take for their last records."""
+DAY_S = 86400.0
+
+
+class Bookkeeping:
+    """Keeps the journal.
+
+    Args:
+        state: The state folder.
+        folder: Of this process's journal, in it.
+        settings: Validated configuration.
+        clock: Time.
+        flush: What everything that leaves goes through.
+        exchanges: Most that may be in progress at once.
+        reactor: What everything runs on.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        state: Path,
+        folder: Path,
+        settings: Settings,
+        clock: SystemClock,
+        flush: Flush,
+        exchanges: int,
+        reactor: Any,
+    ) -> None:
+        self._state = state
+        self._settings = settings
+        self._clock = clock
+        self._reactor = reactor
+        self._chance = random.SystemRandom()
+        kept = settings.journal
+        reserve = min(exchanges * SMALL_BYTES, kept.max_bytes // 8)
+        self.journal = Journal(folder, _policy(kept), clock, self._chance.getrandbits, reserve, reactor)
+        self.journal.gate = flush
+        flush.precede(self.journal)
+        self._pool = ThreadPool(0, 1, name="netrunner-journal")
+        self.feeds = Feeds(state, self.journal, clock, self._chance, reactor, self._pool)
+        self.journal.on_record = self.feeds.wake
+        self.copies = Copies(state / "journal")
+        self._turns = DeferredLock()
+        """Sinks are started and stopped one after the other."""
+        self._upkeep: IDelayedCall | None = None
+        self._stopped = False
+        self.recovered = Upkept()
+        """All that was found of processes that are gone."""
+
+    def open_store(self) -> Any:
+        """Return the database."""
+        raise NotImplementedError
+
+    def start(self, sinks: Sequence[Sink], ready: Callable[[], None]) -> None:
+        """Begin to record, and feed ``sinks`` once no other process does; ``ready`` starts them."""
+        self._pool.start()
+        self.journal.start()
+        self.feeds.start(sinks, ready)
+        self._keep_up()
+
+    def replace(
+        self,
+        settings: Settings,
+        stop: Callable[[], Deferred[Any]],
+        sinks: Sequence[Sink],
+        ready: Callable[[], None],
+    ) -> None:
+        """Record by other settings, and feed other sinks: those before have their last records, then ``stop``."""
+        self._settings = settings
+        self.journal.apply(_policy(settings.journal))
+
+        def change() -> Deferred[Any]:
+            return (
+                self.feeds.finish(STOP_S)
+                .addCallback(lambda _: stop())
+                .addCallback(lambda _: self.feeds.start(sinks, ready))
+            )
+
+        self._turns.run(change).addErrback(lambda failure: self.log.failure("sinks were not replaced", failure))
+
+    def stop(self, stop: Callable[[], Deferred[Any]]) -> Deferred[Any]:
+        """Hand the last records over, stop the sinks by ``stop``, and end the journal."""
+        if self._upkeep is not None and self._upkeep.active():
+            self._upkeep.cancel()
+        self._stopped = True
+        self.journal.commit()
+
+        def end() -> Deferred[Any]:
+            return self.feeds.stop(STOP_S).addCallback(lambda _: stop())
+
+        return self._turns.run(end).addBoth(self._end)
+
+    def _end(self, result: object) -> None:
+        if isinstance(result, Failure):
+            self.log.failure("the sinks did not stop", result)
+        self.journal.stop()
+        self._pool.stop()
+
+    def counts(self) -> dict[str, int]:
+        """Return how much of everything there is."""
+        return {f"journal_{name}": count for name, count in self.journal.counts.items()}
+
+    # Now and then.
+
+    def _keep_up(self) -> None:
+        self._upkeep = None
+        kept = self._settings.journal
+        reached = self.feeds.reached()
+        done = deferToThreadPool(
+            self._reactor,
+            self._pool,
+            keep_up,
+            self._state / "journal",
+            self.journal.folder_name,
+            kept.max_bytes,
+            self._clock.wall() - kept.keep_days * DAY_S,
+            lambda folder, lane: reached.get((folder, lane)),
+            self._clock.wall,
+            self._chance.getrandbits,
+        )
+        done.addCallbacks(self._kept_up, lambda failure: self.log.failure("the journal's upkeep failed", failure))
+        done.addCallback(lambda _: self._again())
+
+    def _kept_up(self, done: Upkept) -> None:
+        self.recovered.recovered += done.recovered
+        self.recovered.interrupted += done.interrupted
+        self.recovered.damaged_bytes += done.damaged_bytes
+        self.recovered.room = done.room
+        self.journal.crowded = done.room is not None and done.room.crowded
+
+    def _again(self) -> None:
+        if not self._stopped:
+            self._upkeep = self._clock.callLater(UPKEEP_S, self._keep_up)
+
+
+def _policy(settings: JournalSettings) -> Policy:
+    bodies = settings.bodies
+    return Policy(
+        disk=settings.durability == "disk",
+        refuse=settings.on_full == "refuse",
+        keep_bytes=bodies if isinstance(bodies, int) else None,
+        messages=bodies != "none",
+        segment_bytes=settings.segment_bytes,
+    )

@@ -1,0 +1,111 @@
+"""Both messages of one exchange on their way past: to the journal, and to whoever watches.
+
+What is recorded and shown is redacted; the digests are of the bytes as they were. This module must not hold anything
+back from the relay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from netrunner.interfaces import IWatcher
+from netrunner.journal.entry import REQUEST, RESPONSE, Entry
+from netrunner.journal.masking import mask_headers
+from netrunner.values import Headers, MessageHead, Record
+
+DIRECTIONS = ("request", "response")
+_log = Logger()
+
+
+class Redactor(Protocol):
+    """Hides what is not to be recorded, piece by piece."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what may be recorded by now."""
+
+    def close(self) -> bytes:
+        """Return the rest."""
+
+
+class Recording:
+    """What is recorded of one exchange.
+
+    Args:
+        entry: Its place in the journal; None if it is not recorded.
+        redactors: For the request and for the response.
+        secret_header: A further field that holds the caller's credential, lowercase.
+    """
+
+    __slots__ = ("_redactors", "_secret_header", "_tells", "entry", "watchers")
+
+    def __init__(
+        self,
+        entry: Entry | None = None,
+        redactors: tuple[Redactor | None, Redactor | None] = (None, None),
+        secret_header: bytes = b"",
+    ) -> None:
+        self.entry = entry
+        self.watchers: tuple[IWatcher, ...] = ()
+        """Those who see it flow."""
+        self._redactors = redactors
+        self._secret_header = secret_header
+        self._tells = entry is not None and entry.records_messages
+
+    def head(self, direction: int, start: bytes, headers: Headers) -> None:
+        """A message begins: ``direction`` is ``REQUEST`` or ``RESPONSE``."""
+        if not self._tells and not self.watchers:
+            return
+        head = MessageHead(start, mask_headers(headers, self._secret_header))
+        if self._tells:
+            assert self.entry is not None
+            self.entry.messages[direction].head(head)
+        if self.watchers:
+            self._tell("message", DIRECTIONS[direction], head)
+
+    def piece(self, direction: int, data: bytes) -> None:
+        """The next bytes of its body."""
+        if not data:
+            return
+        entry = self.entry
+        if entry is not None:
+            entry.messages[direction].digest(data)
+        redactor = self._redactors[direction]
+        if redactor is not None:
+            data = redactor.feed(data)
+        self._show(direction, data)
+
+    def end(self, record: Record) -> None:
+        """The exchange has ended; in the journal ``record`` then says where the messages are."""
+        for direction in (REQUEST, RESPONSE):
+            redactor = self._redactors[direction]
+            if redactor is not None:
+                self._show(direction, redactor.close())
+        if self.entry is not None:
+            self.entry.end(record)
+        self._tell("ended", record)
+
+    def watch(self, watchers: Iterable[IWatcher]) -> None:
+        """Let further ones see the rest."""
+        self.watchers = (*self.watchers, *watchers)
+
+    def unwatch(self, watcher: IWatcher) -> None:
+        """Show it nothing more."""
+        self.watchers = tuple(one for one in self.watchers if one is not watcher)
+
+    def _show(self, direction: int, data: bytes) -> None:
+        if data and self._tells:
+            assert self.entry is not None
+            self.entry.messages[direction].keep(data)
+        if data and self.watchers:
+            self._tell("piece", DIRECTIONS[direction], data)
+
+    def _tell(self, what: str, *arguments: Any) -> None:
+        for watcher in self.watchers:
+            try:
+                getattr(watcher, what)(*arguments)
+            except Exception:  # noqa: BLE001 - the border to a watcher: one that raises sees nothing more
+                _log.failure("a watcher failed")
+                self.unwatch(watcher)

@@ -1,0 +1,132 @@
+"""What all exchanges of one configuration share.
+
+This module must not run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from netrunner.errors import Overloaded
+from netrunner.interfaces import IClock, ILiveSink, IPrepares, IProvider, IUpstream
+from netrunner.journal.entry import Entry
+from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.live import Live
+from netrunner.pipeline.recording import Redactor
+from netrunner.routing.table import Table
+from netrunner.settings import Secret
+from netrunner.values import Outcome, Record
+
+
+class Ledger(Protocol):
+    """The journal, as far as exchanges need it."""
+
+    def begin(self, record: Record, lost: Callable[[], None]) -> Entry | None:
+        """Record that a provider is about to be called; see ``Journal.begin``."""
+
+    def ended(self, record: Record, refused: bool) -> None:
+        """Record the end of what nobody was called for; see ``Journal.ended``."""
+
+
+class Observing:
+    """What recordings are made with.
+
+    Args:
+        redactor: Makes what hides parts of one body; None hides nothing.
+        secret_header: A further field that holds callers' credentials, lowercase.
+        live_sinks: Sinks that want to see exchanges flow.
+    """
+
+    def __init__(
+        self,
+        redactor: Callable[[], Redactor] | None = None,
+        secret_header: bytes = b"",
+        live_sinks: Sequence[ILiveSink] = (),
+    ) -> None:
+        self.redactor = redactor
+        self.secret_header = secret_header
+        self.live_sinks = tuple(live_sinks)
+
+
+class Pipeline:
+    """What all exchanges of one configuration share.
+
+    Args:
+        chain: The compiled filters.
+        table: Names to candidates.
+        providers: By name, each with the upstream that carries its requests.
+        journal: Takes what begins and what has ended.
+        clock: Time.
+        max_streams: Most exchanges at once; beyond it 503.
+        live: Who looks on.
+        observing: What recordings are made with.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        table: Table,
+        providers: Mapping[str, tuple[IProvider, IUpstream]],
+        journal: Ledger,
+        clock: IClock,
+        max_streams: int,
+        live: Live | None = None,
+        observing: Observing | None = None,
+    ) -> None:
+        self.live = live or Live()
+        self.journal = journal
+        self.observing = observing or Observing()
+        self.chain = chain
+        self.table = table
+        self.providers = dict(providers)
+        self.clock = clock
+        self.inflight: dict[str, Exchange] = {}
+        self._max_streams = max_streams
+        self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
+        self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
+        self._passthrough = frozenset(
+            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
+        )
+
+    def enter(self, exchange: Exchange) -> None:
+        """Count an exchange as in flight.
+
+        Raises:
+            Overloaded: when there are as many as there may be.
+        """
+        if len(self.inflight) >= self._max_streams:
+            raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
+        self.inflight[exchange.id] = exchange
+        self.live.began(exchange)
+
+    def ended(self, exchange: Exchange) -> None:
+        """Release everything held for ``exchange`` and hand it to the record; called by its one end."""
+        self.inflight.pop(exchange.id, None)
+        record = exchange.record()
+        recording = exchange.recording
+        if recording is None or recording.entry is None:
+            self.journal.ended(record, exchange.outcome is not Outcome.DONE)
+        if recording is not None:
+            recording.end(record)
+        self.live.ended(record)
+        if self.chain.finish:
+            self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
+
+    def prepares(self, provider: str) -> bool:
+        """Return whether ``provider`` must get ready before each request."""
+        return provider in self._preparing
+
+    def key_of(self, provider: str) -> bytes | None:
+        """Return the key stored for ``provider``, if there is one."""
+        return self._keys.get(provider)
+
+    def passes_through(self, provider: str) -> bool:
+        """Return whether ``provider`` is asked with the caller's own credential."""
+        return provider in self._passthrough
+
+
+def _stored_key(provider: IProvider) -> bytes | None:
+    key = getattr(provider.settings, "api_key", None)
+    return key.reveal().strip().encode() if isinstance(key, Secret) else None
