@@ -10,7 +10,6 @@ from hypothesis import settings
 
 from tests.support.logs import FailureLog
 
-
 # No test judges by the time it takes: machines are busy with other things.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

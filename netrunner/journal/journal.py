@@ -171,9 +171,9 @@ class Journal:
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
         entry = Entry(self, number, lost, self._policy.messages)
+        entry.begin(record)
         self._open[number] = entry
         self._fresh.append(entry)
-        entry.begin(record)
         self._to_sync = True
         return entry
 

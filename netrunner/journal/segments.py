@@ -25,6 +25,7 @@ from netrunner.journal.frames import Damage, Frame
 BLOCK = struct.Struct("<8sQd32s")
 """Magic and version, offset of the first frame, Unix time of the file's making, digest of all that came before."""
 VERSION = b"nrseg\x00\x01\n"
+MAX_OFFSET = 1 << 62
 WINDOW_BYTES = 1 << 20
 """Read at once."""
 _NAME = re.compile(r"([a-z]+)\.([0-9a-f]{16})\.([0-9a-f]{4,})\.([0-9a-f]{8})\.seg")
@@ -129,7 +130,7 @@ class Reader:
         if span is None or (span.end is not None and offset >= span.end):
             self.refresh()
             span = self.span_at(offset)
-        if span is None:
+        if span is None or offset >= MAX_OFFSET:
             raise Expired("The journal no longer holds this.")
         data = self._read(span, offset, 65536)
         found = next(frames.scan(data, offset, span.segment.salt, False), None)

@@ -1,0 +1,120 @@
+"""Finding records in the journal itself, where no database keeps them: newest first, segment by segment.
+
+Reading is done by a thread. This module must not write.
+"""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThreadPool
+from zope.interface import implementer
+
+from netrunner.errors import Expired
+from netrunner.interfaces import ILogs
+from netrunner.journal.records import walk
+from netrunner.journal.segments import BLOCK, Reader, Span
+from netrunner.journal.verify import LANES, journals
+from netrunner.query import Query, matches
+from netrunner.values import Record
+
+MAX_SCANNED = 200_000
+"""Records looked at for one question; what is older is not found."""
+
+
+@implementer(ILogs)
+class JournalLogs:
+    """The journals of a state folder, as a place to look for records.
+
+    Args:
+        state: The state folder.
+        reactor, pool: The pool reads; None in a test that reads at once.
+    """
+
+    def __init__(self, state: Path, reactor: Any = None, pool: Any = None) -> None:
+        self._state = state
+        self._reactor, self._pool = reactor, pool
+
+    async def page(self, query: Query, limit: int) -> list[Record]:
+        """Return up to ``limit`` records that match."""
+        return await self._read(_page, query, limit)
+
+    async def one(self, id: str) -> Record | None:
+        """Return the record of that id."""
+        found: list[Record] = await self._read(_page, Query(before=id + "~"), 1)
+        return found[0] if found and found[0].id == id else None
+
+    async def count(self, query: Query) -> int:
+        """Return how many match, of the newest ``MAX_SCANNED``."""
+        return await self._read(_count, query)
+
+    async def _read(self, function: Any, *arguments: Any) -> Any:
+        if self._pool is None:
+            return function(self._state, *arguments)
+        return await deferToThreadPool(self._reactor, self._pool, function, self._state, *arguments)
+
+
+def _page(state: Path, query: Query, limit: int) -> list[Record]:
+    found = (record for record in newest_first(state, query.before) if matches(query, record))
+    return [record for record, _ in zip(found, range(limit), strict=False)]
+
+
+def _count(state: Path, query: Query) -> int:
+    return sum(matches(query, record) for record in newest_first(state, query.before))
+
+
+def newest_first(state: Path, before: str | None = None) -> Iterator[Record]:
+    """Yield the newest ``MAX_SCANNED`` records of every journal; those of one process in the order of their ids."""
+    rows = [_lane(folder, lane, before) for folder in journals(state) for lane in LANES]
+    merged = heapq.merge(*rows, key=lambda record: record.id, reverse=True)
+    for record, _ in zip(merged, range(MAX_SCANNED), strict=False):
+        yield record
+
+
+def _lane(folder: Path, lane: str, before: str | None) -> Iterator[Record]:
+    """Yield the records of one lane by their ids.
+
+    They stand there by their ends. Whatever ended before a segment began has begun before it too, so its id is lower
+    than one made at that time.
+    """
+    if before is not None and folder.name > before:
+        return
+    reader = Reader(folder, lane)
+    held: list[Record] = []
+    try:
+        for span in reversed(reader.spans):
+            held += _span(reader, span, before)
+            held.sort(key=lambda record: record.id)
+            oldest = _first_id(span)
+            while held and held[-1].id >= oldest:
+                yield held.pop()
+        while held:
+            yield held.pop()
+    finally:
+        reader.close()
+
+
+def _span(reader: Reader, span: Span, before: str | None) -> Iterator[Record]:
+    try:
+        for step in walk(reader, span.segment.start):
+            if span.end is not None and step.end > span.end:
+                return
+            if step.record is not None and (before is None or step.record.id < before):
+                yield step.record
+    except Expired:
+        return
+
+
+def _first_id(span: Span) -> str:
+    """Return how the ids begin that were made when a segment began (RFC 9562, 5.7)."""
+    try:
+        with span.segment.path.open("rb") as file:
+            _, _, began, _ = BLOCK.unpack(file.read(BLOCK.size))
+    except (OSError, struct.error):
+        return ""
+    milliseconds = f"{int(began * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"

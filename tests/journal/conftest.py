@@ -1,0 +1,87 @@
+"""A journal in a folder, its clock, and what it is told."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from netrunner.journal.entry import REQUEST, RESPONSE, Entry
+from netrunner.journal.journal import Journal, Policy
+from netrunner.testing.fakes import FakeClock
+from netrunner.values import MessageHead, Outcome, Record
+
+MakeRecord = Callable[..., Record]
+MakeJournal = Callable[..., Journal]
+
+
+def make_record(number: int = 1, **changes: Any) -> Record:
+    """Return a record; ``number`` makes its id."""
+    fields: dict[str, Any] = {
+        "id": f"0193a1b2-0000-7000-8000-{number:012x}", "request_id": f"r{number}", "correlation_id": None,
+        "at_accept": 1_750_000_000.0 + number, "source": "127.0.0.1", "method": "POST", "path": "/v1/chat/completions",
+        "route": "models", "dialect": "openai", "streaming": False, "model": "m", "upstream_model": "m",
+        "provider": "up", "upstream": "http://up.example:80", "attempts": [], "status": 200, "outcome": "done",
+        "error": None, "finish_reason": "stop", "usage": None, "bytes_in": 1, "bytes_out": 2, "duration_s": 0.5,
+        "timings": {"last_byte": 0.5},
+    }  # fmt: skip
+    return Record(**{**fields, **changes})
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that stands still."""
+    return FakeClock()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state folder."""
+    (tmp_path / "journal").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def journal_in(state: Path, clock: FakeClock) -> MakeJournal:
+    """Make a journal; each in a folder of its own."""
+    made = 0
+
+    def make(name: str | None = None, **policy: Any) -> Journal:
+        nonlocal made
+        made += 1
+        folder = state / "journal" / (name or f"boot-{made}")
+        folder.mkdir()
+        bits = random.Random(made).getrandbits
+        return Journal(folder, Policy(**policy), clock, bits, reserve_bytes=4096)
+
+    return make
+
+
+def tell(journal: Journal, number: int, request: bytes = b"question", response: bytes = b"answer") -> Entry:
+    """Begin an exchange and let both messages flow; it stays open."""
+    entry = journal.begin(make_record(number, outcome=Outcome.INTERRUPTED.value), lambda: None)
+    assert entry is not None
+    for direction, start, body in ((REQUEST, b"POST / HTTP/1.1", request), (RESPONSE, b"HTTP/1.1 200 OK", response)):
+        message = entry.messages[direction]
+        if entry.records_messages:
+            message.head(MessageHead(start, [(b"x-number", b"%d" % number)]))
+        message.digest(body)
+        message.keep(body)
+    return entry
+
+
+def complete(journal: Journal, number: int, **messages: bytes) -> Record:
+    """Let an exchange happen from its beginning to its end; return its record."""
+    entry = tell(journal, number, **messages)
+    record = make_record(number)
+    entry.end(record)
+    return record
+
+
+def same(one: Record, other: Record) -> bool:
+    """Return whether two records say the same."""
+    return msgspec.json.encode(one) == msgspec.json.encode(other)

@@ -1,0 +1,283 @@
+"""Sinks and their cursors: everything once, in order, from memory or from files, whatever a sink does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from netrunner.interfaces import ILogSink, IResumes
+from netrunner.journal import feed as module
+from netrunner.journal.feeds import BATCH_S, LOCK_S, SAVE_S, Feeds, Sink
+from netrunner.journal.journal import Journal
+from netrunner.journal.recovery import recover
+from netrunner.journal.retention import retain
+from netrunner.testing.fakes import FakeClock
+from netrunner.values import Record
+from tests.journal.conftest import MakeJournal, complete, make_record
+from tests.support.logs import FailureLog
+
+
+@implementer(ILogSink, IResumes)
+class Keeper:
+    """Keeps what it is given; fails or takes its time when told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.failing = False
+        self.waiting: Deferred[None] | None = None
+        self.marks: list[str | None] = []
+
+    def resume(self, mark: str | None) -> None:
+        self.marks.append(mark)
+
+    async def write(self, records: Sequence[Record]) -> str:
+        if self.failing:
+            raise ValueError("not today")
+        if self.waiting is not None:
+            await self.waiting
+        self.batches.append([record.id[-2:] for record in records])
+        return f"after {records[-1].id[-2:]}"
+
+    @property
+    def all(self) -> list[str]:
+        return [id for batch in self.batches for id in batch]
+
+
+class Desk:
+    """One process's feeds."""
+
+    def __init__(self, state: Path, journal: Journal, clock: FakeClock) -> None:
+        self.clock = clock
+        self.journal = journal
+        self.feeds = Feeds(state, journal, clock, random.Random(0))
+        journal.on_record = self.feeds.wake
+        self.keeper = Keeper()
+
+    def start(self, required: bool = False) -> Desk:
+        self.feeds.start([Sink("keeper", self.keeper, required)])
+        return self
+
+    def record(self, *numbers: int) -> None:
+        for number in numbers:
+            complete(self.journal, number)
+        self.journal.commit()
+
+    def pass_time(self, seconds: float = BATCH_S) -> None:
+        self.clock.pump([0.05] * round(seconds / 0.05))
+
+    def stop(self) -> None:
+        self.journal.commit()
+        self.feeds.stop(5.0)
+
+
+@pytest.fixture
+def desk(state: Path, journal_in: MakeJournal, clock: FakeClock) -> Desk:
+    return Desk(state, journal_in(), clock)
+
+
+def test_records_are_handed_over_in_batches_in_the_order_of_their_ends(desk: Desk) -> None:
+    desk.start()
+    desk.record(1, 2)
+    desk.record(3)
+    assert desk.keeper.batches == []
+    desk.pass_time()
+    assert desk.keeper.batches == [["01", "02", "03"]]
+    desk.record(4)
+    desk.pass_time()
+    assert desk.keeper.batches[1:] == [["04"]]
+
+
+def test_what_is_not_written_yet_is_not_handed_over(desk: Desk) -> None:
+    desk.start()
+    complete(desk.journal, 1)
+    desk.pass_time(0.5)
+    assert desk.keeper.all == []
+
+
+def test_a_sink_that_raises_is_asked_again_with_growing_pauses_and_loses_nothing(
+    desk: Desk, logged_failures: FailureLog
+) -> None:
+    desk.start()
+    desk.keeper.failing = True
+    desk.record(1, 2)
+    desk.pass_time(10)
+    [feed] = desk.feeds.feeds
+    assert 3 <= feed.failures <= 6
+    assert feed.lag == 2
+    assert len(logged_failures.flush(ValueError)) == 1
+    desk.keeper.failing = False
+    desk.record(3)
+    desk.pass_time(30)
+    assert desk.keeper.all == ["01", "02", "03"]
+    assert (feed.lag, feed.failures) == (0, 0)
+
+
+def test_a_slow_sink_is_given_one_batch_at_a_time(desk: Desk) -> None:
+    desk.start()
+    desk.keeper.waiting = waiting = Deferred()
+    desk.record(1)
+    desk.pass_time()
+    desk.record(2, 3)
+    desk.pass_time(1)
+    assert desk.keeper.batches == []
+    desk.keeper.waiting = None
+    waiting.callback(None)
+    assert desk.keeper.batches == [["01"], ["02", "03"]]
+
+
+def test_a_sink_that_fell_out_of_memory_reads_files(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, logged_failures: FailureLog
+) -> None:
+    monkeypatch.setattr("netrunner.journal.tail.MAX_RECORDS", 4)
+    monkeypatch.setattr(module, "MAX_BATCH", 3)
+    desk.start()
+    desk.keeper.failing = True
+    for number in range(1, 21):
+        desk.record(number)
+    desk.pass_time(2)
+    logged_failures.flush(ValueError)
+    desk.keeper.failing = False
+    desk.pass_time(60)
+    assert desk.keeper.all == [f"{number:02x}" for number in range(1, 21)]
+    assert max(map(len, desk.keeper.batches)) == 3
+
+
+def test_both_lanes_are_handed_over(desk: Desk) -> None:
+    desk.start()
+    desk.journal.ended(make_record(9, outcome="refused", error="invalid_token"), True)
+    desk.record(1)
+    desk.pass_time()
+    assert sorted(desk.keeper.all) == ["01", "09"]
+
+
+def test_the_next_process_goes_on_where_the_last_one_was(
+    desk: Desk, state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    desk.start()
+    desk.record(1)
+    desk.pass_time()
+    desk.record(2)
+    desk.stop()
+    desk.journal.stop()
+    assert desk.keeper.all == ["01", "02"]
+    again = Desk(state, journal_in(), clock).start()
+    again.record(3)
+    again.pass_time(2)
+    assert again.keeper.all == ["03"]
+    assert again.keeper.marks == ["after 02"]
+
+
+def test_what_a_killed_process_had_not_handed_over_is_handed_over_by_the_next(
+    desk: Desk, state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    desk.start()
+    desk.record(1)
+    desk.pass_time(SAVE_S + 0.2)
+    desk.record(2)
+    desk.feeds._unlock()  # as the kernel does when a process dies
+    recover(desk.journal.folder, clock.wall, random.Random(1).getrandbits)
+    again = Desk(state, journal_in(), clock).start()
+    again.pass_time(2)
+    assert again.keeper.all == ["02"]
+
+
+def test_a_new_sink_begins_with_the_present(desk: Desk, state: Path, journal_in: MakeJournal, clock: FakeClock) -> None:
+    desk.record(1)
+    desk.journal.stop()
+    later = Desk(state, journal_in(), clock).start()
+    later.record(2)
+    later.pass_time(2)
+    assert later.keeper.all == ["02"]
+
+
+def test_only_one_process_feeds_sinks_and_the_other_takes_over(
+    desk: Desk, state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    desk.start()
+    other = Desk(state, journal_in(), clock).start()
+    other.record(1)
+    other.pass_time(2)
+    assert other.keeper.all == []
+    assert desk.keeper.all == ["01"], "the one that feeds reads the journal of the other"
+    desk.record(2)
+    desk.stop()
+    desk.journal.stop()
+    other.pass_time(LOCK_S + 0.1)
+    other.record(3)
+    other.pass_time(2)
+    assert desk.keeper.all == ["01", "02"]
+    assert other.keeper.all == ["03"]
+
+
+def test_a_damaged_cursor_is_told_and_its_sink_begins_anew(desk: Desk, state: Path) -> None:
+    (state / "cursors").mkdir()
+    (state / "cursors" / "keeper.json").write_text("{")
+    desk.start()
+    desk.record(1)
+    desk.pass_time()
+    assert desk.keeper.all == ["01"]
+
+
+def keep(desk: Desk, state: Path, **changes: Any) -> Any:
+    arguments = {"max_bytes": 1 << 30, "oldest": 0.0, "own": desk.journal.folder_name, "live": set()}
+    reached = desk.feeds.reached()
+    return retain(
+        state / "journal", reached=lambda folder, lane: reached.get((folder, lane)), **{**arguments, **changes}
+    )
+
+
+def test_what_is_deleted_before_a_sink_read_it_is_counted(
+    state: Path, journal_in: MakeJournal, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, logged_failures: FailureLog
+) -> None:
+    monkeypatch.setattr("netrunner.journal.tail.MAX_RECORDS", 4)
+    desk = Desk(state, journal_in(segment_bytes=1000), clock).start()
+    desk.keeper.failing = True
+    for number in range(1, 7):
+        desk.record(number)
+    desk.pass_time(1)
+    assert keep(desk, state, max_bytes=2000).deleted >= 3
+    logged_failures.flush(ValueError)
+    desk.keeper.failing = False
+    desk.pass_time(60)
+    [feed] = desk.feeds.feeds
+    assert feed.dropped + len(desk.keeper.all) == 6
+    assert feed.dropped >= 3
+    assert desk.keeper.all == ["01", "02", "03", "04", "05", "06"][feed.dropped :]
+
+
+def test_what_a_required_sink_has_not_read_stays_and_the_journal_is_crowded(
+    state: Path, journal_in: MakeJournal, clock: FakeClock, logged_failures: FailureLog
+) -> None:
+    desk = Desk(state, journal_in(segment_bytes=1000), clock).start(required=True)
+    desk.keeper.failing = True
+    for number in range(1, 7):
+        desk.record(number)
+    desk.pass_time(1)
+    room = keep(desk, state, max_bytes=2000)
+    assert (room.crowded, room.deleted) == (True, 0)
+    logged_failures.flush(ValueError)
+    desk.keeper.failing = False
+    desk.pass_time(60)
+    room = keep(desk, state, max_bytes=2000)
+    assert not room.crowded
+    assert room.deleted >= 3
+    assert desk.keeper.all == ["01", "02", "03", "04", "05", "06"]
+
+
+def test_old_journals_go_with_their_folders_and_the_one_being_written_stays(
+    desk: Desk, state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    gone = journal_in("a-earlier")
+    complete(gone, 1)
+    gone.commit()
+    gone.stop()
+    desk.record(2)
+    room = keep(desk, state, oldest=4e9)
+    assert room.deleted == 1
+    assert [path.name for path in (state / "journal").iterdir()] == [desk.journal.folder_name]
