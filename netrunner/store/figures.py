@@ -6,7 +6,7 @@ This module must not write, and must not return more rows than it is asked for.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from netrunner.query import Query
 from netrunner.store import search
@@ -46,13 +46,19 @@ class Point(msgspec.Struct, frozen=True):
 
 def stats(connection: Connection, now_s: float) -> Stats:
     """Return how many records there are, at the Unix time ``now_s``."""
-    counted = select(records.c.dialect, func.count().label("count")).group_by(records.c.dialect).subquery()
-    named = select(texts.c.folded, counted.c.count).outerjoin_from(counted, texts, texts.c.id == counted.c.dialect)
-    by_dialect = dict(connection.execute(named).tuples().all())
-    recent = select(func.count()).select_from(records).where(records.c.at >= now_s - DAY_S)
-    total = sum(by_dialect.values())
-    by_dialect.pop(None, None)
-    return Stats(total, connection.scalar(recent) or 0, by_dialect)
+    spoken = select(texts.c.folded, texts.c.id).where(texts.c.field == "dialect").order_by(texts.c.folded)
+    return Stats(
+        total=_count(connection),
+        recent=_count(connection, records.c.at >= now_s - DAY_S),
+        by_dialect={
+            dialect: _count(connection, records.c.dialect == number)
+            for dialect, number in connection.execute(spoken).all()
+        },
+    )
+
+
+def _count(connection: Connection, *which: ColumnElement[bool]) -> int:
+    return connection.scalar(select(func.count()).select_from(records).where(*which)) or 0
 
 
 def performance(connection: Connection, query: Query, limit: int) -> list[Point]:

@@ -36,7 +36,7 @@ class _Condition:
     """Something that has to hold, twice: as indexes find it, and as a row is tested for it.
 
     Attributes:
-        ways: Each can be found by an index; one of them has to hold.
+        ways: Each can be found by an index; one of them has to hold, so with none nothing does.
         test: The same for a row at hand, written so that no index is tempting.
     """
 
@@ -101,6 +101,8 @@ def _chosen(
     rest = list(conditions)
     rarest, fewest = None, RARE
     for condition in conditions:
+        if not condition.ways:
+            return None
         ids = union_all(*(select(records.c.id).where(way, *older) for way in condition.ways)).limit(RARE).subquery()
         found = connection.scalar(select(func.count()).select_from(ids)) or 0
         if found == 0:

@@ -29,7 +29,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def add(connection: Connection, new: Sequence[Record]) -> int:
     """Write the records that are not there yet; return how many that were."""
-    by_id = {record.id: record for record in new}
+    by_id = {record.id: record for record in reversed(new)}
     for ids in _pieces(by_id):
         for known in connection.scalars(select(records.c.id).where(records.c.id.in_(ids))).all():
             del by_id[known]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +40,14 @@ def setting(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module", params=KINDS)
 def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     setting = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
-    url = locate(setting, tmp_path_factory.mktemp("store"))
+    with opened(setting, tmp_path_factory.mktemp("store")) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def opened(setting: str, folder: Path) -> Iterator[Database]:
+    """Migrate a database and open it."""
+    url = locate(setting, folder)
     migrate(url.render_as_string(hide_password=False))
     database = Database(url, refuse_to_migrate, lambda: 0.0)
     yield database
