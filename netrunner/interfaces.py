@@ -453,5 +453,5 @@ class ILogStore(ILogs):
             StoreError: when the database does not take them; the same may be added again.
         """
 
-    async def forget(before_s):
-        """Delete records accepted before a Unix time, and give the space back; return how many."""
+    async def forget(before_s, vacuum=True):
+        """Delete records accepted before a Unix time, and give the space back if ``vacuum``; return how many."""

@@ -1,14 +1,53 @@
 """Which records somebody wants to see.
 
 Pure: a ``Query`` is made from what a caller typed, and read by whoever has records: the store as SQL, the journal by
-``matches``.
+``matches``. Both look at the same: ``FIELDS`` names what a term is compared with, ``fold`` how.
 
 This module must not know where records are kept.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
 import msgspec
+
+from netrunner.errors import BadRequest
+from netrunner.values import Record
+
+FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "host": ("source",),
+        "provider": ("provider",),
+        "service": ("dialect",),
+        "model": ("model", "upstream_model"),
+        "project": ("project",),
+        "identity": ("token",),
+        "path": ("path",),
+        "route": ("route",),
+        "status": ("status",),
+        "outcome": ("outcome",),
+        "error": ("error",),
+        "id": ("id", "request_id"),
+    }
+)
+"""What a term may name, and the fields of a ``Record`` that it looks at; one of them has to hold its text."""
+PREFIXES = frozenset({"id", "request_id"})
+"""Fields that have to begin with the text: nobody remembers the middle of an id, and beginnings are found by index."""
+FOLDED_CHARACTERS = 400
+"""So much of a field is searched; who names a model at greater length is found by its beginning."""
+FAILED_STATUS = 400
+"""The first status that means failure."""
+MAX_CHARACTERS = 1000
+MAX_TERMS = 20
+"""Bounds of what a caller may type."""
+
+_TERM = re.compile(r'(?:([^\s":]+):)?("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|\Z)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_SHOWN_CHARACTERS = 80
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -24,8 +63,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     terms: tuple[Term, ...] = ()
     dialect: str | None = None
-    """``service_type`` of the log API: what the caller spoke."""
+    """``service_type`` of the log API: what the caller spoke; the whole name, whatever the case."""
     outcome: str | None = None
+    """The whole name, whatever the case."""
     failed: bool | None = None
     """Whether the status was 400 or more."""
     since_s: float | None = None
@@ -33,3 +73,95 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Unix times of the accept; from, and before."""
     before: str | None = None
     """Id of a record: only older ones, for the next page."""
+
+
+def parse(text: str) -> tuple[Term, ...]:
+    """Return the terms of a filter as it is typed: ``model:gpt host:10.0. "two words"``; all of them have to hold.
+
+    A term is a word, or ``name:word`` with one of ``FIELDS``. What holds spaces, or a colon that ends no name, stands
+    in double quotes; a backslash there takes away the meaning of a quote or of another one. ``AND`` between terms may
+    be written.
+
+    Raises:
+        BadRequest: ``invalid_filter``, naming the term that is none, and the names there are.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise _bad(text, f"A filter has {MAX_CHARACTERS} characters at the most.")
+    terms = tuple(_terms(text))
+    if len(terms) > MAX_TERMS:
+        raise _bad(text, f"A filter has {MAX_TERMS} terms at the most.")
+    return terms
+
+
+def _terms(text: str) -> Iterator[Term]:
+    position = 0
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
+            continue
+        found = _TERM.match(text, position)
+        if found is None:
+            raise _bad(text[position:].split(maxsplit=1)[0], "A quote stands around a whole text, and is closed.")
+        name, value = found.groups()
+        position = found.end()
+        if name is None and value == "AND":
+            continue
+        if name is not None and name.casefold() not in FIELDS:
+            raise _bad(found[0], "A text that has a colon itself is put in double quotes.")
+        plain = _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
+        if not plain:
+            raise _bad(found[0], "There is nothing to look for in it.")
+        yield Term(None if name is None else name.casefold(), plain)
+
+
+def _bad(term: str, why: str) -> BadRequest:
+    shown = term if len(term) <= _SHOWN_CHARACTERS else f"{term[:_SHOWN_CHARACTERS]}..."
+    known = ", ".join(f"{name}:" for name in FIELDS)
+    return BadRequest(f"'{shown}' is no filter. {why} Known are {known}.", code="invalid_filter", param="q")
+
+
+def matches(query: Query, record: Record) -> bool:
+    """Return whether ``record`` is among those that ``query`` asks for."""
+    return (
+        (query.before is None or record.id < query.before)
+        and (query.since_s is None or record.at_accept >= query.since_s)
+        and (query.until_s is None or record.at_accept < query.until_s)
+        and (query.failed is None or query.failed == (record.status >= FAILED_STATUS))
+        and (query.dialect is None or fold(query.dialect) == folded(record, "dialect"))
+        and (query.outcome is None or fold(query.outcome) == folded(record, "outcome"))
+        and all(_holds(record, term) for term in query.terms)
+    )
+
+
+def _holds(record: Record, term: Term) -> bool:
+    wanted = fold(term.text)
+    for field in looked_at(term):
+        value = folded(record, field)
+        if value is not None and (value.startswith(wanted) if field in PREFIXES else wanted in value):
+            return True
+    return False
+
+
+def looked_at(term: Term) -> tuple[str, ...]:
+    """Return the fields of a ``Record`` that one term looks at."""
+    return _ALL if term.field is None else FIELDS[term.field]
+
+
+def folded(record: Record, field: str) -> str | None:
+    """Return what a term is compared with in one field of a record; None when there is nothing."""
+    value = getattr(record, field)
+    return None if value is None else fold(str(value))
+
+
+def fold(text: str) -> str:
+    """Return ``text`` without its case, as every database can keep it: bounded, without NUL and half characters."""
+    return _fold(text[:FOLDED_CHARACTERS])
+
+
+@lru_cache(maxsize=4096)
+def _fold(text: str) -> str:
+    plain = text.casefold().replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return plain[:FOLDED_CHARACTERS]
+
+
+_ALL = tuple(field for fields in FIELDS.values() for field in fields)

@@ -9,6 +9,7 @@ from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.echo import EchoProvider, EchoSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.sinks.console import Console, ConsoleSettings
+from netrunner.sinks.database import Database, DatabaseSettings
 from netrunner.sinks.jsonl import Jsonl, JsonlSettings
 
 echo = ProviderFactory(
@@ -40,6 +41,12 @@ console = SinkFactory(
     build=Console,
     settings=ConsoleSettings,
     doc="Writes one line a request.",
+)
+database = SinkFactory(
+    name="database",
+    build=Database,
+    settings=DatabaseSettings,
+    doc="Keeps records in the store, where they are found again.",
 )
 jsonl = SinkFactory(
     name="jsonl",

@@ -1,0 +1,1 @@
+"""The migrations, in their order; each names the one before it."""

@@ -1,0 +1,152 @@
+"""The database as the reactor uses it: one thread that writes, two that read, and nothing that waits in between.
+
+This module must not know what is read or written.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import URL, Connection
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from netrunner.errors import StoreError
+from netrunner.interfaces import IClock, IStartable
+from netrunner.store.database import Database, locate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 2
+_MIGRATE = "netrunner.store.migrate"
+
+
+class _Thread(threading.Thread):
+    """A thread that never keeps the process from ending, as one would whose server hangs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "daemon": True})
+
+
+class _Threads(ThreadPool):
+    threadFactory = _Thread
+
+
+@implementer(IStartable)
+class Store:
+    """Runs work in the threads of one database.
+
+    Args:
+        store: The setting: ``sqlite``, or a ``postgresql://`` URL.
+        state_folder: Holds the file of SQLite.
+        reactor: Hears from the threads.
+        clock: Time.
+    """
+
+    log = Logger()
+
+    def __init__(self, store: str, state_folder: Path, reactor: Any, clock: IClock) -> None:
+        self.database = Database(locate(store, state_folder), self._migrate, clock.seconds)
+        self._reactor = reactor
+        self._writer = _Threads(0, 1, "store-writer")
+        self._readers = _Threads(0, READERS, "store-reader")
+        self._working: set[Deferred[Any]] = set()
+        self._running = False
+        self._migration: subprocess.Popen[str] | None = None
+
+    def start(self) -> Deferred[None]:
+        """Start the threads, open the database, migrate it if need be; fires when it is open or a warning is out."""
+        self._running = True
+        self._writer.start()
+        self._readers.start()
+        opened = Deferred.fromCoroutine(self.write(_nothing))
+
+        def warn(failure: Any) -> None:
+            failure.trap(StoreError)
+            self.log.warn("nothing is kept in the database for now: {reason}", reason=failure.getErrorMessage())
+
+        return opened.addErrback(warn)
+
+    def stop(self) -> Deferred[None]:
+        """End what is under way, then the threads; what is asked afterwards fails."""
+        self._running = False
+        self.database.give_up()
+        if self._migration is not None:
+            self._migration.terminate()
+        ended: Deferred[Any] = DeferredList(list(self._working))
+        return ended.addCallback(lambda _: self._end())
+
+    def _end(self) -> None:
+        self.database.close()
+        for threads in (self._writer, self._readers):
+            if threads.started:
+                threads.stop()
+
+    async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``work(connection, ...)`` returns in a reader's thread.
+
+        Raises:
+            StoreError: when the database cannot be read.
+        """
+        return await self._run(self._readers, partial(self.database.read, work, *args, **kwargs))
+
+    async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``work(connection, ...)`` returns in the writer's thread, committed.
+
+        Raises:
+            StoreError: when nothing of it was written.
+        """
+        return await self._run(self._writer, partial(self.database.write, work, *args, **kwargs))
+
+    async def _run(self, threads: ThreadPool, work: Callable[[], T]) -> T:
+        if not self._running:
+            raise StoreError("The database is closed.")
+        over: Deferred[None] = Deferred()
+        self._working.add(over)
+        # Told by the thread itself: whoever asked may have given up long before.
+        done: Deferred[T] = deferToThreadPool(self._reactor, threads, self._work, work, over)
+        return await done
+
+    def _work(self, work: Callable[[], T], over: Deferred[None]) -> T:
+        try:
+            return work()
+        finally:
+            self._reactor.callFromThread(self._over, over)
+
+    def _over(self, over: Deferred[None]) -> None:
+        self._working.discard(over)
+        over.callback(None)
+
+    def _migrate(self, url: URL) -> None:
+        """Run the migrations in a process of their own, which the thread waits for."""
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._migration = subprocess.Popen(
+            [sys.executable, "-m", _MIGRATE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+        )
+        _, told = self._migration.communicate(f"{url.render_as_string(hide_password=False)}\n")
+        code, self._migration = self._migration.returncode, None
+        if code == 1 and told.count("\n") == 1:
+            raise StoreError(told.strip())
+        if code != 0:
+            last = told.strip().rpartition("\n")[2] or f"it ended with {code}"
+            raise StoreError(f"The database could not be migrated: {last}")
+
+
+def _nothing(connection: Connection) -> None:
+    """Write nothing; what counts is that one could."""
