@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.accounting import BenchmarkError, Child, free_port
@@ -86,8 +87,13 @@ providers:
 models:
   - {{name: fast, targets: [{{provider: fast, model: real-model}}]}}
   - {{name: paced, targets: [{{provider: paced, model: real-model}}]}}
-sinks: [{{type: console, path: {folder}/requests.log}}]
+{recording}
 """
+_RECORDING = {
+    "netrunner": "sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\njournal: {{bodies: none}}",
+    "recorded": "sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\njournal: {{bodies: full}}",
+    "unrecorded": "sinks: []\njournal: {{durability: none}}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +143,30 @@ def nginx(folder: Path, direct: Target) -> Iterator[Target]:
 
 
 @contextmanager
-def netrunner(folder: Path, direct: Target) -> Iterator[Target]:
-    """Run netrunner under twistd with a token to check, an alias to resolve and a line to write per request."""
-    folder = _subfolder(folder, "netrunner")
+def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator[Target]:
+    """Run netrunner under twistd with a token to check, an alias to resolve and what ``name`` says to record."""
+    folder = _subfolder(folder, name)
     port = free_port()
     config = folder / "bench.yaml"
-    config.write_text(_NETRUNNER.format(port=port, folder=folder, fast=direct.fast_port, paced=direct.paced_port))
+    recording = _RECORDING[name].format(folder=folder)
+    config.write_text(
+        _NETRUNNER.format(port=port, folder=folder, fast=direct.fast_port, paced=direct.paced_port, recording=recording)
+    )
     secrets = {"NETRUNNER_BENCH_TOKEN": TOKEN, "NETRUNNER_BENCH_KEY": "bench-key-of-the-provider"}
     # The tree that this harness belongs to is measured, whatever is installed.
     environ = {**os.environ, **secrets, "PYTHONPATH": str(_ROOT)}
     twistd = str(Path(sys.executable).with_name("twistd"))
     argv = [twistd, "--nodaemon", "--pidfile=", "netrunner", "--config", str(config)]
     with Child(argv, folder / "twistd.log", cwd=_ROOT, environ=environ) as child:
-        yield Target("netrunner", port, port, child, child.wait_for_200(port, "/health"))
+        yield Target(name, port, port, child, child.wait_for_200(port, "/health"))
 
 
-RELAYS = {"nginx": nginx, "netrunner": netrunner}
+RELAYS = {
+    "nginx": nginx,
+    "netrunner": netrunner,
+    "recorded": partial(netrunner, name="recorded"),
+    "unrecorded": partial(netrunner, name="unrecorded"),
+}
 
 
 def _nginx(folder: Path, http: str) -> Child:

@@ -167,6 +167,7 @@ class Bookkeeping:
 def _policy(settings: JournalSettings) -> Policy:
     bodies = settings.bodies
     return Policy(
+        off=settings.durability == "none",
         disk=settings.durability == "disk",
         refuse=settings.on_full == "refuse",
         keep_bytes=bodies if isinstance(bodies, int) else None,

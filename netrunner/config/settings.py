@@ -131,8 +131,9 @@ class AdminSettings:
 class JournalSettings:
     """The record of every exchange, from which everything else that records is fed."""
 
-    durability: Literal["process", "disk"] = setting(
-        "process", doc="What a record has survived when it counts: the process's death, or a power failure."
+    durability: Literal["process", "disk", "none"] = setting(
+        "process",
+        doc="What a record survives: the process's death, a power failure, or nothing, and then none is written.",
     )
     on_full: Literal["refuse", "drop"] = setting(
         "refuse", doc="When nothing more can be recorded: refuse requests, or serve them unrecorded and count."

@@ -13,8 +13,7 @@ from zope.interface import implementer
 
 from netrunner.errors import Expired
 from netrunner.interfaces import ICopies
-from netrunner.journal import frames
-from netrunner.journal.frames import Kind
+from netrunner.journal.frames import NOWHERE, Part, part_in
 from netrunner.journal.segments import Reader
 from netrunner.values import Copy, MessageHead
 
@@ -37,12 +36,9 @@ class Copies:
         """Return the start line and fields."""
         offsets, reader = self._offsets(copy)
         try:
-            frame = reader.frame(offsets[-1])
-            if frame.kind != Kind.HEAD:
-                raise Expired("The journal no longer holds the beginning of this message.")
-            return _decode(frames.read_piece(frame.payload)[3])
+            return _decode(_part(reader, offsets[-1]).head)
         except msgspec.MsgspecError as error:
-            raise Expired("The journal cannot read this any more.") from error
+            raise Expired("The journal no longer holds the beginning of this message.") from error
         finally:
             reader.close()
 
@@ -51,32 +47,34 @@ class Copies:
         offsets, reader = self._offsets(copy)
         try:
             for offset in reversed(offsets):
-                frame = reader.frame(offset)
-                if frame.kind == Kind.PIECE:
-                    data = frames.read_piece(frame.payload)[3]
-                    for at in range(0, len(data), PIECE_BYTES):
-                        yield data[at : at + PIECE_BYTES]
+                data = _part(reader, offset).data
+                for at in range(0, len(data), PIECE_BYTES):
+                    yield data[at : at + PIECE_BYTES]
         finally:
             reader.close()
 
     def _offsets(self, copy: Copy) -> tuple[list[int], Reader]:
-        """Return where the message's frames are, the last one first."""
+        """Return where the message's parts are, the last one first."""
         if "/" in copy.folder or copy.folder.startswith("."):
             raise Expired("There is no such journal.")
         reader = Reader(self._folder / copy.folder, "main")
         offsets = []
         offset = copy.offset
         try:
-            while offset != frames.NOWHERE:
-                frame = reader.frame(offset)
-                if frame.kind not in (Kind.PIECE, Kind.HEAD):
+            while offset != NOWHERE:
+                before = _part(reader, offset).before
+                if before != NOWHERE and before >= offset:
                     raise Expired("The journal cannot read this any more.")
                 offsets.append(offset)
-                before = frames.read_piece(frame.payload)[2]
-                if before != frames.NOWHERE and before >= offset:
-                    raise Expired("The journal cannot read this any more.")
                 offset = before
         except BaseException:
             reader.close()
             raise
         return offsets, reader
+
+
+def _part(reader: Reader, offset: int) -> Part:
+    part = part_in(reader.frame(offset))
+    if part is None:
+        raise Expired("The journal cannot read this any more.")
+    return part

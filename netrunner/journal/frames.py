@@ -1,8 +1,8 @@
 """Frames: how anything stands in a segment, and how it is found again among damaged bytes.
 
-``magic(2) kind(1) 0(1) length(4) crc(4) payload``, little endian. The checksum (zlib's CRC-32) covers everything but
-itself and begins from the segment's salt, a random number that stands in the segment's name: bytes of a body that look
-like a frame are none.
+``magic(2) kind(1) 0(1) length(4) crc(4) payload``, little endian. The checksum (zlib's CRC-32) is of the payload and
+begins from kind, length and the segment's salt, a random number that stands in the segment's name: bytes of a body that
+look like a frame are none.
 
 This module must not read or write files.
 """
@@ -21,11 +21,11 @@ OVERHEAD = 12
 MAX_PAYLOAD_BYTES = 1 << 20
 """Of one frame; larger bodies are cut into several."""
 
-_PREFIX = struct.Struct("<2sBBI")
-_CRC = struct.Struct("<I")
-_WHOLE = struct.Struct("<2sBBII")
-_PIECE = struct.Struct("<IBQ")
+_FRAME = struct.Struct("<2sBBII")
+_ENTRY = struct.Struct("<II")
 _NUMBER = struct.Struct("<I")
+_MESSAGE = struct.Struct("<BQI")
+_pack, _pack_entry, _pack_message = _FRAME.pack, _ENTRY.pack, _MESSAGE.pack
 NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 """The place before the first frame of a message."""
 
@@ -36,13 +36,12 @@ class Kind(enum.IntEnum):
     CHECKPOINT = 1
     """The exchanges that are open where a segment begins."""
     INTENT = 2
-    """An exchange is about to call its provider: its number, and its record as it would be if the process died now."""
-    HEAD = 3
-    """The start line and fields of a message."""
+    """An exchange is about to call its provider: its number, its record as it would be if the process died now, and the
+    request as far as it has come."""
     PIECE = 4
-    """Bytes of a message's body."""
+    """More of a message: the exchange's number, then what ``message`` makes."""
     OUTCOME = 5
-    """An exchange has ended: its number (0 without an INTENT), and its record."""
+    """An exchange has ended: its number (0 without an INTENT), its record, and what was left of the response."""
     REFUSALS = 6
     """Many were refused in one moment: how often, by error code."""
     SEAL = 7
@@ -74,36 +73,66 @@ class Damage(msgspec.Struct, frozen=True):
 
 def header(kind: int, payload: bytes, salt: int) -> bytes:
     """Return what stands before ``payload``."""
-    prefix = _PREFIX.pack(MAGIC, kind, 0, len(payload))
-    return prefix + _CRC.pack(crc32(payload, crc32(prefix, salt)))
+    size = len(payload)
+    return _pack(MAGIC, kind, 0, size, crc32(payload, salt ^ kind << 24 ^ size))
 
 
-def piece(number: int, direction: int, before: int, data: bytes) -> bytes:
-    """Return the payload of a PIECE or HEAD.
+def message(direction: int, before: int, head: bytes, data: bytes) -> bytes:
+    """Return a part of a message.
 
     Args:
-        number: Of the exchange.
         direction: 0 for the request, 1 for the response.
-        before: Offset of the message's frame before this one, or ``NOWHERE``.
-        data: The bytes.
+        before: Offset of the frame with the part before this one, or ``NOWHERE``.
+        head: Start line and fields, encoded; only in the first part.
+        data: The next bytes of the body.
     """
-    return _PIECE.pack(number, direction, before) + data
+    return _pack_message(direction, before, len(head)) + head + data
 
 
-def read_piece(payload: bytes) -> tuple[int, int, int, bytes]:
-    """Return what ``piece`` was made of."""
-    number, direction, before = _PIECE.unpack_from(payload)
-    return number, direction, before, payload[_PIECE.size :]
+class Part(msgspec.Struct, frozen=True):
+    """A part of a message that was read."""
+
+    direction: int
+    before: int
+    head: bytes
+    data: bytes
 
 
-def numbered(number: int, data: bytes) -> bytes:
-    """Return the payload of an INTENT or OUTCOME."""
-    return _NUMBER.pack(number) + data
+def entry(number: int, record: bytes, part: bytes = b"") -> bytes:
+    """Return the payload of an INTENT or OUTCOME, with a part of a message or none."""
+    return _pack_entry(number, len(record)) + record + part
 
 
-def read_numbered(payload: bytes) -> tuple[int, bytes]:
-    """Return the exchange's number, and the record's bytes."""
-    return _NUMBER.unpack_from(payload)[0], payload[_NUMBER.size :]
+def piece(number: int, part: bytes) -> bytes:
+    """Return the payload of a PIECE."""
+    return _NUMBER.pack(number) + part
+
+
+def number_of(payload: bytes) -> int:
+    """Return the exchange's number from the payload of an INTENT, PIECE or OUTCOME."""
+    number: int = _NUMBER.unpack_from(payload)[0]
+    return number
+
+
+def record_in(payload: bytes) -> bytes:
+    """Return the record from the payload of an INTENT or OUTCOME."""
+    _, size = _ENTRY.unpack_from(payload)
+    return payload[_ENTRY.size : _ENTRY.size + size]
+
+
+def part_in(frame: Frame) -> Part | None:
+    """Return the part of a message that a frame holds; None if it holds none."""
+    if frame.kind == Kind.PIECE:
+        at = _NUMBER.size
+    elif frame.kind in (Kind.INTENT, Kind.OUTCOME):
+        at = _ENTRY.size + _ENTRY.unpack_from(frame.payload)[1]
+    else:
+        return None
+    if at + _MESSAGE.size > len(frame.payload):
+        return None
+    direction, before, size = _MESSAGE.unpack_from(frame.payload, at)
+    at += _MESSAGE.size
+    return Part(direction, before, frame.payload[at : at + size], frame.payload[at + size :])
 
 
 def scan(data: bytes, base: int, salt: int, whole: bool) -> Iterator[Frame | Damage]:
@@ -140,12 +169,11 @@ def _frame_at(data: bytes, at: int, salt: int) -> tuple[int, int] | None:
     """Return kind and end of the frame at ``at``, None if there is none, or not all of it."""
     if len(data) - at < OVERHEAD:
         return None
-    magic, kind, zero, length, crc = _WHOLE.unpack_from(data, at)
+    magic, kind, zero, length, crc = _FRAME.unpack_from(data, at)
     end = at + OVERHEAD + length
-    if magic != MAGIC or zero or length > MAX_PAYLOAD_BYTES + _PIECE.size or end > len(data):
+    if magic != MAGIC or zero or length > MAX_PAYLOAD_BYTES or end > len(data):
         return None
-    seed = crc32(data[at : at + _PREFIX.size], salt)
-    if crc32(memoryview(data)[at + OVERHEAD : end], seed) != crc:
+    if crc32(memoryview(data)[at + OVERHEAD : end], salt ^ kind << 24 ^ length) != crc:
         return None
     return kind, end
 
@@ -155,8 +183,8 @@ def _may_go_on(data: bytes, at: int) -> bool:
     left = len(data) - at
     if left < OVERHEAD:
         return MAGIC.startswith(data[at : at + 2])
-    magic, kind, zero, length, _ = _WHOLE.unpack_from(data, at)
-    return magic == MAGIC and not zero and kind in KINDS and left < OVERHEAD + length <= MAX_PAYLOAD_BYTES + 64
+    magic, kind, zero, length, _ = _FRAME.unpack_from(data, at)
+    return magic == MAGIC and not zero and kind in KINDS and left < OVERHEAD + length <= OVERHEAD + MAX_PAYLOAD_BYTES
 
 
 def _next_frame(data: bytes, at: int, salt: int) -> int:

@@ -25,13 +25,13 @@ from twisted.logger import Logger
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IClock
 from netrunner.journal import frames
-from netrunner.journal.entry import Entry, Message
+from netrunner.journal.entry import Entry
 from netrunner.journal.frames import Kind
 from netrunner.journal.lane import Lane
 from netrunner.journal.reserve import Reserve
 from netrunner.journal.sync import Syncer
 from netrunner.journal.tail import Tail
-from netrunner.values import Record
+from netrunner.values import MessageHead, Record
 
 TICK_S = 1.0
 """How often held pieces are written, and the room is looked at."""
@@ -60,6 +60,8 @@ class Gate(Protocol):
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How the journal is kept; see ``JournalSettings``."""
 
+    off: bool = False
+    """Whether nothing is written: readers are served from memory, and what they have not read dies with the process."""
     disk: bool = False
     """Whether what is written has to reach the disk."""
     refuse: bool = True
@@ -109,8 +111,6 @@ class Journal:
         self._open: dict[int, Entry] = {}
         self._fresh: list[Entry] = []
         """Those whose INTENT is not written yet."""
-        self.holding: set[Message] = set()
-        """Those that are to flush what they hold within a tick."""
         self._tick: IDelayedCall | None = None
         self._second = 0
         self._refused_now = 0
@@ -128,6 +128,7 @@ class Journal:
         """Keep to another policy from now on."""
         self._policy = policy
         self.lane.keeps_unconfirmed = policy.disk
+        self.messages = policy.messages
         self.keep_bytes = policy.keep_bytes if policy.messages else 0
         self.lane.segment_bytes = policy.segment_bytes
 
@@ -151,12 +152,14 @@ class Journal:
 
     # What exchanges ask.
 
-    def begin(self, record: Record, lost: Callable[[], None]) -> Entry | None:
+    def begin(self, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> Entry | None:
         """Append the INTENT of an exchange; it is written before anything leaves.
 
         Args:
             record: As it would be if the process died now.
             lost: Called instead, before anything leaves, when it turns out that it cannot be written.
+            head: Of the request, credentials masked.
+            body: Of the request, as it may be recorded; empty if it is still to come.
 
         Returns:
             What its messages and its end are told to; None if it goes unrecorded (``on_full: drop``).
@@ -164,14 +167,16 @@ class Journal:
         Raises:
             Overloaded: ``journal_full``.
         """
+        if self._policy.off:
+            return None
         if self.full or self.crowded:
             self.counts["refused" if self._policy.refuse else "unrecorded"] += 1
             if not self._policy.refuse:
                 return None
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
-        entry = Entry(self, number, lost, self._policy.messages)
-        entry.begin(record)
+        entry = Entry(self, number, lost)
+        entry.begin(record, head, body)
         self._open[number] = entry
         self._fresh.append(entry)
         self._to_sync = True
@@ -179,8 +184,14 @@ class Journal:
 
     def ended(self, record: Record, refused: bool) -> None:
         """Append the record of an exchange that has no INTENT."""
+        if self._policy.off:
+            self.lane.skip()
+            self.tails[MAIN].add(self.lane.offset, record)
+            self.on_record()
+            return
         if not refused:
-            self.lane.append(Kind.OUTCOME, frames.numbered(0, _encode(record)))
+            self.lane.append(Kind.OUTCOME, frames.entry(0, _encode(record)))
+            self.lane.records += 1
             self.tails[MAIN].add(self.lane.offset, record)
             self.on_record()
             return
@@ -193,7 +204,8 @@ class Journal:
             self._unnamed[record.error or "unknown"] += 1
             self.counts["refusals_aggregated"] += 1
             return
-        self._refused.append(Kind.OUTCOME, frames.numbered(0, _encode(record)))
+        self._refused.append(Kind.OUTCOME, frames.entry(0, _encode(record)))
+        self._refused.records += 1
         self.tails[REFUSED].add(self._refused.offset, record)
         self.on_record()
 
@@ -207,6 +219,7 @@ class Journal:
     def finished(self, entry: Entry, record: Record) -> None:
         """Take the record of an exchange whose OUTCOME was just appended."""
         self._open.pop(entry.number, None)
+        self.lane.records += 1
         self.tails[MAIN].add(self.lane.offset, record)
         self._to_sync = True
         self.on_record()
@@ -327,8 +340,9 @@ class Journal:
             self._fill()
 
     def _flush_held(self) -> None:
-        for message in list(self.holding):
-            message.flush()
+        for entry in self._open.values():
+            for message in entry.messages:
+                message.flush()
 
     def _in_progress(self) -> list[tuple[Any, ...]]:
         """Return where everything that is open is to be found: number, INTENT, and both messages."""

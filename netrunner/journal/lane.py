@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from netrunner.journal import frames, segments
-from netrunner.journal.frames import Kind
+from netrunner.journal.frames import Kind, header
 
 MAX_WRITE_BYTES = 1 << 24
 _encode = msgspec.msgpack.Encoder().encode
@@ -97,17 +97,30 @@ class Lane:
         """Whether anything is collected."""
         return bool(self._pieces)
 
-    def append(self, kind: int, payload: bytes) -> int:
-        """Collect a frame; return its offset."""
+    def begin(self) -> int:
+        """Return the offset that the next frame will have."""
         if self._salt is None:
             self._salt = self._bits(32)
             self.append(Kind.CHECKPOINT, _encode([self.records, self._in_progress()]))
+        return self.offset
+
+    def append(self, kind: int, payload: bytes) -> int:
+        """Collect a frame; return its offset."""
+        if self._salt is None:
+            self.begin()
+        assert self._salt is not None
         offset = self.offset
-        self._pieces += (frames.header(kind, payload, self._salt), payload)
+        self._pieces += (header(kind, payload, self._salt), payload)
         self.offset = offset + frames.OVERHEAD + len(payload)
-        if kind == Kind.OUTCOME:
-            self.records += 1
         return offset
+
+    def skip(self) -> None:
+        """Count a record that is not written."""
+        self.commit()
+        self.offset += 1
+        self.written = self.begun = self.offset
+        self.records += 1
+        self._next_file()
 
     def commit(self) -> None:
         """Write what is collected, sealed.
@@ -122,7 +135,7 @@ class Lane:
             self._replace_file()
         data = b"".join(self._pieces)
         digest = sha256(self._digest + data).digest()
-        seal = frames.header(Kind.SEAL, digest, self._salt) + digest
+        seal = header(Kind.SEAL, digest, self._salt) + digest
         self._write(data + seal)
         if self.keeps_unconfirmed:
             self._unconfirmed.append(Batch(self.written, self._salt, self._digest, data + seal))
@@ -185,9 +198,7 @@ class Lane:
             self.written, self._salt, self._digest = written, salt, digest
 
     def _next_file(self) -> None:
-        assert self._file is not None
-        os.close(self._file)
-        self._file = None
+        self.abandon()
         self._salt = None
         self.begun = self.written
 

@@ -41,7 +41,8 @@ class JournalLogs:
 
     async def page(self, query: Query, limit: int) -> list[Record]:
         """Return up to ``limit`` records that match."""
-        return await self._read(_page, query, limit)
+        found: list[Record] = await self._read(_page, query, limit)
+        return found
 
     async def one(self, id: str) -> Record | None:
         """Return the record of that id."""
@@ -50,7 +51,8 @@ class JournalLogs:
 
     async def count(self, query: Query) -> int:
         """Return how many match, of the newest ``MAX_SCANNED``."""
-        return await self._read(_count, query)
+        found: int = await self._read(_count, query)
+        return found
 
     async def _read(self, function: Any, *arguments: Any) -> Any:
         if self._pool is None:

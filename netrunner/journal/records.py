@@ -43,10 +43,9 @@ class Step(msgspec.Struct, frozen=True):
     """Whether nothing will ever follow."""
 
 
-def record_of(frame: Frame) -> tuple[int, Record]:
-    """Return number and record of an INTENT or OUTCOME; raises ``msgspec.MsgspecError`` for one that is none."""
-    number, data = frames.read_numbered(frame.payload)
-    return number, _decoder.decode(data)
+def record_of(frame: Frame) -> Record:
+    """Return the record of an INTENT or OUTCOME; raises ``msgspec.MsgspecError`` for one that is none."""
+    return _decoder.decode(frames.record_in(frame.payload))
 
 
 def checkpoint_of(frame: Frame) -> tuple[int, list[tuple[int, int, tuple[int, int, bool], tuple[int, int, bool]]]]:
@@ -66,7 +65,7 @@ def walk(reader: Reader, offset: int, closed: bool = False) -> Iterator[Step]:
             yield Step(found.end, damaged=found.end - found.offset)
         elif found.kind == Kind.OUTCOME:
             try:
-                yield Step(found.end, record_of(found)[1])
+                yield Step(found.end, record_of(found))
             except msgspec.MsgspecError:
                 yield Step(found.end, damaged=found.end - found.offset)
         elif found.kind == Kind.CHECKPOINT:

@@ -100,7 +100,7 @@ def _recover_lane(
         try:
             for number, one in state.open.items():
                 if (record := _interrupted(reader, folder.name, one, wall())) is not None:
-                    writer.append(Kind.OUTCOME, frames.numbered(number, _encode(record)))
+                    writer.append(Kind.OUTCOME, frames.entry(number, _encode(record)))
                     recovered.interrupted += 1
             writer.append(Kind.END, b"")
             writer.commit()
@@ -139,18 +139,23 @@ def _take(state: _State, frame: Frame) -> None:
             for number, intent, request, response in listed:
                 state.open[number] = _Open(intent, (_Message(*request), _Message(*response)))
         case Kind.INTENT:
-            state.open[frames.read_numbered(frame.payload)[0]] = _Open(frame.offset)
-        case Kind.HEAD | Kind.PIECE:
-            number, direction, _, data = frames.read_piece(frame.payload)
-            one = state.open.get(number)
-            if one is not None:
-                one.messages[direction].last = frame.offset
-                one.messages[direction].kept += len(data) if frame.kind == Kind.PIECE else 0
+            state.open[frames.number_of(frame.payload)] = _Open(frame.offset)
+            _take_part(state, frame)
+        case Kind.PIECE:
+            _take_part(state, frame)
         case Kind.OUTCOME:
-            state.open.pop(frames.read_numbered(frame.payload)[0], None)
+            state.open.pop(frames.number_of(frame.payload), None)
             state.records += 1
         case Kind.END:
             state.ended = True
+
+
+def _take_part(state: _State, frame: Frame) -> None:
+    one, part = state.open.get(frames.number_of(frame.payload)), frames.part_in(frame)
+    if one is not None and part is not None:
+        message = one.messages[part.direction & 1]
+        message.last = frame.offset
+        message.kept += len(part.data)
 
 
 def _cut(last: Span, state: _State, recovered: Recovered) -> None:
@@ -195,7 +200,7 @@ def _digest(last: Span, end: int) -> bytes:
 def _interrupted(reader: Reader, folder: str, one: _Open, now: float) -> Record | None:
     """Return the record of an exchange that was open; None if its INTENT cannot be read any more."""
     try:
-        _, record = record_of(reader.frame(one.intent))
+        record = record_of(reader.frame(one.intent))
     except (Expired, msgspec.MsgspecError):
         return None
     record.outcome = Outcome.INTERRUPTED.value

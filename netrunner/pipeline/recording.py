@@ -6,7 +6,7 @@ back from the relay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -18,6 +18,16 @@ from netrunner.values import Headers, MessageHead, Record
 
 DIRECTIONS = ("request", "response")
 _log = Logger()
+
+
+class Ledger(Protocol):
+    """The journal, as far as exchanges need it."""
+
+    def begin(self, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> Entry | None:
+        """Record that a provider is about to be called; see ``Journal.begin``."""
+
+    def ended(self, record: Record, refused: bool) -> None:
+        """Record the end of what nobody was called for; see ``Journal.ended``."""
 
 
 class Redactor(Protocol):
@@ -34,39 +44,58 @@ class Recording:
     """What is recorded of one exchange.
 
     Args:
-        entry: Its place in the journal; None if it is not recorded.
         redactors: For the request and for the response.
         secret_header: A further field that holds the caller's credential, lowercase.
     """
 
-    __slots__ = ("_redactors", "_secret_header", "_tells", "entry", "watchers")
+    __slots__ = ("_redactors", "_secret_header", "entry", "watchers")
 
     def __init__(
         self,
-        entry: Entry | None = None,
         redactors: tuple[Redactor | None, Redactor | None] = (None, None),
         secret_header: bytes = b"",
     ) -> None:
-        self.entry = entry
+        self.entry: Entry | None = None
+        """Its place in the journal; None if it is not recorded."""
         self.watchers: tuple[IWatcher, ...] = ()
         """Those who see it flow."""
         self._redactors = redactors
         self._secret_header = secret_header
-        self._tells = entry is not None and entry.records_messages
 
-    def head(self, direction: int, start: bytes, headers: Headers) -> None:
-        """A message begins: ``direction`` is ``REQUEST`` or ``RESPONSE``."""
-        if not self._tells and not self.watchers:
+    def begin(self, journal: Ledger, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> None:
+        """The exchange is about to call its provider.
+
+        Args:
+            journal: Where that is written down.
+            record: As it would be if the process died now.
+            lost: Called when it could not be written down after all.
+            head, body: The request; an empty body if it is still to come.
+
+        Raises:
+            Overloaded: when it cannot be written down.
+        """
+        head = MessageHead(head.start, mask_headers(head.headers, self._secret_header))
+        redactor = self._redactors[REQUEST]
+        kept = body if redactor is None else redactor.feed(body)
+        self.entry = journal.begin(record, lost, head, kept)
+        if self.entry is not None and body:
+            self.entry.messages[REQUEST].digest(body)
+        if self.watchers:
+            self._tell("message", DIRECTIONS[REQUEST], head)
+            self._tell("piece", DIRECTIONS[REQUEST], kept)
+
+    def answer(self, start: bytes, headers: Headers) -> None:
+        """The response begins."""
+        if self.entry is None and not self.watchers:
             return
         head = MessageHead(start, mask_headers(headers, self._secret_header))
-        if self._tells:
-            assert self.entry is not None
-            self.entry.messages[direction].head(head)
+        if self.entry is not None:
+            self.entry.messages[RESPONSE].head(head)
         if self.watchers:
-            self._tell("message", DIRECTIONS[direction], head)
+            self._tell("message", DIRECTIONS[RESPONSE], head)
 
     def piece(self, direction: int, data: bytes) -> None:
-        """The next bytes of its body."""
+        """The next bytes of a body: ``direction`` is ``REQUEST`` or ``RESPONSE``."""
         if not data:
             return
         entry = self.entry
@@ -96,8 +125,7 @@ class Recording:
         self.watchers = tuple(one for one in self.watchers if one is not watcher)
 
     def _show(self, direction: int, data: bytes) -> None:
-        if data and self._tells:
-            assert self.entry is not None
+        if data and self.entry is not None:
             self.entry.messages[direction].keep(data)
         if data and self.watchers:
             self._tell("piece", DIRECTIONS[direction], data)

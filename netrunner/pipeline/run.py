@@ -26,7 +26,7 @@ from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Call, Headers, MessageHead, Outcome, Record, ResponseHead, UpstreamRequest
 
 _log = Logger()
 CLIENT_LEFT = 499
@@ -180,21 +180,19 @@ class Run:
         Raises:
             Overloaded: when it cannot be written down.
         """
-        exchange, request, observing = self._exchange, self._request, self._pipeline.observing
+        exchange, observing = self._exchange, self._pipeline.observing
         record = exchange.record()
-        entry = self._pipeline.journal.begin(record, self._unrecorded)
         watchers = exchange.recording.watchers if exchange.recording is not None else ()
         redactors = (None, None) if observing.redactor is None else (observing.redactor(), observing.redactor())
-        exchange.recording = recording = Recording(entry, redactors, observing.secret_header)
-        recording.watch(watchers)
+        exchange.recording = recording = Recording(redactors, observing.secret_header)
+        recording.watchers = watchers
         for sink in observing.live_sinks:
             recording.watch(_watchers(sink, record))
         target = exchange.path + b"?" + exchange.query if exchange.query else exchange.path
-        recording.head(REQUEST, b"%b %b HTTP/1.1" % (exchange.method, target), exchange.headers)
+        head = MessageHead(b"%b %b HTTP/1.1" % (exchange.method, target), exchange.headers)
+        recording.begin(self._pipeline.journal, record, self._unrecorded, head, self._request.body())
         if exchange.upload is not None:
             exchange.upload.observe(partial(recording.piece, REQUEST))
-        else:
-            recording.piece(REQUEST, request.body())
 
     def _unrecorded(self) -> None:
         """The journal could not be written after all."""
@@ -336,7 +334,7 @@ def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: 
     headers += own_headers(exchange)
     exchange.bytes_out = len(body)
     if exchange.recording is not None:
-        exchange.recording.head(RESPONSE, b"HTTP/1.1 %d -" % status, headers)
+        exchange.recording.answer(b"HTTP/1.1 %d -" % status, headers)
         exchange.recording.piece(RESPONSE, body)
     exchange.end(outcome, status, error.code)
     request.respond(status, headers, body)

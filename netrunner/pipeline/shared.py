@@ -6,28 +6,16 @@ This module must not run anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IClock, ILiveSink, IPrepares, IProvider, IUpstream
-from netrunner.journal.entry import Entry
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
-from netrunner.pipeline.recording import Redactor
+from netrunner.pipeline.recording import Ledger, Redactor
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
-from netrunner.values import Outcome, Record
-
-
-class Ledger(Protocol):
-    """The journal, as far as exchanges need it."""
-
-    def begin(self, record: Record, lost: Callable[[], None]) -> Entry | None:
-        """Record that a provider is about to be called; see ``Journal.begin``."""
-
-    def ended(self, record: Record, refused: bool) -> None:
-        """Record the end of what nobody was called for; see ``Journal.ended``."""
+from netrunner.values import Outcome
 
 
 class Observing:

@@ -72,7 +72,7 @@ class Tunnel(Relay):
         self._request.registerProducer(self, True)
         fields = [(b"upgrade", b"websocket"), *headers, *self._run.own_headers]
         if self._exchange.recording is not None:
-            self._exchange.recording.head(RESPONSE, b"HTTP/1.1 101 Switching Protocols", fields)
+            self._exchange.recording.answer(b"HTTP/1.1 101 Switching Protocols", fields)
         self._request.switch(fields, self._from_client, self._client_ended)
 
     def body_received(self, data: bytes, last: bool) -> None:

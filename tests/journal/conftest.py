@@ -61,16 +61,23 @@ def journal_in(state: Path, clock: FakeClock) -> MakeJournal:
     return make
 
 
+def begin(journal: Journal, number: int, request: bytes = b"", lost: Callable[[], None] = lambda: None) -> Entry:
+    """Begin an exchange."""
+    head = MessageHead(b"POST / HTTP/1.1", [(b"x-number", b"%d" % number)])
+    entry = journal.begin(make_record(number, outcome=Outcome.INTERRUPTED.value), lost, head, request)
+    assert entry is not None
+    if request:
+        entry.messages[REQUEST].digest(request)
+    return entry
+
+
 def tell(journal: Journal, number: int, request: bytes = b"question", response: bytes = b"answer") -> Entry:
     """Begin an exchange and let both messages flow; it stays open."""
-    entry = journal.begin(make_record(number, outcome=Outcome.INTERRUPTED.value), lambda: None)
-    assert entry is not None
-    for direction, start, body in ((REQUEST, b"POST / HTTP/1.1", request), (RESPONSE, b"HTTP/1.1 200 OK", response)):
-        message = entry.messages[direction]
-        if entry.records_messages:
-            message.head(MessageHead(start, [(b"x-number", b"%d" % number)]))
-        message.digest(body)
-        message.keep(body)
+    entry = begin(journal, number, request)
+    answer = entry.messages[RESPONSE]
+    answer.head(MessageHead(b"HTTP/1.1 200 OK", [(b"x-number", b"%d" % number)]))
+    answer.digest(response)
+    answer.keep(response)
     return entry
 
 

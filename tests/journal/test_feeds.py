@@ -120,7 +120,8 @@ def test_a_sink_that_raises_is_asked_again_with_growing_pauses_and_loses_nothing
 
 def test_a_slow_sink_is_given_one_batch_at_a_time(desk: Desk) -> None:
     desk.start()
-    desk.keeper.waiting = waiting = Deferred()
+    waiting: Deferred[None] = Deferred()
+    desk.keeper.waiting = waiting
     desk.record(1)
     desk.pass_time()
     desk.record(2, 3)

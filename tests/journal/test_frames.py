@@ -70,6 +70,17 @@ def test_any_bytes_are_frames_or_damage_and_nothing_is_told_twice(data: bytes) -
     assert [one.offset for one in found] == ([0] + [one.end for one in found])[: len(found)]
 
 
-@pytest.mark.parametrize(("number", "direction", "before"), [(0, 0, frames.NOWHERE), (0xFFFFFFFF, 1, 1 << 40)])
-def test_a_piece_tells_whose_it_is_and_what_came_before(number: int, direction: int, before: int) -> None:
-    assert frames.read_piece(frames.piece(number, direction, before, b"data")) == (number, direction, before, b"data")
+@pytest.mark.parametrize("before", [frames.NOWHERE, 1 << 40])
+@pytest.mark.parametrize("kind", [Kind.INTENT, Kind.PIECE, Kind.OUTCOME])
+def test_a_part_of_a_message_is_read_from_whatever_it_stands_in(kind: Kind, before: int) -> None:
+    part = frames.message(1, before, b"head", b"data")
+    payload = frames.piece(7, part) if kind == Kind.PIECE else frames.entry(7, b"record", part)
+    assert frames.number_of(payload) == 7
+    assert frames.part_in(Frame(kind, 0, 1, payload)) == frames.Part(1, before, b"head", b"data")
+    if kind != Kind.PIECE:
+        assert frames.record_in(payload) == b"record"
+
+
+def test_an_entry_may_hold_no_message() -> None:
+    assert frames.part_in(Frame(Kind.OUTCOME, 0, 1, frames.entry(7, b"record"))) is None
+    assert frames.part_in(Frame(Kind.SEAL, 0, 1, b"x" * 32)) is None
