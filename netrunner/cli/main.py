@@ -26,17 +26,24 @@ def _plugins() -> usage.Options:
     return PluginsOptions()
 
 
+def _journal() -> usage.Options:
+    from netrunner.cli.journal import JournalOptions
+
+    return JournalOptions()
+
+
 class NetrunnerOptions(usage.Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
     synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
     longdesc = (
-        "Looks at configurations and plugins of the netrunner proxy."
+        "Looks at configurations, plugins and records of the netrunner proxy."
         " The daemon itself is started by `twistd netrunner --config FILE`."
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
         ("check", None, _check, "Validate a configuration and show who is there."),
         ("plugins", None, _plugins, "List plugins, or try one."),
+        ("journal", None, _journal, "Check, show or export the record of requests."),
     ]
 
     def opt_version(self) -> NoReturn:

@@ -46,8 +46,8 @@ class JournalLogs:
 
     async def one(self, id: str) -> Record | None:
         """Return the record of that id."""
-        found: list[Record] = await self._read(_page, Query(before=id + "~"), 1)
-        return found[0] if found and found[0].id == id else None
+        found: Record | None = await self._read(find, id)
+        return found
 
     async def count(self, query: Query) -> int:
         """Return how many match, of the newest ``MAX_SCANNED``."""
@@ -58,6 +58,12 @@ class JournalLogs:
         if self._pool is None:
             return function(self._state, *arguments)
         return await deferToThreadPool(self._reactor, self._pool, function, self._state, *arguments)
+
+
+def find(state: Path, id: str) -> Record | None:
+    """Return the record of that id."""
+    newest = next(newest_first(state, id + "~"), None)
+    return newest if newest is not None and newest.id == id else None
 
 
 def _page(state: Path, query: Query, limit: int) -> list[Record]:

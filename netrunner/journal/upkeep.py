@@ -64,6 +64,14 @@ def keep_up(
     return done
 
 
+def is_live(folder: Path) -> bool:
+    """Return whether the process that writes a journal lives, or somebody looks after it."""
+    lock = _claim(folder)
+    if lock is not None:
+        os.close(lock)
+    return lock is None
+
+
 def _claim(folder: Path) -> int | None:
     """Lock a folder; None if its process lives, or somebody else looks after it."""
     try:

@@ -1,0 +1,158 @@
+"""Finding records in the journal itself, and the command line that looks into it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_twisted
+from netrunner.cli.main import main
+from netrunner.ids import uuid7
+from netrunner.journal.journal import Journal
+from netrunner.journal.logs import JournalLogs, newest_first
+from netrunner.query import Query, parse
+from netrunner.testing.fakes import FakeClock
+from tests.journal.conftest import MakeJournal, begin, make_record, tell
+
+
+def id_at(second: float, number: int) -> str:
+    return uuid7(second, lambda _: number)
+
+
+@pytest.fixture
+def logs(state: Path) -> JournalLogs:
+    return JournalLogs(state)
+
+
+def record(journal: Journal, clock: FakeClock, number: int, **changes: Any) -> str:
+    """Record an exchange that begins and ends now; return its id."""
+    id = id_at(clock.wall(), number)
+    entry = begin(journal, number)
+    entry.end(make_record(number, id=id, at_accept=clock.wall(), **changes))
+    journal.commit()
+    clock.advance(1)
+    return id
+
+
+@pytest_twisted.ensureDeferred
+async def test_records_come_newest_first_across_segments_lanes_and_processes(
+    journal_in: MakeJournal, clock: FakeClock, logs: JournalLogs
+) -> None:
+    ids = []
+    for name in ("0191", "0192"):
+        journal = journal_in(name, segment_bytes=1200)
+        for number in range(5):
+            ids.append(record(journal, clock, number))
+            ids.append(id_at(clock.wall(), number))
+            journal.ended(make_record(number, id=ids[-1], outcome="refused", error="x", status=401), True)
+            journal.commit()
+            clock.advance(1)
+        assert len(list(journal.folder.glob("main.*"))) > 1
+    assert [one.id for one in newest_first(logs._state)] == ids[::-1]
+    assert [one.id for one in await logs.page(Query(before=ids[10]), 4)] == ids[9:5:-1]
+    assert await logs.count(Query(failed=True)) == 10
+    found = await logs.one(ids[3])
+    assert found is not None
+    assert found.id == ids[3]
+    assert await logs.one(id_at(5, 5)) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stream_that_ended_late_stands_where_it_began(
+    journal_in: MakeJournal, clock: FakeClock, logs: JournalLogs
+) -> None:
+    journal = journal_in(segment_bytes=1200)
+    early = id_at(clock.wall(), 0)
+    entry = begin(journal, 100)
+    clock.advance(1)
+    ids = [record(journal, clock, number) for number in range(1, 8)]
+    entry.end(make_record(0, id=early))
+    journal.commit()
+    assert [one.id for one in newest_first(logs._state)] == [*ids[::-1], early]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_filter_is_applied(journal_in: MakeJournal, clock: FakeClock, logs: JournalLogs) -> None:
+    journal = journal_in("0190")
+    record(journal, clock, 1, model="gpt-4o")
+    wanted = record(journal, clock, 2, model="llama3")
+    assert [one.id for one in await logs.page(Query(terms=parse("model:LLAMA")), 10)] == [wanted]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["journal", *arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_the_command_verifies_shows_and_exports(
+    journal_in: MakeJournal, state: Path, clock: FakeClock, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    journal = journal_in("0190")
+    id = id_at(clock.wall(), 1)
+    entry = tell(journal, 1)
+    entry.end(make_record(1, id=id))
+    journal.stop()
+    assert run("--state", str(state), "verify") == 0
+    assert capfdbinary.readouterr().out == b"0190  ended  ok\n"
+    assert run("--state", str(state), "show", id) == 0
+    assert json.loads(capfdbinary.readouterr().out)["id"] == id
+    assert run("--state", str(state), "show", "--response", id) == 0
+    assert capfdbinary.readouterr().out == b"answer"
+    assert run("--state", str(state), "show", "--request", id) == 0
+    assert capfdbinary.readouterr().out == b"question"
+    assert run("--state", str(state), "export", "--filter", "model:m") == 0
+    assert [json.loads(line)["id"] for line in capfdbinary.readouterr().out.splitlines()] == [id]
+    assert run("--state", str(state), "export", "--filter", "model:nothing") == 0
+    assert capfdbinary.readouterr().out == b""
+
+
+def test_the_command_finds_what_was_altered(
+    journal_in: MakeJournal, state: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    journal = journal_in("0190")
+    tell(journal, 1).end(make_record(1))
+    journal.stop()
+    [path] = journal.folder.glob("main.*")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"answer")] ^= 1
+    path.write_bytes(data)
+    assert run("--state", str(state), "verify") == 1
+    assert b"cannot be read" in capfdbinary.readouterr().out
+
+
+def test_a_running_process_has_no_end_yet(
+    journal_in: MakeJournal, state: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    journal = journal_in("0190")
+    tell(journal, 1)
+    journal.commit()
+    lock = os.open(journal.folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        assert run("--state", str(state), "verify") == 0
+    finally:
+        os.close(lock)
+    assert capfdbinary.readouterr().out == b"0190  live  ok\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show", "nothing"), ("export", "--filter", "color:red"), ("export", "--filter", '"')]
+)
+def test_what_is_not_there_or_not_meant_is_told_in_a_line(
+    journal_in: MakeJournal, state: Path, arguments: tuple[str, ...], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    journal_in()
+    assert run("--state", str(state), *arguments) == 1
+    assert len(capfdbinary.readouterr().err.splitlines()) == 1
+
+
+def test_a_folder_without_a_journal_is_told(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run("--state", str(tmp_path), "verify") == 1
+    assert b"there is no journal" in capfdbinary.readouterr().err
