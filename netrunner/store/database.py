@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from netrunner.errors import StoreError
 from netrunner.store.tables import REVISION
@@ -29,15 +29,16 @@ FILE = "netrunner.sqlite3"
 """Name of the SQLite database in the state folder."""
 CONNECTIONS = 3
 """One for each thread."""
-BUSY_S = 1.0
+BUSY_S = 1
 BUSY_TRIES = 10
-"""How long a writer waits for another process: so many times as long; then it fails, and may be asked again."""
+"""How long a writer waits for another process: so many times as long; then it fails, and may be asked again.
+
+SQLite waits for one such time (``busy_timeout``), so that closing the database never takes longer.
+"""
 WRITERS_LOCK = 0x6E657472756E
 """The advisory lock of PostgreSQL that whoever writes holds; SQLite locks by itself."""
 _PRAGMAS = (
-    # Before the write-ahead log, which writes the first page and with it how space is given back.
-    "PRAGMA auto_vacuum=INCREMENTAL",
-    f"PRAGMA busy_timeout={int(BUSY_S * 1000)}",
+    "PRAGMA busy_timeout=1000",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
@@ -51,7 +52,7 @@ _POSTGRESQL = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "netrunner",
-    "options": f"-c lock_timeout={int(BUSY_S * BUSY_TRIES * 1000)}",
+    "options": f"-c lock_timeout={BUSY_S * BUSY_TRIES * 1000}",
 }
 
 
@@ -67,8 +68,11 @@ def locate(store: str, state_folder: Path) -> URL:
     """
     if store == "sqlite":
         return URL.create("sqlite", database=str(state_folder / FILE))
-    with plainly():
+    try:
         return make_url(store).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        # Without its cause, which quotes a part that may be the password's.
+        raise StoreError("The setting store is no URL of a database.") from None
 
 
 def connect(url: URL) -> Engine:
@@ -91,6 +95,9 @@ def connect(url: URL) -> Engine:
 
 
 def _prepare(connection: Any, _: object) -> None:
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # Only of an empty file, and before the write-ahead log, which writes the first page.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
@@ -204,7 +211,7 @@ class Database:
                     raise
                 if self._closing:
                     raise StoreError("The database is closed.") from error
-        raise StoreError(f"Somebody else has been writing to the database for {BUSY_S * BUSY_TRIES:.0f} s.")
+        raise StoreError(f"Somebody else has been writing to the database for {BUSY_S * BUSY_TRIES} s.")
 
 
 def revision(engine: Engine) -> str | None:
