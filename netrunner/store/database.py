@@ -108,8 +108,8 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # The driver's own words: SQLAlchemy's would show the statement and its values.
-        told = " ".join(str(error.orig).split())
+        # The driver's own first line: what comes after it, and SQLAlchemy's own words, would show values.
+        told = str(error.orig).strip().partition("\n")[0].rstrip(".")
         raise StoreError(f"The database does not do what it is asked: {told}.") from error
     except SQLAlchemyError as error:
         raise StoreError(f"The database cannot be used: {type(error).__name__}.") from error

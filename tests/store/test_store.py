@@ -1,4 +1,4 @@
-"""The store as the daemon uses it: threads, opening, closing, and what happens when the database does not play along."""
+"""The store as the daemon uses it: threads, opening, closing, and a database that does not play along."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, globalLogPublisher
 
+import pytest_twisted
 from netrunner.errors import StoreError
 from netrunner.query import Query
 from netrunner.store import database as database_module
