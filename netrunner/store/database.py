@@ -43,6 +43,9 @@ _PRAGMAS = (
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
+    # Every word has a page of its index that is written to next: these have room, and are not copied back each time.
+    "PRAGMA cache_size=-8000",
+    "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA journal_size_limit=67108864",
 )
 _POSTGRESQL = {

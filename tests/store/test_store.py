@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
 from twisted.internet.defer import Deferred
-from twisted.logger import LogLevel, globalLogPublisher
 
 import pytest_twisted
 from netrunner.errors import StoreError
@@ -24,6 +23,7 @@ from netrunner.store.logs import LogStore, open_store
 from netrunner.store.migrate import migrate
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Record, Usage
+from tests.support.logs import WarningLog
 
 pytestmark = pytest.mark.integration
 
@@ -54,15 +54,8 @@ def migrated_folder(folder: Path) -> Path:
 @pytest.fixture
 def warnings() -> Iterator[list[str]]:
     """The reasons of warnings logged meanwhile."""
-    told: list[str] = []
-
-    def hear(event: dict[str, object]) -> None:
-        if event["log_level"] is LogLevel.warn:
-            told.append(str(event["reason"]))
-
-    globalLogPublisher.addObserver(hear)
-    yield told
-    globalLogPublisher.removeObserver(hear)
+    with WarningLog() as log:
+        yield log.reasons
 
 
 @pytest_twisted.ensureDeferred
