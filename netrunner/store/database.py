@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from netrunner.errors import StoreError
 from netrunner.store.tables import REVISION
@@ -29,19 +29,23 @@ FILE = "netrunner.sqlite3"
 """Name of the SQLite database in the state folder."""
 CONNECTIONS = 3
 """One for each thread."""
-BUSY_S = 1.0
+BUSY_S = 1
 BUSY_TRIES = 10
-"""How long a writer waits for another process: so many times as long; then it fails, and may be asked again."""
+"""How long a writer waits for another process: so many times as long; then it fails, and may be asked again.
+
+SQLite waits for one such time (``busy_timeout``), so that closing the database never takes longer.
+"""
 WRITERS_LOCK = 0x6E657472756E
 """The advisory lock of PostgreSQL that whoever writes holds; SQLite locks by itself."""
 _PRAGMAS = (
-    # Before the write-ahead log, which writes the first page and with it how space is given back.
-    "PRAGMA auto_vacuum=INCREMENTAL",
-    f"PRAGMA busy_timeout={int(BUSY_S * 1000)}",
+    "PRAGMA busy_timeout=1000",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
+    # Every word has a page of its index that is written to next: these have room, and are not copied back each time.
+    "PRAGMA cache_size=-8000",
+    "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA journal_size_limit=67108864",
 )
 _POSTGRESQL = {
@@ -51,7 +55,7 @@ _POSTGRESQL = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "netrunner",
-    "options": f"-c lock_timeout={int(BUSY_S * BUSY_TRIES * 1000)}",
+    "options": f"-c lock_timeout={BUSY_S * BUSY_TRIES * 1000}",
 }
 
 
@@ -67,8 +71,11 @@ def locate(store: str, state_folder: Path) -> URL:
     """
     if store == "sqlite":
         return URL.create("sqlite", database=str(state_folder / FILE))
-    with plainly():
+    try:
         return make_url(store).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        # Without its cause, which quotes a part that may be the password's.
+        raise StoreError("The setting store is no URL of a database.") from None
 
 
 def connect(url: URL) -> Engine:
@@ -91,6 +98,9 @@ def connect(url: URL) -> Engine:
 
 
 def _prepare(connection: Any, _: object) -> None:
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # Only of an empty file, and before the write-ahead log, which writes the first page.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
@@ -101,8 +111,8 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # The driver's own words: SQLAlchemy's would show the statement and its values.
-        told = " ".join(str(error.orig).split())
+        # The driver's own first line: what comes after it, and SQLAlchemy's own words, would show values.
+        told = str(error.orig).strip().partition("\n")[0].rstrip(".")
         raise StoreError(f"The database does not do what it is asked: {told}.") from error
     except SQLAlchemyError as error:
         raise StoreError(f"The database cannot be used: {type(error).__name__}.") from error
@@ -204,7 +214,7 @@ class Database:
                     raise
                 if self._closing:
                     raise StoreError("The database is closed.") from error
-        raise StoreError(f"Somebody else has been writing to the database for {BUSY_S * BUSY_TRIES:.0f} s.")
+        raise StoreError(f"Somebody else has been writing to the database for {BUSY_S * BUSY_TRIES} s.")
 
 
 def revision(engine: Engine) -> str | None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.logger import LogLevel, globalLogPublisher
 from zope.interface import implementer
 
 from netrunner.errors import StoreError
@@ -15,6 +14,7 @@ from netrunner.interfaces import ILogStore
 from netrunner.sinks.database import DAY_S, TIDY_S, Database, DatabaseSettings
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.values import Record
+from tests.support.logs import WarningLog
 
 NOW_S = 1_000_000_000.0
 
@@ -70,15 +70,8 @@ def make(clock: FakeClock, store: FakeStore) -> Callable[..., Database]:
 @pytest.fixture
 def warnings() -> Iterator[list[str]]:
     """The reasons of warnings logged meanwhile."""
-    told: list[str] = []
-
-    def hear(event: dict[str, Any]) -> None:
-        if event["log_level"] is LogLevel.warn:
-            told.append(event["reason"])
-
-    globalLogPublisher.addObserver(hear)
-    yield told
-    globalLogPublisher.removeObserver(hear)
+    with WarningLog() as log:
+        yield log.reasons
 
 
 Run = Callable[[Coroutine[Any, Any, Any]], None]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
-from netrunner.ids import uuid7
 from netrunner.store.database import Database, locate
 from netrunner.store.migrate import migrate
 from netrunner.store.tables import metadata
 from netrunner.values import Record
 from tests.support.postgres import Postgres
+from tests.support.records import record_maker
 
 KINDS = ("sqlite", "postgresql")
 
@@ -78,40 +76,4 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def record() -> Callable[..., Record]:
     """Return a maker of records: each a second younger than the one before, with an id of its own."""
-    chance = random.Random(0)
-    at = 1_700_000_000.0
-
-    def make(**changes: Any) -> Record:
-        nonlocal at
-        at += 1
-        accepted = changes.get("at_accept", at)
-        id = uuid7(accepted, chance.getrandbits)
-        fields: dict[str, Any] = {
-            "id": id,
-            "request_id": id,
-            "correlation_id": None,
-            "at_accept": accepted,
-            "source": "127.0.0.1",
-            "method": "POST",
-            "path": "/v1/chat/completions",
-            "route": "models",
-            "dialect": "openai",
-            "streaming": False,
-            "model": "fast",
-            "upstream_model": "gpt-4o",
-            "provider": "acme",
-            "upstream": "https://api.test:443",
-            "attempts": [],
-            "status": 200,
-            "outcome": "done",
-            "error": None,
-            "finish_reason": "stop",
-            "usage": None,
-            "bytes_in": 400,
-            "bytes_out": 800,
-            "duration_s": 1.25,
-            "timings": {"body": 0.001},
-        }
-        return Record(**{**fields, **changes})
-
-    return make
+    return record_maker()

@@ -1,10 +1,10 @@
-"""Failures that were logged while tests ran."""
+"""Failures and warnings that were logged while tests ran."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -37,6 +37,25 @@ class FailureLog:
         """Raise ``AssertionError`` with everything logged and not flushed; forget it."""
         events, self._events = self._events, []
         assert not events, "failures were logged:\n\n" + "\n\n".join(map(_told, events))
+
+
+@implementer(ILogObserver)
+class WarningLog:
+    """Keeps the field ``reason`` of every warning that reaches Twisted's log; a context manager."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def __enter__(self) -> Self:
+        globalLogPublisher.addObserver(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        globalLogPublisher.removeObserver(self)
+
+    def __call__(self, event: LogEvent) -> None:
+        if event["log_level"] is LogLevel.warn:
+            self.reasons.append(event["reason"])
 
 
 def _is_one_of(event: LogEvent, types: tuple[type[BaseException], ...]) -> bool:
