@@ -20,9 +20,11 @@ from twisted.python.threadpool import ThreadPool
 from netrunner.clock import SystemClock
 from netrunner.config.settings import JournalSettings, Settings
 from netrunner.http.flush import Flush
+from netrunner.interfaces import ILogs, ILogStore
 from netrunner.journal.copies import Copies
 from netrunner.journal.feeds import Feeds, Sink
 from netrunner.journal.journal import SMALL_BYTES, Journal, Policy
+from netrunner.journal.logs import JournalLogs
 from netrunner.journal.upkeep import Upkept, keep_up
 
 UPKEEP_S = 5.0
@@ -71,6 +73,8 @@ class Bookkeeping:
         self.feeds = Feeds(state, self.journal, clock, self._chance, reactor, self._pool)
         self.journal.on_record = self.feeds.wake
         self.copies = Copies(state / "journal")
+        self._journal_logs = JournalLogs(state, reactor, self._pool)
+        self._store: Any = None
         self._turns = DeferredLock()
         """Sinks are started and stopped one after the other."""
         self._upkeep: IDelayedCall | None = None
@@ -78,9 +82,21 @@ class Bookkeeping:
         self.recovered = Upkept()
         """All that was found of processes that are gone."""
 
-    def open_store(self) -> Any:
-        """Return the database."""
-        raise NotImplementedError
+    def open_store(self) -> ILogStore:
+        """Return the database, which is opened when somebody first asks: it is loaded only where it is used."""
+        if self._store is None:
+            from netrunner.store.logs import open_store
+
+            store = open_store(self._settings.store, self._state, self._reactor, self._clock)
+            store.start()
+            self._store = store
+        opened: ILogStore = self._store
+        return opened
+
+    @property
+    def logs(self) -> ILogs:
+        """Where records are found again: the database if a sink keeps them there, else the journal itself."""
+        return self._journal_logs if self._store is None else self._store
 
     def start(self, sinks: Sequence[Sink], ready: Callable[[], None]) -> None:
         """Begin to record, and feed ``sinks`` once no other process does; ``ready`` starts them."""
@@ -121,11 +137,12 @@ class Bookkeeping:
 
         return self._turns.run(end).addBoth(self._end)
 
-    def _end(self, result: object) -> None:
+    def _end(self, result: object) -> Any:
         if isinstance(result, Failure):
             self.log.failure("the sinks did not stop", result)
         self.journal.stop()
         self._pool.stop()
+        return None if self._store is None else self._store.stop()
 
     def counts(self) -> dict[str, int]:
         """Return how much of everything there is."""

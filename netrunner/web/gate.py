@@ -17,7 +17,16 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from netrunner.dialects.openai import OpenAIDialect
-from netrunner.errors import ExchangeError, Forbidden, InternalError, MethodNotAllowed, NotFound, Unauthenticated
+from netrunner.errors import (
+    ExchangeError,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    StoreError,
+    Unauthenticated,
+)
 from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.pipeline.refusal import refusal
 from netrunner.settings import Secret
@@ -107,7 +116,9 @@ class Guarded(Resource):
 
     def _failed(self, failure: Failure, request: Request) -> None:
         error = failure.value
-        if not isinstance(error, ExchangeError):
+        if isinstance(error, StoreError):
+            error = Overloaded("The database cannot be read now.", code="store_unavailable", retry_after_s=5)
+        elif not isinstance(error, ExchangeError):
             self._log.failure("a page failed", failure=failure)
             error = InternalError("The request could not be processed.")
         request.refuse(error)
