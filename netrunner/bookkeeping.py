@@ -26,6 +26,7 @@ from netrunner.journal.feeds import Feeds, Sink
 from netrunner.journal.journal import SMALL_BYTES, Journal, Policy
 from netrunner.journal.logs import JournalLogs
 from netrunner.journal.upkeep import Upkept, keep_up
+from netrunner.web.live import Onlookers
 
 UPKEEP_S = 5.0
 """How often journals left behind are looked for, and old segments deleted."""
@@ -75,6 +76,8 @@ class Bookkeeping:
         self.copies = Copies(state / "journal")
         self._journal_logs = JournalLogs(state, reactor, self._pool)
         self._store: Any = None
+        self.onlookers = Onlookers(clock)
+        """Those who look at exchanges as they happen."""
         self._turns = DeferredLock()
         """Sinks are started and stopped one after the other."""
         self._upkeep: IDelayedCall | None = None

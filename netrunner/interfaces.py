@@ -442,6 +442,12 @@ class ILogs(Interface):
     async def count(query):
         """Return how many records match."""
 
+    async def stats(now_s):
+        """Return the ``netrunner.figures.Stats`` of all records, at the Unix time ``now_s``."""
+
+    async def performance(query, limit):
+        """Return the ``netrunner.figures.Point`` of each of the newest ``limit`` records that match, newest first."""
+
 
 class ILogStore(ILogs):
     """The configured database, as a place for records."""

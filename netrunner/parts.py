@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.logger import Logger
+from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
@@ -31,9 +32,11 @@ from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.gate import Gate
+from netrunner.web.logs import Records, api
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
-from netrunner.web.tree import OPENAI, tree
+from netrunner.web.tree import OPENAI, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
@@ -100,7 +103,19 @@ class Parts:
             )
             for route in settings.routes
         }
-        self.root = tree(entry, routes)
+        pages = self._pages(live)
+        apart = settings.admin is not None and bool(settings.admin.listen)
+        self.root = tree(entry, routes, {} if apart else pages)
+        self.admin_root = pages_alone(pages, clock) if apart else None
+        """What is served where ``admin.listen`` says, if it says so."""
+
+    def _pages(self, live: Live) -> dict[bytes, Resource]:
+        """Return what operators look at."""
+        admin = self.settings.admin
+        gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
+        books = self._books
+        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers)
+        return {**api(gate, records)}
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random)

@@ -13,9 +13,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
+from twisted.web.resource import IResource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.forms import listener
 from netrunner.config.settings import Settings
 from netrunner.errors import Overloaded
 from netrunner.http.flush import Flush
@@ -57,7 +59,15 @@ class NetrunnerService(Service):
         self._deadline: Any = None
         self._retiring: Any = None
         self.settings = settings
-        self.site = Site(self._parts.root, self._sweep, limits(settings), NOTHING.refusal, flush=self.flush)
+        self.site = self._site(self._parts.root)
+        self._admin_site = None if self._parts.admin_root is None else self._site(self._parts.admin_root)
+
+    @property
+    def _sites(self) -> list[Site]:
+        return [self.site] if self._admin_site is None else [self.site, self._admin_site]
+
+    def _site(self, root: IResource) -> Site:
+        return Site(root, self._sweep, limits(self.settings), NOTHING.refusal, flush=self.flush)
 
     def startService(self) -> None:
         """Take the sockets and serve."""
@@ -65,8 +75,11 @@ class NetrunnerService(Service):
         self._sweep.start()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
+        admin = self.settings.admin
+        apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
-            self._ports.append(listen.adopt(self._reactor, bound, self.site))
+            site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
+            self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
 
     def _build(self, settings: Settings) -> Parts:
@@ -82,6 +95,9 @@ class NetrunnerService(Service):
         self.settings = settings
         self.site.resource = parts.root
         self.site.limits = limits(settings)
+        if self._admin_site is not None and parts.admin_root is not None:
+            self._admin_site.resource = parts.admin_root
+            self._admin_site.limits = self.site.limits
         self._retire()
 
     def _retire(self) -> None:
@@ -112,8 +128,9 @@ class NetrunnerService(Service):
         """Return how much of everything there is now; all of it comes down again when nothing happens."""
         pools = [pool.stats() for parts in [*self._retired, self._parts] for pool in parts.pools]
         return {
-            "connections": len(self.site.channels),
-            "buffered_bytes": self.site.buffered_bytes,
+            "connections": sum(len(site.channels) for site in self._sites),
+            "buffered_bytes": sum(site.buffered_bytes for site in self._sites),
+            "onlookers": len(self.books.onlookers),
             **self.books.counts(),
             **{f"upstream_{name}": sum(pool[name] for pool in pools) for name in ("active", "idle", "waiting")},
             "watched": len(self._sweep),
@@ -131,7 +148,9 @@ class NetrunnerService(Service):
                 lambda failure: self.log.failure("a port did not stop", failure)
             )
         self._ports.clear()
-        self.site.stop_accepting()
+        self.books.onlookers.close()
+        for site in self._sites:
+            site.stop_accepting()
 
     def drain(self) -> Deferred[None]:
         """Stop accepting; fire when the last exchange has ended, at the latest after ``drain_s``."""
@@ -145,7 +164,7 @@ class NetrunnerService(Service):
         return done
 
     def _look(self, limit: float) -> None:
-        if not self.site.channels:
+        if not any(site.channels for site in self._sites):
             self._deadline = None
             self._finish()
         elif self._clock.seconds() >= limit:
@@ -166,7 +185,7 @@ class NetrunnerService(Service):
 
     def _abort_rest(self) -> None:
         self._deadline = None
-        for channel in list(self.site.channels):
+        for channel in [channel for site in self._sites for channel in site.channels]:
             channel.abort()
         self._finish()
 

@@ -89,7 +89,8 @@ SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration m
         folder = Path(self.settings.state).absolute()
         predecessor = None if self["take-over"] is None else Predecessor(folder, self["take-over"])
         given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid())
-        bound = bind(self.settings.listen, given)
+        admin = self.settings.admin
+        bound = bind((*self.settings.listen, *(admin.listen if admin is not None else ())), given)
         owner = os.geteuid() if twistd.get("uid") is None else twistd["uid"]
         state = State(folder, uuid7(time.time(), secrets.randbits), owner)
         return Place(

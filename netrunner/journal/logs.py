@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from netrunner.errors import Expired
+from netrunner.figures import DAY_S, Point, Stats, point
 from netrunner.interfaces import ILogs
 from netrunner.journal.records import walk
 from netrunner.journal.segments import BLOCK, Reader, Span
@@ -54,6 +56,16 @@ class JournalLogs:
         found: int = await self._read(_count, query)
         return found
 
+    async def stats(self, now_s: float) -> Stats:
+        """Return how many records there are, of the newest ``MAX_SCANNED``."""
+        found: Stats = await self._read(_stats, now_s)
+        return found
+
+    async def performance(self, query: Query, limit: int) -> list[Point]:
+        """Return tokens and times of the newest ``limit`` records that match."""
+        found: list[Record] = await self._read(_page, query, limit)
+        return [point(record) for record in found]
+
     async def _read(self, function: Any, *arguments: Any) -> Any:
         if self._pool is None:
             return function(self._state, *arguments)
@@ -73,6 +85,17 @@ def _page(state: Path, query: Query, limit: int) -> list[Record]:
 
 def _count(state: Path, query: Query) -> int:
     return sum(matches(query, record) for record in newest_first(state, query.before))
+
+
+def _stats(state: Path, now_s: float) -> Stats:
+    total = recent = 0
+    by_dialect: Counter[str] = Counter()
+    for record in newest_first(state):
+        total += 1
+        recent += record.at_accept >= now_s - DAY_S
+        if record.dialect is not None:
+            by_dialect[record.dialect.lower()] += 1
+    return Stats(total, recent, dict(by_dialect))
 
 
 def newest_first(state: Path, before: str | None = None) -> Iterator[Record]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from netrunner.errors import ConfigurationError, Problem
 
-FIXED = ("listen", "workers", "state", "store")
+FIXED = ("listen", "admin.listen", "workers", "state", "store")
 """What a process keeps from its start to its end."""
 
 
@@ -37,7 +37,7 @@ class Reloading:
             NetrunnerError: when it is wrong or changes what is ``FIXED``; the old one then stays in use.
         """
         settings, _registry, warnings = self._load()
-        changed = [name for name in FIXED if getattr(settings, name, None) != getattr(self._settings, name, None)]
+        changed = [name for name in FIXED if _value(settings, name) != _value(self._settings, name)]
         if changed:
             raise ConfigurationError(
                 [
@@ -48,3 +48,10 @@ class Reloading:
         self._apply(settings)
         self._settings = settings
         return warnings
+
+
+def _value(settings: Any, name: str) -> Any:
+    """Return what a name with dots leads to; None if nothing is there. No ``listen`` at all is an empty one."""
+    for part in name.split("."):
+        settings = getattr(settings, part, None)
+    return settings or None

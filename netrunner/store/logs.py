@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from netrunner.figures import Point, Stats
 from netrunner.interfaces import IClock, ILogStore, IStartable
 from netrunner.query import Query
 from netrunner.store import figures, search, writing
@@ -55,7 +56,7 @@ class LogStore:
         """Return how many records match."""
         return await self._store.read(search.count, query)
 
-    async def stats(self, now_s: float) -> figures.Stats:
+    async def stats(self, now_s: float) -> Stats:
         """Return how many records there are, at the Unix time ``now_s``.
 
         Raises:
@@ -63,7 +64,7 @@ class LogStore:
         """
         return await self._store.read(figures.stats, now_s)
 
-    async def performance(self, query: Query, limit: int) -> list[figures.Point]:
+    async def performance(self, query: Query, limit: int) -> list[Point]:
         """Return tokens and times of the newest ``limit`` records that match.
 
         Raises:

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from netrunner.dialects.openai import OpenAIDialect
 from netrunner.errors import ExchangeError, NotFound
 from netrunner.http.request import IRefuses, Request
+from netrunner.interfaces import IClock
 from netrunner.pipeline.refusal import refusal
 from netrunner.values import Headers
 from netrunner.web.pages import Health, Models, Ready, Text
@@ -78,12 +79,43 @@ class Endpoints(Branch):
         return self._exact.get(whole, self._rest) if whole else NOTHING
 
 
-def tree(entry: Entry, routes: Mapping[bytes, Resource]) -> Resource:
+class Front(Resource):
+    """The page at ``/``: people get the dashboard, programs what they expect of Ollama.
+
+    Args:
+        program: Answers programs.
+        people: Answers browsers; None if there are no pages here.
+    """
+
+    isLeaf = True
+
+    def __init__(self, program: Resource, people: Resource | None) -> None:
+        super().__init__()
+        self._program = program
+        self._people = people
+
+    def of(self, request: Request) -> Resource:
+        """Return which of both is meant."""
+        wants_page = request.method == b"GET" and b"text/html" in (request.header(b"accept") or b"")
+        return self._people if self._people is not None and wants_page else self._program
+
+
+class Root(Branch):
+    """The root; who asks for ``/`` itself is told apart by what it accepts."""
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
+        """Return the child of that name."""
+        child = super().getChildWithDefault(path, request)
+        return child.of(request) if isinstance(child, Front) else child
+
+
+def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, Resource]) -> Resource:
     """Return the root of everything that is served.
 
     Args:
         entry: Makes exchanges.
         routes: Raw routes by prefix.
+        pages: What operators look at, by the first part of its path; the empty one is for browsers at ``/``.
     """
     clock = entry.pipeline.clock
     models = Models(entry, OPENAI, clock.wall())
@@ -93,14 +125,23 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource]) -> Resource:
     v1 = Endpoints(endpoints, ModelRoute(entry, OPENAI, None, None))
     v1.putChild(b"models", models)
     chats = Endpoints({b"completions": endpoints[b"chat/completions"]}, NOTHING)
-    root = Branch()
-    pages = {
-        b"": Text(b"Ollama is running"),
+    root = Root()
+    small = {
+        b"": Front(Text(b"Ollama is running"), pages.get(b"")),
         b"ping": Text(b"OK"),
         b"health": Health(clock),
         b"live": Text(b"OK"),
         b"ready": Ready(),
     }
-    for name, page in {**pages, b"v1": v1, b"chat": chats, b"models": models}.items():
+    for name, page in {**pages, **small, b"v1": v1, b"chat": chats, b"models": models}.items():
         root.putChild(name, page)
-    return Prefixes(root, dict(routes), BUILT_IN) if routes else root
+    built_in = BUILT_IN | {b"/" + name for name in pages if name}
+    return Prefixes(root, dict(routes), built_in) if routes else root
+
+
+def pages_alone(pages: Mapping[bytes, Resource], clock: IClock) -> Resource:
+    """Return the root of a listener that serves nothing but pages."""
+    root = Root()
+    for name, page in {**pages, b"health": Health(clock), b"": Front(Text(b"OK"), pages.get(b""))}.items():
+        root.putChild(name, page)
+    return root

@@ -185,7 +185,7 @@ class Stage:
         }
         sweep = Sweep(self.clock)
         sweep.start()
-        self.site = Site(tree(entry, raw), sweep, Limits(**limits), NOTHING.refusal)
+        self.site = Site(tree(entry, raw, {}), sweep, Limits(**limits), NOTHING.refusal)
 
     def client(self, host: Any = LOOPBACK, peer: Any = None) -> Client:
         """Return a client that came in on the address ``host``."""

@@ -1,0 +1,356 @@
+"""The log API: what was recorded, as JSON and as bytes.
+
+This module must not change anything but to end an exchange in progress.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.web.resource import Resource
+from zope.interface import implementer
+
+from netrunner.errors import Expired, Forbidden, MethodNotAllowed, NotFound
+from netrunner.figures import DAY_S
+from netrunner.http.request import Request
+from netrunner.interfaces import IClock, ICopies, ILogs
+from netrunner.pipeline.live import Live
+from netrunner.query import matches
+from netrunner.values import Answer, Copy, Headers, Record
+from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
+from netrunner.web.gate import Gate, Guarded
+from netrunner.web.live import Feed, Onlookers, Tail, end
+from netrunner.web.rows import elapsed_ms, iso, row, row_in_progress
+from netrunner.web.tree import Branch
+
+MAX_SHOWN_BYTES = 262144
+"""Of each body, in the JSON of one record; all of it is to be had as bytes."""
+BY_SCRIPT = b"x-requested-with"
+"""A field that no form of another site can send: who changes something has to."""
+DIRECTIONS = ("request", "response")
+JSON: Headers = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_encode = msgspec.json.Encoder().encode
+
+
+class Records:
+    """What the log API tells of, together.
+
+    Args:
+        logs: Returns where records are found; it may be another place later.
+        copies: Reads messages.
+        live: What is in progress.
+        clock: Time.
+        onlookers: Those who look on.
+    """
+
+    def __init__(
+        self, logs: Callable[[], ILogs], copies: ICopies, live: Live, clock: IClock, onlookers: Onlookers
+    ) -> None:
+        self.logs, self.copies, self.live, self.clock, self.onlookers = logs, copies, live, clock, onlookers
+
+
+def tell(value: Any, *headers: tuple[bytes, bytes]) -> Answer:
+    """Return a value as JSON."""
+    return Answer(200, [*JSON, *headers], _encode(value))
+
+
+class Told(Guarded):
+    """A path that answers with JSON.
+
+    Args:
+        gate: Who is let in.
+        records: What is told of.
+    """
+
+    known: tuple[str, ...] = ()
+    """Arguments there may be."""
+
+    def __init__(self, gate: Gate, records: Records) -> None:
+        super().__init__(gate)
+        self._records = records
+
+    async def answer(self, request: Request) -> Answer | None:
+        """Tell it, if the path ends here."""
+        if any(request.postpath or []):
+            raise NotFound("There is nothing at this path.")
+        return tell(await self.told(Arguments(request, self.known)))
+
+    async def told(self, arguments: Arguments) -> Any:
+        """Return what is told."""
+        raise NotFound("There is nothing at this path.")
+
+
+class Stats(Told):
+    """``/api/stats``: how many there are."""
+
+    async def told(self, arguments: Arguments) -> Any:
+        """Return the counts."""
+        records = self._records
+        stats = await records.logs().stats(records.clock.wall())
+        return {
+            "total_requests": stats.total,
+            "openai_requests": stats.by_dialect.get("openai", 0),
+            "ollama_requests": stats.by_dialect.get("ollama", 0),
+            "recent_requests": stats.recent,
+            "inflight_requests": len(records.live.inflight),
+            "by_service_type": stats.by_dialect,
+        }
+
+
+class InFlight(Told):
+    """``/api/inflight``: what is in progress; ``POST /api/inflight/ID/end`` ends one."""
+
+    methods = (b"GET", b"HEAD", b"POST")
+
+    async def answer(self, request: Request) -> Answer | None:
+        """Tell, or end one."""
+        path = [part for part in request.postpath or [] if part]
+        if request.method != b"POST":
+            return await super().answer(request)
+        if len(path) != 2 or path[1] != b"end":
+            raise MethodNotAllowed("Only GET is allowed here.", headers=[(b"allow", b"GET, HEAD")])
+        check_same_site(request)
+        return tell(end(self._records.live, path[0].decode("latin-1")))
+
+    async def told(self, arguments: Arguments) -> Any:
+        """Return a row for each, the newest first."""
+        told = []
+        for exchange in reversed(self._records.live.inflight.values()):
+            full = row_in_progress(exchange)
+            names = ("id", "timestamp", "source_ip", "method", "path", "service_type", "original_model", "mapped_model")
+            told.append({name: full[name] for name in names} | {"elapsed_ms": elapsed_ms(exchange)})
+        return told
+
+
+class Performance(Told):
+    """``/api/performance``: tokens against duration."""
+
+    known = ("limit", "hours", "model", "service_type")
+
+    async def told(self, arguments: Arguments) -> Any:
+        """Return points, the newest first, and what was asked for."""
+        limit = arguments.number("limit", 1000, 10_000)
+        hours = arguments.number("hours", 24, 24 * 366)
+        query = msgspec.structs.replace(arguments.query(), since_s=self._records.clock.wall() - hours * DAY_S / 24)
+        points = await self._records.logs().performance(query, limit)
+        told = [
+            {
+                "id": point.id,
+                "timestamp": iso(point.at),
+                "service_type": point.dialect,
+                "original_model": point.model,
+                "mapped_model": point.upstream_model,
+                "status_code": point.status,
+                "duration_ms": round(point.duration_s * 1000, 3),
+                "input_tokens": point.input_tokens,
+                "output_tokens": point.output_tokens,
+                "tokens_per_second": round(point.output_tokens / point.duration_s, 3) if point.duration_s > 0 else None,
+                "estimated": point.estimated,
+            }
+            for point in points
+        ]
+        return {"data_points": told, "meta": {"count": len(told), "limit": limit, "hours": hours}}
+
+
+class Logs(Told):
+    """``/api/logs``: pages of records; below it, one of them."""
+
+    known = ("limit", *FILTERS)
+
+    def __init__(self, gate: Gate, records: Records) -> None:
+        super().__init__(gate, records)
+        self._tail = Tail(records.live, records.logs, records.onlookers)
+
+    async def answer(self, request: Request) -> Answer | None:
+        """Answer by what the path names."""
+        path = [part.decode("latin-1") for part in request.postpath or [] if part]
+        if not path:
+            return await self._page(request)
+        id, what = path[0], path[1:]
+        if not is_id(id) or len(what) > 1:
+            raise NotFound(f"There is no request {id[:80]!r}.", code="not_found")
+        match what:
+            case []:
+                return await self._one(id)
+            case ["request" | "response" as direction]:
+                return await self._raw(request, id, direction)
+            case ["live" | "ws" as way]:
+                await self._tail.open(request, id, way == "ws")
+                return None
+        raise NotFound("There is nothing at this path.")
+
+    async def _page(self, request: Request) -> Answer:
+        arguments = Arguments(request, self.known)
+        limit = arguments.number("limit", 100, MAX_ROWS)
+        query = arguments.query()
+        rows = []
+        if query.before is None:
+            exchanges = reversed(self._records.live.inflight.values())
+            rows = [row_in_progress(one) for one in exchanges if matches(query, one.record())][:limit]
+        found = await self._records.logs().page(query, limit)
+        running = {one["id"] for one in rows}
+        rows += [row(record) for record in found if record.id not in running]
+        links = []
+        if len(found) == limit:
+            kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}
+            target = f"/api/logs?{urlencode(kept | {'before': found[-1].id})}"
+            links.append((b"link", f'<{target}>; rel="next"'.encode("ascii")))
+        return tell(rows, *links)
+
+    async def _record(self, id: str) -> Record:
+        record: Record | None = await self._records.logs().one(id)
+        if record is None:
+            raise NotFound(f"There is no request {id!r}.", code="not_found")
+        return record
+
+    async def _one(self, id: str) -> Answer:
+        exchange = self._records.live.inflight.get(id)
+        if exchange is not None:
+            return tell(row_in_progress(exchange) | {"request": None, "response": None, "record": exchange.record()})
+        record = await self._record(id)
+        messages = {
+            direction: _message(self._records.copies, getattr(record, f"{direction}_copy")) for direction in DIRECTIONS
+        }
+        return tell(row(record) | messages | {"record": record})
+
+    async def _raw(self, request: Request, id: str, direction: str) -> Answer | None:
+        copy: Copy | None = getattr(await self._record(id), f"{direction}_copy")
+        if copy is None:
+            raise NotFound(f"Nothing of the {direction} was recorded.", code="not_recorded")
+        try:
+            pieces = self._records.copies.pieces(copy)
+            first = next(pieces, b"")
+        except Expired as error:
+            raise NotFound(str(error), code="expired", status=410) from error
+        disposition = f'attachment; filename="{id}-{direction}.bin"'.encode("ascii")
+        fields: Headers = [
+            (b"content-type", b"application/octet-stream"),
+            (b"content-disposition", disposition),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"%d" % copy.bytes),
+        ]
+        if request.method == b"HEAD":
+            return Answer(200, [field for field in fields if field[0] != b"content-length"], b"")
+        Download(request, self._records.clock, first, pieces).begin(fields)
+        return None
+
+
+@implementer(IPushProducer)
+class Download:
+    """Sends a recorded body, a piece in a turn of the reactor while the client takes them."""
+
+    def __init__(self, request: Request, clock: IClock, first: bytes, pieces: Iterator[bytes]) -> None:
+        self._request = request
+        self._clock = clock
+        self._next: bytes | None = first
+        self._pieces = pieces
+        self._paused = self._over = False
+        self._call: IDelayedCall | None = None
+
+    def begin(self, fields: Headers) -> None:
+        """Send the head and the first piece."""
+        self._request.on_disconnect = self.stopProducing
+        self._request.begin(200, b"OK", fields)
+        self._request.registerProducer(self, True)
+        self._send()
+
+    def _send(self) -> None:
+        self._call = None
+        piece = self._next
+        try:
+            self._next = next(self._pieces, None)
+        except Expired:
+            self._over = True
+            self._request.break_off(piece or b"")
+            return
+        last = self._next is None
+        self._over = last
+        self._request.send(piece or b"", last)
+        if not last:
+            self.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Send on, in a turn of its own: what is written in one turn is not seen to fill the socket."""
+        self._paused = False
+        if self._call is None and not self._over:
+            self._call = self._clock.callLater(0, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._call = None
+        if not self._paused and not self._over:
+            self._send()
+
+    def stopProducing(self) -> None:
+        """The client is gone."""
+        self._over = True
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+
+def check_same_site(request: Request) -> None:
+    """Refuse a change that a page of another site may have asked for.
+
+    Raises:
+        Forbidden: ``cross_origin``.
+    """
+    origin = request.header(b"origin")
+    same = origin is None or urlsplit(origin.decode("latin-1")).netloc.encode("latin-1") == request.facts.host
+    if not same or not request.header(BY_SCRIPT) or request.header(b"sec-fetch-site") == b"cross-site":
+        raise Forbidden("A change needs the field X-Requested-With, and no foreign Origin.", code="cross_origin")
+
+
+def _message(copies: ICopies, copy: Copy | None) -> dict[str, Any] | None:
+    """Return what is told of a message in the JSON of its record."""
+    if copy is None:
+        return None
+    told: dict[str, Any] = {"bytes": copy.bytes, "complete": copy.complete, "expired": False}
+    try:
+        head = copies.head(copy)
+        told["start"] = head.start.decode("latin-1")
+        told["headers"] = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in head.headers]
+        body = bytearray()
+        for piece in copies.pieces(copy):
+            body += piece[: MAX_SHOWN_BYTES - len(body)]
+            if len(body) >= MAX_SHOWN_BYTES:
+                break
+    except Expired:
+        return {**told, "expired": True}
+    told["shown"] = len(body)
+    try:
+        told["text"] = body.decode()
+    except UnicodeDecodeError as error:
+        if error.start >= len(body) - 4 and len(body) < copy.bytes:
+            told["text"] = body[: error.start].decode()
+        else:
+            told["base64"] = base64.b64encode(body).decode()
+    return told
+
+
+def api(gate: Gate, records: Records) -> Mapping[bytes, Resource]:
+    """Return ``/api`` and ``/ws``."""
+    root, sockets = Branch(), Branch()
+    for name, resource in {
+        b"logs": Logs(gate, records),
+        b"stats": Stats(gate, records),
+        b"inflight": InFlight(gate, records),
+        b"performance": Performance(gate, records),
+        b"live": Feed(gate, records.live, records.onlookers, False),
+    }.items():
+        root.putChild(name, resource)
+    sockets.putChild(b"dashboard", Feed(gate, records.live, records.onlookers, True))
+    return {b"api": root, b"ws": sockets}

@@ -1,0 +1,70 @@
+"""How records and exchanges in progress are told to people and programs: one flat row each.
+
+This module must not look anything up.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from netrunner.pipeline.exchange import Exchange
+from netrunner.values import Record
+
+
+def iso(at: float) -> str:
+    """Return a Unix time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def row(record: Record) -> dict[str, Any]:
+    """Return what the log API tells of a record."""
+    first = record.timings.get("first_byte")
+    return {
+        "id": record.id,
+        "timestamp": iso(record.at_accept),
+        "source_ip": record.source,
+        "method": record.method,
+        "path": record.path,
+        "service_type": record.dialect,
+        "original_model": record.model,
+        "mapped_model": record.upstream_model,
+        "duration_ms": round(record.duration_s * 1000, 3),
+        "request_size": record.bytes_in,
+        "response_size": record.bytes_out,
+        "status_code": record.status,
+        "error_message": record.error,
+        "completed_at": iso(record.at_accept + record.duration_s),
+        "is_inflight": False,
+        "outcome": record.outcome,
+        "request_id": record.request_id,
+        "provider": record.provider,
+        "route": record.route,
+        "streaming": record.streaming,
+        "first_byte_ms": None if first is None else round(first * 1000, 3),
+        "finish_reason": record.finish_reason,
+        "usage": None if record.usage is None else msgspec.structs.asdict(record.usage),
+        "token": record.token,
+        "project": record.project,
+    }
+
+
+def row_in_progress(exchange: Exchange) -> dict[str, Any]:
+    """Return the same of an exchange that has not ended; what is not known yet is null."""
+    told = row(exchange.record())
+    told.update(
+        duration_ms=elapsed_ms(exchange),
+        status_code=None,
+        completed_at=None,
+        is_inflight=True,
+        outcome=None,
+        response_size=exchange.bytes_out,
+    )
+    return told
+
+
+def elapsed_ms(exchange: Exchange) -> float:
+    """Return how long an exchange has taken so far."""
+    return round(float(exchange.clock.seconds() - exchange.started) * 1000, 3)

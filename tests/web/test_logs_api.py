@@ -1,0 +1,306 @@
+"""The log API: pages, one record, bytes, figures, and what is not understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from zope.interface import implementer
+
+from netrunner.errors import Expired, StoreError
+from netrunner.figures import Point, Stats, point
+from netrunner.http.site import Limits, Site
+from netrunner.http.sweep import Sweep
+from netrunner.interfaces import ICopies, ILogs
+from netrunner.query import Query, matches
+from netrunner.testing.fakes import FakeClock
+from netrunner.values import Copy, MessageHead, Record
+from netrunner.web.gate import Gate
+from netrunner.web.live import Onlookers
+from netrunner.web.logs import MAX_SHOWN_BYTES, Records, api
+from netrunner.web.tree import NOTHING, pages_alone
+from tests.journal.conftest import make_record
+from tests.support.client import Client
+from tests.support.stage import LOOPBACK, Stage, error_of, request
+
+HOSTILE = "</script><script>alert(1)</script>\u2028\"'\\\r\n\x00\x1b[31m"
+
+
+@implementer(ILogs)
+class Shelf:
+    """Records in a list, newest first."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.broken = False
+
+    async def page(self, query: Query, limit: int) -> list[Record]:
+        if self.broken:
+            raise StoreError("away")
+        found = [one for one in self.records if matches(query, one)]
+        return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+
+    async def one(self, id: str) -> Record | None:
+        return next((one for one in self.records if one.id == id), None)
+
+    async def count(self, query: Query) -> int:
+        return len(await self.page(query, 1000))
+
+    async def stats(self, now_s: float) -> Stats:
+        return Stats(len(self.records), 1, {"openai": len(self.records)})
+
+    async def performance(self, query: Query, limit: int) -> list[Point]:
+        return [point(one) for one in await self.page(query, limit)]
+
+
+@implementer(ICopies)
+class Bodies:
+    """Messages by the offset of their copy."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[int, bytes] = {}
+
+    def head(self, copy: Copy) -> MessageHead:
+        return MessageHead(b"POST /x HTTP/1.1", [(b"authorization", b"***")])
+
+    def pieces(self, copy: Copy) -> Iterator[bytes]:
+        if copy.offset not in self.bodies:
+            raise Expired("gone")
+        data = self.bodies[copy.offset]
+        for at in range(0, len(data), 65536):
+            yield data[at : at + 65536]
+
+
+class Office:
+    """The API over a shelf, and a stage whose exchanges it sees."""
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+        self.clock: FakeClock = self.stage.clock
+        self.shelf = Shelf()
+        self.bodies = Bodies()
+        self.onlookers = Onlookers(self.clock)
+        self.live = self.stage.pipeline.live
+        records = Records(lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers)
+        self.site = Site(
+            pages_alone(api(Gate(None, None), records), self.clock), Sweep(self.clock), Limits(), NOTHING.refusal
+        )
+
+    def client(self) -> Client:
+        client = Client(self.site, self.clock)
+        client.transport.hostAddr = client.transport.peerAddr = LOOPBACK
+        return client
+
+    def ask(self, path: str, *fields: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        client = self.client().say(request(path, b"", *fields, method=method))
+        self.clock.pump([0] * 50)
+        heard = client.heard()
+        head, _, body = heard.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        return int(status.split()[1]), {n.lower(): v for n, _, v in (line.partition(": ") for line in lines)}, body
+
+    def json(self, path: str) -> Any:
+        status, headers, body = self.ask(path)
+        assert (status, headers["content-type"]) == (200, "application/json")
+        return json.loads(body)
+
+    def record(
+        self, number: int, request: bytes | None = None, response: bytes | None = None, **changes: Any
+    ) -> Record:
+        record = make_record(number, **changes)
+        for name, offset, body in (("request_copy", number * 2, request), ("response_copy", number * 2 + 1, response)):
+            if body is not None:
+                self.bodies.bodies[offset] = body
+                setattr(record, name, Copy("boot", offset, len(body), True))
+        self.shelf.records.append(record)
+        return record
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_logs_are_told_newest_first_with_every_field_that_is_promised(office: Office) -> None:
+    for number in (1, 2, 3):
+        office.record(number)
+    rows = office.json("/api/logs")
+    assert [row["id"][-1] for row in rows] == ["3", "2", "1"]
+    promised = (
+        "id timestamp source_ip method path service_type original_model mapped_model duration_ms request_size"
+        " response_size status_code error_message completed_at is_inflight"
+    )
+    assert set(promised.split()) <= set(rows[0])
+    assert rows[0]["timestamp"] == "2025-06-15T15:06:43.000Z"
+    assert (rows[0]["duration_ms"], rows[0]["status_code"], rows[0]["is_inflight"]) == (500.0, 200, False)
+
+
+def test_pages_follow_each_other_by_their_link(office: Office) -> None:
+    for number in range(1, 8):
+        office.record(number)
+    path, seen = "/api/logs?limit=3&service_type=openai", []
+    while path:
+        _, headers, body = office.ask(path)
+        seen += [row["id"][-1] for row in json.loads(body)]
+        path = headers.get("link", "").partition(">")[0][1:]
+        assert not path or "service_type=openai" in path
+    assert seen == list("7654321")
+
+
+def test_what_is_in_progress_stands_on_top_of_the_first_page(office: Office) -> None:
+    office.record(1)
+    office.stage.ask()
+    rows = office.json("/api/logs")
+    assert [row["is_inflight"] for row in rows] == [True, False]
+    assert (rows[0]["status_code"], rows[0]["outcome"], rows[0]["mapped_model"]) == (None, None, "m")
+    assert [row["is_inflight"] for row in office.json("/api/logs?service_type=ollama")] == []
+    [one] = office.json("/api/inflight")
+    told = "id timestamp source_ip method path service_type original_model mapped_model elapsed_ms"
+    assert list(one) == told.split()
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ("q=llama", "2"), ("q=model:gpt+host:10.", "1"), ("model=gpt-4o", "1"), ("failed=true", "2"),
+        ("failed=false", "1"), ("outcome=refused", "2"), ("since=1750000002", "2"), ("until=1750000002", "1"),
+        ("since=2025-06-15T15:06:42Z", "2"), ("since=2025-06-15T17:06:42%2B02:00", "2"), ("service_type=nobody", ""),
+    ],
+)  # fmt: skip
+def test_filters_are_applied(office: Office, query: str, numbers: str) -> None:
+    office.record(1, model="gpt-4o", source="10.1.2.3")
+    office.record(2, model="llama3", status=401, outcome="refused")
+    assert "".join(row["id"][-1] for row in office.json(f"/api/logs?{query}")) == numbers
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("colour=red", "colour"), ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"),
+        ("limit=1&limit=2", "limit"), ("q=colour:red", "q"), ("q=%22", "q"), ("failed=maybe", "failed"),
+        ("outcome=fine", "outcome"), ("since=yesterday", "since"), ("since=2025-06-15T15:06:42", "since"),
+        ("before=1", "before"), ("q=%ff", "q"), ("limit=%D9%A1", "limit"),
+    ],
+)  # fmt: skip
+def test_what_is_no_filter_is_named(office: Office, query: str, field: str) -> None:
+    status, _, body = office.ask(f"/api/logs?{query}")
+    error = error_of(body)
+    assert (status, error["code"], error["param"]) == (400, "invalid_filter", field)
+
+
+def test_a_record_is_told_with_both_messages(office: Office) -> None:
+    record = office.record(1, b'{"a":1}', b"\xff\xfe")
+    told = office.json(f"/api/logs/{record.id}")
+    assert told["record"]["request_id"] == "r1"
+    assert told["request"] | {"headers": []} == {
+        "bytes": 7, "complete": True, "expired": False, "start": "POST /x HTTP/1.1", "headers": [], "shown": 7,
+        "text": '{"a":1}',
+    }  # fmt: skip
+    assert told["response"]["base64"] == "//4="
+
+
+def test_a_long_body_is_told_in_part_and_to_be_had_whole(office: Office) -> None:
+    body = "ä".encode() * MAX_SHOWN_BYTES
+    record = office.record(1, None, body)
+    told = office.json(f"/api/logs/{record.id}")
+    assert (told["request"], told["response"]["bytes"], told["response"]["shown"]) == (
+        None, len(body), MAX_SHOWN_BYTES,
+    )  # fmt: skip
+    assert told["response"]["text"] == "ä" * (MAX_SHOWN_BYTES // 2)
+    status, headers, raw = office.ask(f"/api/logs/{record.id}/response")
+    assert (status, raw) == (200, body)
+    assert headers["content-type"] == "application/octet-stream"
+    assert headers["content-disposition"] == f'attachment; filename="{record.id}-response.bin"'
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_client_that_does_not_read_is_sent_no_more(office: Office) -> None:
+    record = office.record(1, None, b"x" * 1_000_000)
+    client = office.client().say(request(f"/api/logs/{record.id}/response", method="GET"))
+    client.channel.pauseProducing()
+    assert len(client.heard()) < 100_000
+    client.pass_time(1)
+    assert client.heard() == b""
+    client.channel.resumeProducing()
+    office.clock.pump([0] * 50)
+    assert len(client.heard()) > 800_000
+
+
+def test_expired_and_unrecorded_bodies_say_so(office: Office) -> None:
+    record = office.record(1, b"x")
+    office.bodies.bodies.clear()
+    assert office.json(f"/api/logs/{record.id}")["request"]["expired"] is True
+    assert office.ask(f"/api/logs/{record.id}/request")[0] == 410
+    assert office.ask(f"/api/logs/{record.id}/response")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/logs/1", f"/api/logs/{make_record(9).id}", "/api/nothing", "/api", "/api/stats/x",
+     f"/api/logs/{make_record(1).id}/other", f"/api/logs/{make_record(1).id}/request/x"],
+)  # fmt: skip
+def test_what_is_not_there_is_a_clean_404(office: Office, path: str) -> None:
+    office.record(1)
+    status, _, body = office.ask(path)
+    assert status == 404
+    assert error_of(body)["code"] in ("not_found",)
+
+
+def test_figures_are_told(office: Office) -> None:
+    office.record(1)
+    office.stage.ask()
+    assert office.json("/api/stats") == {
+        "total_requests": 1, "openai_requests": 1, "ollama_requests": 0, "recent_requests": 1, "inflight_requests": 1,
+        "by_service_type": {"openai": 1},
+    }  # fmt: skip
+    office.clock.advance(0)
+    told = office.json("/api/performance?hours=8000&limit=5")
+    assert told["meta"] == {"count": 1, "limit": 5, "hours": 8000}
+    assert told["data_points"][0]["estimated"] is True
+
+
+def test_a_database_that_is_away_is_a_503(office: Office) -> None:
+    office.shelf.broken = True
+    status, headers, body = office.ask("/api/logs")
+    assert (status, headers["retry-after"], error_of(body)["code"]) == (503, "5", "store_unavailable")
+
+
+def test_hostile_values_are_nothing_but_json_strings(office: Office) -> None:
+    record = office.record(
+        1, HOSTILE.encode(), HOSTILE.encode(), model=HOSTILE, path=HOSTILE, source=HOSTILE, error=HOSTILE, token=HOSTILE
+    )
+    for path in ("/api/logs", f"/api/logs/{record.id}", "/api/performance?hours=8000"):
+        status, headers, body = office.ask(path)
+        assert (status, headers["x-content-type-options"]) == (200, "nosniff")
+        json.loads(body)
+        assert b"\n" not in body
+    assert office.json("/api/logs")[0]["original_model"] == HOSTILE
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ((), 403), (("X-Requested-With: netrunner",), 200), (("X-Requested-With: x", "Origin: http://localhost"), 200),
+        (("X-Requested-With: x", "Origin: http://127.0.0.1"), 403),
+        (("X-Requested-With: x", "Origin: http://localhost:81"), 403),
+    ],
+)  # fmt: skip
+def test_an_exchange_is_ended_by_whoever_is_no_foreign_page(
+    office: Office, fields: tuple[str, ...], status: int
+) -> None:
+    client = office.stage.ask()
+    [id] = office.live.inflight
+    assert office.ask(f"/api/inflight/{id}/end", *fields, method="POST")[0] == status
+    assert (id in office.live.inflight) is (status != 200)
+    if status == 200:
+        assert b"ended by an operator" in client.heard()
+        assert office.stage.records[0].outcome == "cancelled"
+
+
+def test_only_what_is_in_progress_can_be_ended(office: Office) -> None:
+    path = f"/api/inflight/{make_record(1).id}/end"
+    assert office.ask(path, "X-Requested-With: x", method="POST")[0] == 404
+    assert office.ask("/api/inflight", "X-Requested-With: x", method="POST")[0] == 405
+    assert office.ask("/api/logs", "X-Requested-With: x", method="POST")[0] == 405
