@@ -50,12 +50,13 @@ class Console:
 
 def line(record: Record) -> str:
     """Return the line for ``record``; times are local."""
-    method, path, upstream, served_by, error = words(
-        record.method, record.path, _destination(record), record.provider or record.route, record.error or ""
+    served_by = record.provider or record.route
+    method, path, upstream, served_by, outcome, error = words(
+        record.method, record.path, _destination(record), served_by, record.outcome, record.error or ""
     )
     return (
         f"{local_time(int(record.at_accept))} [{record.id[:8]}] {method} {path} -> {upstream} [{served_by}]"
-        f" {record.status} {record.duration_s:.3f}s {record.outcome}{error and ' '}{error}\n"
+        f" {record.status} {record.duration_s:.3f}s {outcome}{error and ' '}{error}\n"
     )
 
 

@@ -78,7 +78,7 @@ class Jsonl:
         if self.settings.max_bytes and size and size + len(data) > self.settings.max_bytes:
             self._rotate()
         self._file.append(data)
-        status = os.fstat(self._file.descriptor)
+        status = os.fstat(self._file.open())
         return f"{status.st_dev}:{status.st_ino}:{status.st_size}"
 
     def _rotate(self) -> None:

@@ -30,17 +30,13 @@ class LineFile:
         self.path = path
         self._descriptor: int | None = None
 
-    @property
-    def descriptor(self) -> int:
-        """The open file; opened when it is not."""
+    def open(self) -> int:
+        """Return the descriptor of the file; opened when it is not, and then a torn last line is cut off."""
         if self._descriptor is None:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._descriptor = os.open(self.path, flags, 0o600)
+            _mend(self._descriptor)
         return self._descriptor
-
-    def open(self) -> None:
-        """Open the file and cut off a last line that a crash has torn."""
-        mend(self.descriptor)
 
     def close(self) -> None:
         """Close the file; harmless when it is closed."""
@@ -61,7 +57,7 @@ class LineFile:
 
     def size(self) -> int:
         """Return the size of the file in bytes."""
-        return os.fstat(self.descriptor).st_size
+        return os.fstat(self.open()).st_size
 
     def append(self, data: bytes) -> None:
         """Append whole lines with one write.
@@ -70,7 +66,7 @@ class LineFile:
             OSError: if the file takes less than all of it; what it took is cut off again.
         """
         self.follow()
-        descriptor, before = self.descriptor, self.size()
+        descriptor, before = self.open(), self.size()
         written = 0
         try:
             written = os.write(descriptor, data)
@@ -110,7 +106,7 @@ class Lines:
             sys.stdout.flush()
 
 
-def mend(descriptor: int) -> None:
+def _mend(descriptor: int) -> None:
     """Cut a file off after its last line end."""
     end = size = os.fstat(descriptor).st_size
     while end > 0:

@@ -404,7 +404,7 @@ def test_a_websocket_passes_and_ends_from_either_side(
                 upstream.reset()
                 assert client.gone()
     [record] = records(tmp_path)
-    assert (record["status"], record["bytes_in"] >= 3 * MIB) == (101, True)
+    assert (record["status_code"], record["bytes_in"] >= 3 * MIB) == (101, True)
 
 
 def test_an_upload_waits_for_its_upstream_in_little_memory_and_arrives_whole(
