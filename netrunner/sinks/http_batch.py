@@ -14,7 +14,7 @@ import dataclasses
 import gzip
 import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
@@ -67,6 +67,10 @@ class HttpBatchFactory(SinkFactory[HttpBatchSettings]):
             expected = "url: expected https, or a loopback address; allow_http: true sends it unencrypted"
             raise ConfigurationError([Problem(section.where, expected)])
         return settings
+
+
+def _unanswered(failure: Failure) -> NoReturn:
+    raise Undelivered(f"the receiver did not answer: {type(failure.value).__name__}") from failure.value
 
 
 def _loopback(host: str) -> bool:
@@ -168,7 +172,7 @@ class HttpBatch:
         answered: Deferred[Any] = environment.http.post(
             self.settings.url, data=body, headers=self._headers, allow_redirects=False, unbuffered=True
         )
-        answered.addTimeout(self.settings.timeout_s, environment.clock)
+        answered.addTimeout(self.settings.timeout_s, environment.clock).addErrback(_unanswered)
         response = await answered
         rest = _Rest(environment.clock)
         response.deliverBody(rest)

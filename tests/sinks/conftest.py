@@ -1,12 +1,13 @@
 """Records to be written down."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from twisted.internet.defer import Deferred
 
 from netrunner.values import Attempt, Record, Usage
+from tests.support.records import make_record
 
 LINE_ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 HOSTILE = f"a{LINE_ENDS}\x00\x1b[2J\x9b\u202e\ufeff\\\"'{{}} \U0001f600\x7f"
@@ -16,48 +17,15 @@ HOSTILE = f"a{LINE_ENDS}\x00\x1b[2J\x9b\u202e\ufeff\\\"'{{}} \U0001f600\x7f"
 @pytest.fixture
 def record() -> Callable[..., Record]:
     """Return a maker of records."""
-
-    def make(**changes: Any) -> Record:
-        fields: dict[str, Any] = {
-            "id": "01939999-aaaa-7bbb-8ccc-dddddddddddd",
-            "request_id": "r",
-            "correlation_id": None,
-            "at_accept": 1_700_000_000.0,
-            "source": "127.0.0.1",
-            "method": "POST",
-            "path": "/v1/chat/completions",
-            "route": "models",
-            "dialect": "openai",
-            "streaming": False,
-            "model": "fast",
-            "upstream_model": "gpt",
-            "provider": "acme",
-            "upstream": "https://api.test:443",
-            "attempts": [],
-            "status": 200,
-            "outcome": "done",
-            "error": None,
-            "finish_reason": "stop",
-            "usage": None,
-            "bytes_in": 1,
-            "bytes_out": 2,
-            "duration_s": 1.2345,
-            "timings": {},
-        }
-        return Record(**{**fields, **changes})
-
-    return make
+    return make_record
 
 
 @pytest.fixture
 def hostile(record: Callable[..., Record]) -> Record:
     """Return a record with hostile text wherever text from outside may stand."""
-    names = (
-        "request_id correlation_id source method path route dialect model upstream_model provider upstream outcome"
-        " error finish_reason token project upstream_dialect upstream_request_id request_sha256 response_sha256"
-    ).split()
+    texts = [name for name, kind in get_type_hints(Record).items() if kind in (str, str | None) and name != "id"]
     attempt = Attempt(HOSTILE, HOSTILE, 200, HOSTILE)
-    return record(**dict.fromkeys(names, HOSTILE), attempts=[attempt], usage=Usage(1, 2), timings={HOSTILE: 1.0})
+    return record(**dict.fromkeys(texts, HOSTILE), attempts=[attempt], usage=Usage(1, 2), timings={HOSTILE: 1.0})
 
 
 @pytest.fixture

@@ -216,8 +216,9 @@ def test_a_full_disk_leaves_the_file_as_it_was(again, record, run, monkeypatch, 
     def full(descriptor, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+    with monkeypatch.context() as patched:
         patched.setattr(os, "write", full)
-        run(sink.write([record(id="2")]))
+        with pytest.raises(OSError, match="No space left"):
+            run(sink.write([record(id="2")]))
     run(sink.write([record(id="2")]))
     assert ids(tmp_path / "records.jsonl") == ["1", "2"]
