@@ -68,15 +68,16 @@ class CloudWatch:
         self.dead_letters = DeadLetters(settings.dead_letters, environment)
         self._environment = environment
         self._logs = Logs(settings)
-        self._pool = ThreadPool(minthreads=0, maxthreads=1, name=f"netrunner-{environment.name}")
-        # A request that hangs must not keep the process from ending.
-        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # all it is is called
+        self._pool: ThreadPool | None = None
         self._delivered: set[str] = set()
         """Ids of the records that CloudWatch has of a batch whose rest it did not take."""
         self._turn = Turn()
 
     def start(self) -> None:
         """Get the thread ready; nothing is connected before there is something to send."""
+        self._pool = ThreadPool(minthreads=0, maxthreads=1, name=f"netrunner-{self._environment.name}")
+        # A request that hangs must not keep the process from ending.
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # Twisted only calls it
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
@@ -84,7 +85,9 @@ class CloudWatch:
         return self._turn.ended().addCallback(lambda _: self._release())
 
     def _release(self) -> None:
-        self._pool.stop()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()
         self._logs.close()
         self.dead_letters.close()
 
