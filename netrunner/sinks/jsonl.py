@@ -107,7 +107,7 @@ def _cut(path: str, size: int) -> bool:
     """Cut a file back to ``size`` bytes; return whether it is the file that once ended there, with a whole line."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if os.fstat(descriptor).st_size < size or (size and os.pread(descriptor, 1, size - 1) != b"\n"):
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
             return False
         os.ftruncate(descriptor, size)
         return True

@@ -229,6 +229,33 @@ async def test_batches_that_were_taken_are_not_sent_again(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_record_of_which_some_parts_were_not_taken_comes_again_whole(
+    logs: CloudWatchLogs, make: Callable[..., CloudWatch]
+) -> None:
+    sink = make()
+    await sink.write(some(0, 1))
+    large = some(1, 2, path="/" + "p" * 1_500_000)
+    logs.faults = [Fault(0, ""), Fault(400, "ThrottlingException")]
+    with pytest.raises(Undelivered):
+        await sink.write(large)
+    await sink.write(large)
+    parts = [json.loads(event.message) for event in logs.taken[1:]]
+    texts = {part["part"]: part["text"] for part in parts}
+    assert len(texts) == parts[0]["parts"] < len(parts)
+    assert json.loads("".join(texts[number] for number in sorted(texts)))["id"] == "1"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_record_that_comes_again_after_its_batch_was_over_is_sent_again(
+    logs: CloudWatchLogs, make: Callable[..., CloudWatch]
+) -> None:
+    sink = make()
+    await sink.write(some(0, 1))
+    await sink.write(some(0, 1))
+    assert ids(logs) == ["0", "0"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_answer_that_is_lost_loses_nothing(logs: CloudWatchLogs, make: Callable[..., CloudWatch]) -> None:
     sink = make()
     await sink.write(some(0, 1))

@@ -100,6 +100,16 @@ async def test_every_record_arrives_once_in_order_whatever_the_mood(
     assert len(receiver.batches) == 4 + failures
 
 
+@pytest.mark.parametrize("mood", [moods.talks_a_lot, moods.talks_for_ever, moods.hangs])
+@pytest_twisted.ensureDeferred
+async def test_no_connection_is_left_to_an_answer_that_does_not_end(
+    receiver: Receiver, make: Callable[..., HttpBatch], mood: Mood
+) -> None:
+    receiver.moods = [mood]
+    await feed(make(), some(0, 1))
+    assert await receiver.cut.get().addTimeout(20, reactor) == "ConnectionLost"
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_receiver_that_is_away_gets_everything_when_it_is_back(
     receiver: Receiver, make: Callable[..., HttpBatch]

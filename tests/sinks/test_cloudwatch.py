@@ -9,6 +9,7 @@ from netrunner.errors import ConfigurationError
 from netrunner.plugins.builtin import cloudwatch
 from netrunner.sinks import cloudwatch as module
 from netrunner.sinks.cloudwatch import CloudWatch
+from netrunner.sinks.packing import Event
 from netrunner.testing.fakes import FakeEnvironment
 from netrunner.testing.section import FakeSection
 
@@ -35,6 +36,28 @@ def test_boto3_is_not_imported_before_there_is_something_to_send():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("info", "reasons"),
+    [
+        ({}, ["", "", "", ""]),
+        ({"tooOldLogEventEndIndex": 1}, ["too old", "", "", ""]),
+        ({"expiredLogEventEndIndex": 2}, ["expired", "expired", "", ""]),
+        ({"expiredLogEventEndIndex": 1, "tooOldLogEventEndIndex": 2}, ["expired", "too old", "", ""]),
+        ({"expiredLogEventEndIndex": 2, "tooOldLogEventEndIndex": 1}, ["expired", "expired", "", ""]),
+        ({"tooNewLogEventStartIndex": 3}, ["", "", "", "too new"]),
+        ({"tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 1}, ["too old", "too new", "too new", "too new"]),
+    ],
+)
+def test_each_rejected_event_is_told_once_with_its_reason(info, reasons):
+    batch = [Event(0, str(number), b"x", True) for number in range(4)]
+    told = [
+        (event.id, reason)
+        for reason, some in module._rejected(batch, {"rejectedLogEventsInfo": info})
+        for event in some
+    ]
+    assert told == [(str(number), reason) for number, reason in enumerate(reasons) if reason]
 
 
 def test_stopping_twice_does_no_harm():

@@ -15,7 +15,7 @@ from netrunner.errors import ConfigurationError
 from netrunner.plugins.builtin import http_batch
 from netrunner.settings import Secret
 from netrunner.sinks.delivery import Undelivered
-from netrunner.sinks.http_batch import ABOUT_THE_DOOR, HttpBatch, HttpBatchSettings
+from netrunner.sinks.http_batch import ABOUT_THE_DOOR, MANNERS_S, HttpBatch, HttpBatchSettings
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.testing.section import FakeSection
 
@@ -23,13 +23,23 @@ URL = "https://logs.test/records"
 
 
 class Response:
-    """An answer without a body."""
+    """An answer whose body is ``body``, and then ends or not."""
 
-    def __init__(self, code):
+    def __init__(self, code, body=b"", ends=True):
         self.code = code
+        self.body = body
+        self.ends = ends
+        self.aborted = 0
+        self._producer = self
 
     def deliverBody(self, protocol):
-        protocol.connectionLost()
+        protocol.makeConnection(self)
+        protocol.dataReceived(self.body)
+        if self.ends:
+            protocol.connectionLost()
+
+    def abortConnection(self):
+        self.aborted += 1
 
 
 class Http:
@@ -204,6 +214,29 @@ def test_an_answer_that_does_not_come_in_time_is_given_up(make, http, clock, som
     assert len(cancelled) == 1
     assert "did not answer: TimeoutError" in failed[0].getErrorMessage()
     assert clock.getDelayedCalls() == []
+
+
+def test_an_answer_that_ends_is_not_cut(make, http, clock, some, run):
+    response = Response(200, b"x" * 65536)
+    http.decide = lambda ids: succeed(response)
+    run(make().write(some(0, 1)))
+    assert (response.aborted, clock.getDelayedCalls()) == (0, [])
+
+
+def test_an_answer_that_talks_too_much_is_cut_and_counts(make, http, clock, some, run):
+    response = Response(200, b"x" * 65537, ends=False)
+    http.decide = lambda ids: succeed(response)
+    run(make().write(some(0, 1)))
+    assert response.aborted == 1
+
+
+def test_an_answer_that_does_not_end_is_cut_in_time_and_counts(make, http, clock, some):
+    response = Response(200, b"x", ends=False)
+    http.decide = lambda ids: succeed(response)
+    written = Written(make(), some(0, 1))
+    assert (written.done, response.aborted) == (False, 0)
+    clock.advance(MANNERS_S)
+    assert (written.done, response.aborted) == (True, 1)
 
 
 def test_a_disk_that_takes_no_dead_letter_leaves_the_record_where_it_is(make, http, some, run, tmp_path):

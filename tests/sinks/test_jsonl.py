@@ -161,6 +161,14 @@ def test_a_renamed_file_is_followed_by_a_new_one(again, record, run, tmp_path):
     assert ids(path) == ["3"]
 
 
+def test_a_full_file_that_was_renamed_is_not_rotated_once_more(again, record, run, tmp_path):
+    sink = again(max_bytes=1)
+    run(sink.write([record(id="1")]))
+    (tmp_path / "records.jsonl").rename(tmp_path / "taken")
+    run(sink.write([record(id="2")]))
+    assert {path.name: ids(path) for path in tmp_path.iterdir()} == {"taken": ["1"], "records.jsonl": ["2"]}
+
+
 def test_a_full_file_is_kept_under_a_number_and_the_oldest_goes(again, record, run, tmp_path):
     sink = again(max_bytes=1, keep=2)
     for number in range(5):

@@ -54,6 +54,17 @@ def test_a_file_that_was_cut_in_place_is_appended_to(file, tmp_path):
     assert (tmp_path / "log").read_bytes() == b"two\n"
 
 
+def test_a_file_that_was_renamed_or_removed_is_made_anew(file, tmp_path):
+    file.append(b"one\n")
+    (tmp_path / "log").rename(tmp_path / "older")
+    file.append(b"two\n")
+    assert (tmp_path / "log").read_bytes() == b"two\n"
+    (tmp_path / "log").unlink()
+    file.append(b"three\n")
+    assert (tmp_path / "log").read_bytes() == b"three\n"
+    assert (tmp_path / "older").read_bytes() == b"one\n"
+
+
 def test_a_file_that_cannot_be_made_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         LineFile(str(tmp_path / "no" / "log")).append(b"a\n")

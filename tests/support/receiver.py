@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
@@ -55,7 +55,6 @@ def talks_for_ever(request: Any) -> None:
 def talks_a_lot(request: Any) -> None:
     """Say that all is well, at length."""
     request.write(b"blah " * 100_000)
-    request.finish()
 
 
 UNWILLING = frozenset({hangs, drops})
@@ -82,6 +81,8 @@ class Receiver(Resource):
         self.batches: list[list[dict[str, Any]]] = []
         """Whatever was posted."""
         self.heads: list[dict[str, str]] = []
+        self.cut: DeferredQueue[str] = DeferredQueue()
+        """Why connections ended before their answer."""
         self._reactor = reactor
         self._port: Any = None
         self._number = 0
@@ -121,6 +122,7 @@ class Receiver(Resource):
         if status is None or 200 <= status < 300:
             self.taken += [] if mood in UNWILLING else ids
         if status is None:
+            request.notifyFinish().addErrback(lambda failure: self.cut.put(failure.type.__name__))
             return NOT_DONE_YET
         request.setResponseCode(status)
         return b"ok"
