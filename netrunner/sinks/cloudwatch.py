@@ -208,4 +208,4 @@ def _rejected(batch: Sequence[Event], answer: dict[str, Any]) -> list[tuple[str,
     info = answer.get("rejectedLogEventsInfo") or {}
     expired, old = info.get("expiredLogEventEndIndex", 0), info.get("tooOldLogEventEndIndex", 0)
     new = info.get("tooNewLogEventStartIndex", len(batch))
-    return [("expired", batch[:expired]), ("too old", batch[expired : max(expired, old)]), ("too new", batch[new:])]
+    return [("expired", batch[:expired]), ("too old", batch[expired:old]), ("too new", batch[new:])]
