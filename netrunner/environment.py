@@ -9,7 +9,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from netrunner.interfaces import IClock, ICopies, IEnvironment, ILogStore
@@ -50,6 +53,10 @@ class Environment:
     def store(self) -> ILogStore | None:
         """The database; None for what is no sink."""
         return None if self._open_store is None else self._open_store()
+
+    def in_thread(self, pool: ThreadPool, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Call ``function`` in a thread of ``pool``."""
+        return deferToThreadPool(self._reactor, pool, function, *arguments)
 
     @property
     def http(self) -> Any:

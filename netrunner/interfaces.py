@@ -54,6 +54,13 @@ class IEnvironment(Interface):
     copies = Attribute("ICopies: recorded messages; for sinks.")
     store = Attribute("ILogStore: the configured database, loaded when first asked for; for sinks.")
 
+    def in_thread(pool, function, *arguments):
+        """Call a function that blocks in a thread of ``pool``; return a Deferred of what it returns or raises.
+
+        Args:
+            pool: A ``twisted.python.threadpool.ThreadPool`` of the plugin's own, which it starts and stops.
+        """
+
 
 class IPluginFactory(IPlugin):
     """Makes one kind of provider, filter or sink. Work starts only in ``start``, if the plugin has one."""

@@ -8,9 +8,13 @@ from netrunner.filters.strip_thinking import StripThinking, StripThinkingSetting
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.echo import EchoProvider, EchoSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
+from netrunner.sinks.access_line import AccessLine, AccessLineSettings
+from netrunner.sinks.cloudwatch import CloudWatch, CloudWatchFactory, CloudWatchSettings
 from netrunner.sinks.console import Console, ConsoleSettings
 from netrunner.sinks.database import Database, DatabaseSettings
+from netrunner.sinks.http_batch import HttpBatch, HttpBatchFactory, HttpBatchSettings
 from netrunner.sinks.jsonl import Jsonl, JsonlSettings
+from netrunner.sinks.metrics_line import MetricsLine, MetricsLineSettings
 
 echo = ProviderFactory(
     name="echo",
@@ -36,6 +40,18 @@ strip_thinking = FilterFactory(
     settings=StripThinkingSettings,
     doc="Takes <think> blocks out of answers.",
 )
+access_line = SinkFactory(
+    name="access_line",
+    build=AccessLine,
+    settings=AccessLineSettings,
+    doc="Writes one short line for each request that has ended.",
+)
+cloudwatch = CloudWatchFactory(
+    name="cloudwatch",
+    build=CloudWatch,
+    settings=CloudWatchSettings,
+    doc="Puts records into Amazon CloudWatch Logs.",
+)
 console = SinkFactory(
     name="console",
     build=Console,
@@ -48,9 +64,21 @@ database = SinkFactory(
     settings=DatabaseSettings,
     doc="Keeps records in the store, where they are found again.",
 )
+http_batch = HttpBatchFactory(
+    name="http_batch",
+    build=HttpBatch,
+    settings=HttpBatchSettings,
+    doc="Posts records to a URL, as batches of JSON.",
+)
 jsonl = SinkFactory(
     name="jsonl",
     build=Jsonl,
     settings=JsonlSettings,
     doc="Appends each record to a file, as a line of JSON.",
+)
+metrics_line = SinkFactory(
+    name="metrics_line",
+    build=MetricsLine,
+    settings=MetricsLineSettings,
+    doc="Writes the times of each request as one line.",
 )

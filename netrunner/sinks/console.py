@@ -8,18 +8,17 @@ This module must not write anything of a body, a query or a credential.
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
-import time
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TextIO
 
 from zope.interface import implementer
 
 from netrunner.interfaces import IEnvironment, ILogSink, IStartable
 from netrunner.settings import setting
+from netrunner.sinks.lines import Lines, local_time, words
 from netrunner.values import Record
+
+UNMATCHED = "-"
+"""The route of a record whose path leads nowhere."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,46 +33,34 @@ class Console:
     """Writes lines to standard output or to a file."""
 
     def __init__(self, settings: ConsoleSettings, environment: IEnvironment) -> None:
-        self.settings = settings
-        self._file: TextIO | None = None
+        self._lines = Lines(settings.path)
 
     def start(self) -> None:
         """Open the file; a new one is readable for its owner only."""
-        if self.settings.path is not None:
-            descriptor = os.open(self.settings.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8")
+        self._lines.open()
 
     def stop(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._lines.close()
 
     async def write(self, records: Sequence[Record]) -> None:
         """Write one line for each record, all at once."""
-        out = self._file or sys.stdout
-        out.write("".join(line(record) for record in records))
-        out.flush()
+        self._lines.write("".join(map(line, records)))
 
 
 def line(record: Record) -> str:
     """Return the line for ``record``; times are local."""
-    foreign = [record.method, record.path, record.upstream or "-", record.provider or record.route, record.error or ""]
-    together = "".join(foreign)
-    if not together.isprintable() or " " in together:
-        foreign = [_plain(text) for text in foreign]
-    method, path, upstream, served_by, error = foreign
+    served_by = record.provider or record.route
+    method, path, upstream, served_by, outcome, error = words(
+        record.method, record.path, _destination(record), served_by, record.outcome, record.error or ""
+    )
     return (
-        f"{_second(int(record.at_accept))} [{record.id[:8]}] {method} {path} -> {upstream} [{served_by}]"
-        f" {record.status} {record.duration_s:.3f}s {record.outcome}{error and ' '}{error}\n"
+        f"{local_time(int(record.at_accept))} [{record.id[:8]}] {method} {path} -> {upstream} [{served_by}]"
+        f" {record.status} {record.duration_s:.3f}s {outcome}{error and ' '}{error}\n"
     )
 
 
-@lru_cache(maxsize=8)
-def _second(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _plain(text: str) -> str:
-    """Return ``text`` with everything escaped that could end a line, part a word or turn a terminal's head."""
-    return "".join(one if one.isprintable() and one != " " else f"\\u{{{ord(one):x}}}" for one in text)
+def _destination(record: Record) -> str:
+    if record.upstream is None and record.status == 404 and record.route == UNMATCHED:
+        return "NOT_FOUND"
+    return record.upstream or "-"

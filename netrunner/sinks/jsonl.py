@@ -1,7 +1,8 @@
 """The sink ``jsonl``: every record as one line of JSON, for programs.
 
-The file is appended to with one write per batch. A line that a crash has torn is cut off at the next start, so
-that every line that is followed by another is whole.
+The file is appended to with one write per batch, and rotated by size. What ``write`` returns tells which file that
+was and how long it then was; after a crash everything behind that is cut off, since it comes again. So each record
+is in the files once. Where somebody else has rotated them, a torn last line is cut off and nothing else.
 
 This module must not keep records: a batch is in the file when ``write`` returns.
 """
@@ -10,16 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 
-import msgspec
 from zope.interface import implementer
 
-from netrunner.interfaces import IEnvironment, ILogSink, IStartable
+from netrunner.interfaces import IEnvironment, ILogSink, IResumes, IStartable
 from netrunner.settings import setting
+from netrunner.sinks.entry import lines
+from netrunner.sinks.lines import LineFile
 from netrunner.values import Record
 
-_BLOCK = 65536
+_MARK = re.compile(r"(\d+):(\d+):(\d+)")
+"""Device, inode and size in bytes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,54 +31,92 @@ class JsonlSettings:
     """Settings of the sink ``jsonl``."""
 
     path: str = setting(doc="File to append to; made with mode 0600.", form="path")
+    max_bytes: int = setting(10485760, minimum=0, doc="Bytes at which a new file is begun; 0 never does.")
+    keep: int = setting(5, minimum=0, doc="Older files that are kept, as `path.1` and so on.")
 
 
-@implementer(ILogSink, IStartable)
+@implementer(ILogSink, IStartable, IResumes)
 class Jsonl:
     """Appends records to a file."""
 
     def __init__(self, settings: JsonlSettings, environment: IEnvironment) -> None:
         self.settings = settings
-        self._descriptor: int | None = None
-        self._encoder = msgspec.json.Encoder()
+        self._file = LineFile(settings.path)
 
     def start(self) -> None:
         """Open the file and cut off a torn last line."""
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self.settings.path, flags, 0o600)
-        _mend(self._descriptor)
+        self._file.open()
 
     def stop(self) -> None:
         """Close the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._file.close()
 
-    async def write(self, records: Sequence[Record]) -> None:
-        """Append one line for each record.
+    def resume(self, mark: str | None) -> None:
+        """Cut off what was written after ``mark``; nothing if its file is gone, or is another one by now."""
+        found = _MARK.fullmatch(mark or "")
+        if found is None:
+            return
+        device, inode, size = map(int, found.groups())
+        paths = [self.settings.path, *(self._older(number) for number in range(1, self.settings.keep + 1))]
+        for number, path in enumerate(paths):
+            if _is(path, device, inode):
+                if _cut(path, size):
+                    # Newer files were begun after the mark, so that all of them comes again.
+                    for newer in paths[:number]:
+                        _empty(newer)
+                return
+
+    async def write(self, records: Sequence[Record]) -> str:
+        """Append one line for each record; return the file and its size.
 
         Raises:
             OSError: if the file takes no more; what it took of the batch is cut off again.
         """
-        if self._descriptor is None:
-            self.start()
-        assert self._descriptor is not None
-        data = self._encoder.encode_lines(records)
-        written = os.write(self._descriptor, data)
-        if written < len(data):
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
-            raise OSError(f"{self.settings.path} took {written} of {len(data)} bytes")
+        data = lines(records)
+        self._file.follow()
+        size = self._file.size()
+        if self.settings.max_bytes and size and size + len(data) > self.settings.max_bytes:
+            self._rotate()
+        self._file.append(data)
+        status = os.fstat(self._file.open())
+        return f"{status.st_dev}:{status.st_ino}:{status.st_size}"
+
+    def _rotate(self) -> None:
+        self._file.close()
+        if not self.settings.keep:
+            os.unlink(self.settings.path)
+            return
+        for number in range(self.settings.keep - 1, 0, -1):
+            if os.path.exists(self._older(number)):
+                os.replace(self._older(number), self._older(number + 1))
+        os.replace(self.settings.path, self._older(1))
+
+    def _older(self, number: int) -> str:
+        return f"{self.settings.path}.{number}"
 
 
-def _mend(descriptor: int) -> None:
-    """Cut the file off after its last line end."""
-    end = os.fstat(descriptor).st_size
-    while end > 0:
-        start = max(0, end - _BLOCK)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < os.fstat(descriptor).st_size:
-        os.ftruncate(descriptor, end)
+def _is(path: str, device: int, inode: int) -> bool:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return (status.st_dev, status.st_ino) == (device, inode)
+
+
+def _cut(path: str, size: int) -> bool:
+    """Cut a file back to ``size`` bytes; return whether it is the file that once ended there, with a whole line."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            return False
+        os.ftruncate(descriptor, size)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _empty(path: str) -> None:
+    try:
+        os.truncate(path, 0)
+    except FileNotFoundError:
+        pass

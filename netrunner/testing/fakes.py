@@ -6,10 +6,11 @@ This module must not import anything of netrunner but ``interfaces``, ``values``
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import task
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -61,6 +62,10 @@ class FakeEnvironment:
         self.random = random.Random(0)
         self.copies = copies
         self.store = store
+
+    def in_thread(self, pool: Any, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Call ``function`` at once, in this thread."""
+        return maybeDeferred(function, *arguments)
 
 
 @implementer(IResponseReceiver)

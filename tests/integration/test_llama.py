@@ -96,7 +96,7 @@ def test_the_record_of_a_chat_tells_usage_and_finish_reason(served: Served, stre
     if streaming:
         list(answer)
     record = served.records.of(f"chat-{streaming}", served.daemon)
-    assert (record["outcome"], record["status"], record["streaming"]) == ("done", 200, streaming)
+    assert (record["outcome"], record["status_code"], record["streaming"]) == ("done", 200, streaming)
     assert (record["model"], record["upstream_model"], record["provider"]) == ("alias", MODEL, "llama")
     assert record["finish_reason"] == "length"
     assert record["usage"]["output_total"] == SAME["max_tokens"]
@@ -112,7 +112,7 @@ def test_completions_are_served_and_recorded(served: Served, streaming: bool) ->
     record = served.records.of(f"completion-{streaming}", served.daemon)
     direct = served.direct.completions.create(model=MODEL, prompt="Once", **SAME)
     assert text == direct.choices[0].text
-    assert (record["path"], record["finish_reason"]) == ("/v1/completions", "length")
+    assert (record["endpoint"], record["finish_reason"]) == ("/v1/completions", "length")
 
 
 def test_a_json_schema_reaches_the_grammar_of_llama(served: Served) -> None:
@@ -149,7 +149,7 @@ def test_a_client_that_leaves_a_stream_cancels_the_task_in_llama(served: Served)
     stream.close()
     record = served.records.of("left-stream", served.daemon)
     served.llama.wait_until_cancelled()
-    assert (record["outcome"], record["status"], record["error"]) == ("client_gone", 200, "client_gone")
+    assert (record["outcome"], record["status_code"], record["error"]) == ("client_gone", 200, "client_gone")
 
 
 def test_a_client_that_leaves_before_an_answer_cancels_the_task_in_llama(served: Served) -> None:
@@ -169,4 +169,4 @@ def test_a_client_that_leaves_before_an_answer_cancels_the_task_in_llama(served:
     anyio.run(leave)
     record = served.records.of("left", served.daemon)
     served.llama.wait_until_cancelled()
-    assert (record["outcome"], record["status"]) == ("client_gone", 499)
+    assert (record["outcome"], record["status_code"]) == ("client_gone", 499)

@@ -133,4 +133,4 @@ def test_a_client_that_leaves_before_an_answer_cancels_the_task_in_llama(chain: 
     anyio.run(leave)
     record = chain.records.of("left", chain.daemon)
     chain.llama.wait_until_cancelled()
-    assert (record["outcome"], record["status"]) == ("client_gone", 499)
+    assert (record["outcome"], record["status_code"]) == ("client_gone", 499)

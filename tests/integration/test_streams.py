@@ -137,9 +137,9 @@ def test_a_client_that_leaves_at_any_point_aborts_its_upstream_and_is_recorded(
         assert provider.untouched()
     found = records(tmp_path)
     assert [record["outcome"] for record in found] == ["client_gone"] * points
-    assert found[0]["status"] == 499
+    assert found[0]["status_code"] == 499
     last = found[-1]
-    assert (last["status"], last["usage"]["output_total"]) == (200, 5)
+    assert (last["status_code"], last["usage"]["output_total"]) == (200, 5)
 
 
 # Cut.
@@ -404,7 +404,7 @@ def test_a_websocket_passes_and_ends_from_either_side(
                 upstream.reset()
                 assert client.gone()
     [record] = records(tmp_path)
-    assert (record["status"], record["bytes_in"] >= 3 * MIB) == (101, True)
+    assert (record["status_code"], record["bytes_in"] >= 3 * MIB) == (101, True)
 
 
 def test_an_upload_waits_for_its_upstream_in_little_memory_and_arrives_whole(

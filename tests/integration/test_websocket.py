@@ -142,7 +142,7 @@ def test_a_client_that_closes_closes_the_upstream(
         client.peer.__exit__()
         assert upstream.peer.gone()
     record = records.of("socket", daemon)
-    assert (record["outcome"], record["status"], record["model"]) == ("done", 101, "m")
+    assert (record["outcome"], record["status_code"], record["model"]) == ("done", 101, "m")
 
 
 def test_an_upstream_that_closes_closes_the_client(
@@ -157,7 +157,7 @@ def test_an_upstream_that_closes_closes_the_client(
         assert (closing.code, closing.reason) == (1001, "going away")
         assert client.peer.gone()
     record = records.of("socket", daemon)
-    assert (record["outcome"], record["status"]) == ("done", 101)
+    assert (record["outcome"], record["status_code"]) == ("done", 101)
     assert record["bytes_out"] > 0
 
 

@@ -14,22 +14,17 @@ from netrunner.journal.entry import REQUEST, RESPONSE, Entry
 from netrunner.journal.journal import Journal, Policy
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import MessageHead, Outcome, Record
+from tests.support import records
 
 MakeRecord = Callable[..., Record]
 MakeJournal = Callable[..., Journal]
 
 
 def make_record(number: int = 1, **changes: Any) -> Record:
-    """Return a record; ``number`` makes its id."""
-    fields: dict[str, Any] = {
-        "id": f"0193a1b2-0000-7000-8000-{number:012x}", "request_id": f"r{number}", "correlation_id": None,
-        "at_accept": 1_750_000_000.0 + number, "source": "127.0.0.1", "method": "POST", "path": "/v1/chat/completions",
-        "route": "models", "dialect": "openai", "streaming": False, "model": "m", "upstream_model": "m",
-        "provider": "up", "upstream": "http://up.example:80", "attempts": [], "status": 200, "outcome": "done",
-        "error": None, "finish_reason": "stop", "usage": None, "bytes_in": 1, "bytes_out": 2, "duration_s": 0.5,
-        "timings": {"last_byte": 0.5},
-    }  # fmt: skip
-    return Record(**{**fields, **changes})
+    """Return a record; ``number`` makes its id and the time of its accept."""
+    id = f"0193a1b2-0000-7000-8000-{number:012x}"
+    own = {"id": id, "request_id": f"r{number}", "at_accept": 1_750_000_000.0 + number, "duration_s": 0.5}
+    return records.make_record(**{"model": "m", "upstream_model": "m", "provider": "up", **own, **changes})
 
 
 @pytest.fixture

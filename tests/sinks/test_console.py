@@ -21,6 +21,26 @@ def test_a_refusal_tells_its_code_and_no_destination(record):
     assert line(refused).endswith(" -> - [models] 401 1.234s refused invalid_token\n")
 
 
+def test_a_path_that_leads_nowhere_is_told_as_such(record):
+    lost = record(route="-", upstream=None, provider=None, status=404, outcome="refused", error="not_found")
+    assert line(lost).endswith(" POST /v1/chat/completions -> NOT_FOUND [-] 404 1.234s refused not_found\n")
+
+
+@pytest.mark.parametrize("changes", [{"status": 405}, {"route": "models"}, {"upstream": "https://api.test:443"}])
+def test_only_a_path_that_leads_nowhere_is_not_found(record, changes):
+    refused = {"route": "-", "upstream": None, "provider": None, "status": 404, **changes}
+    assert "NOT_FOUND" not in line(record(**refused))
+
+
+def test_a_raw_route_tells_its_destination_and_its_name(record):
+    raw = record(method="GET", path="/api/v1/key", route="openrouter", provider="openrouter")
+    assert " GET /api/v1/key -> https://api.test:443 [openrouter] 200 " in line(raw)
+
+
+def test_a_hostile_record_is_one_line(hostile):
+    assert len(line(hostile).splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "evil", ["\n", "\r", "\x1b[2J", "\x00", "\x9b", "\u2028", "\u202e", "\u200b", "\ufeff", " ", "\x7f"]
 )

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from netrunner.errors import StoreError
+from netrunner.figures import Point, Stats
 from netrunner.interfaces import ILogStore
 from netrunner.sinks.database import DAY_S, TIDY_S, Database, DatabaseSettings
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
@@ -50,6 +51,12 @@ class FakeStore:
 
     async def count(self, query: object) -> int:
         return 0
+
+    async def stats(self, now_s: float) -> Stats:
+        return Stats(0, 0, {})
+
+    async def performance(self, query: object, limit: int) -> list[Point]:
+        return []
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from twisted.internet.defer import Deferred
 
 import pytest_twisted
 from netrunner.errors import StoreError
+from netrunner.figures import Point, Stats
 from netrunner.query import Query
 from netrunner.store import database as database_module
 from netrunner.store import writing
 from netrunner.store.database import FILE, Database, locate
-from netrunner.store.figures import Point, Stats
 from netrunner.store.logs import LogStore, open_store
 from netrunner.store.migrate import migrate
 from netrunner.testing.fakes import FakeClock
@@ -105,7 +105,7 @@ async def test_space_is_given_back_when_that_is_wanted(migrated_folder: Path, cl
     await store.start()
 
     async def size(vacuum: bool) -> int:
-        await store.add([record(at_accept=1.0, upstream_request_id="x" * 1000) for _ in range(2000)])
+        await store.add([record(at_accept=1.0, correlation_id="x" * 1000) for _ in range(2000)])
         await store.forget(2.0, vacuum)
         with sqlite3.connect(migrated_folder / FILE) as connection:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()

@@ -17,6 +17,37 @@ PAUSE_S = 0.05
 """Between two tries."""
 
 
+def make_record(**changes: Any) -> Record:
+    """Return the record of an ordinary request, with some of its fields changed."""
+    fields: dict[str, Any] = {
+        "id": "01939999-aaaa-7bbb-8ccc-dddddddddddd",
+        "request_id": "r",
+        "correlation_id": None,
+        "at_accept": 1_700_000_000.0,
+        "source": "127.0.0.1",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "route": "models",
+        "dialect": "openai",
+        "streaming": False,
+        "model": "fast",
+        "upstream_model": "gpt",
+        "provider": "acme",
+        "upstream": "https://api.test:443",
+        "attempts": [],
+        "status": 200,
+        "outcome": "done",
+        "error": None,
+        "finish_reason": "stop",
+        "usage": None,
+        "bytes_in": 1,
+        "bytes_out": 2,
+        "duration_s": 1.2345,
+        "timings": {},
+    }
+    return Record(**{**fields, **changes})
+
+
 def record_maker() -> Callable[..., Record]:
     """Return a maker of records: each a second younger than the one before, with an id of its own."""
     chance = random.Random(0)
@@ -27,33 +58,7 @@ def record_maker() -> Callable[..., Record]:
         at += 1
         accepted = changes.get("at_accept", at)
         id = uuid7(accepted, chance.getrandbits)
-        fields: dict[str, Any] = {
-            "id": id,
-            "request_id": id,
-            "correlation_id": None,
-            "at_accept": accepted,
-            "source": "127.0.0.1",
-            "method": "POST",
-            "path": "/v1/chat/completions",
-            "route": "models",
-            "dialect": "openai",
-            "streaming": False,
-            "model": "fast",
-            "upstream_model": "gpt-4o",
-            "provider": "acme",
-            "upstream": "https://api.test:443",
-            "attempts": [],
-            "status": 200,
-            "outcome": "done",
-            "error": None,
-            "finish_reason": "stop",
-            "usage": None,
-            "bytes_in": 400,
-            "bytes_out": 800,
-            "duration_s": 1.25,
-            "timings": {"body": 0.001},
-        }
-        return Record(**{**fields, **changes})
+        return make_record(**{"id": id, "request_id": id, "at_accept": accepted, **changes})
 
     return make
 

@@ -1,0 +1,1 @@
+"""What the sink ``cloudwatch`` uses of botocore, which has no types of its own."""
