@@ -9,6 +9,7 @@ from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.echo import EchoProvider, EchoSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.sinks.console import Console, ConsoleSettings
+from netrunner.sinks.duplex import Duplex, DuplexSettings
 from netrunner.sinks.jsonl import Jsonl, JsonlSettings
 
 echo = ProviderFactory(
@@ -40,6 +41,12 @@ console = SinkFactory(
     build=Console,
     settings=ConsoleSettings,
     doc="Writes one line a request.",
+)
+duplex = SinkFactory(
+    name="duplex",
+    build=Duplex,
+    settings=DuplexSettings,
+    doc="Copies requests and responses to a logging server while they flow.",
 )
 jsonl = SinkFactory(
     name="jsonl",
