@@ -7,6 +7,7 @@ This module must not serve anything.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,7 @@ from netrunner.errors import ConfigurationError, Problem
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.service import LogServer, Settings
 from netrunner.process import limits
+from netrunner.process.handover import inherited
 from netrunner.process.listen import Bound, bind
 from netrunner.settings import Secret
 
@@ -83,7 +85,7 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
             if self.settings.token is None:
                 _check_private(listen)
             self.folder = Folder(Path(self["directory"]).absolute())
-            self.bound = bind(listen)
+            self.bound = bind(listen, inherited(os.environ, os.getpid()))
         except ConfigurationError as error:
             sys.stderr.write(
                 "netrunner-logserver cannot start:\n" + "".join(f"  {problem}\n" for problem in error.problems)

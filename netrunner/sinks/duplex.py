@@ -52,7 +52,7 @@ class DuplexSettings:
         100, doc="Exchanges copied while they flow; others are sent afterwards. Each takes two sockets.", minimum=0
     )
     max_buffer_bytes: int = setting(
-        1048576,
+        262144,
         doc="Bytes of one exchange that wait for the logging server; with more it is sent afterwards.",
         minimum=0,
     )
@@ -83,9 +83,12 @@ class Duplex:
     # While it flows.
 
     def watch(self, record: Record) -> LiveCopy | None:
-        """Copy an exchange while it flows, unless so many are that another has to wait."""
+        """Copy an exchange while it flows, unless so many are already, or the logging server is known to be away.
+
+        That it is back is found out by ``write``.
+        """
         id = record.id
-        if len(self._live) >= self.settings.max_live or id in self._live:
+        if self._down or len(self._live) >= self.settings.max_live or id in self._live:
             return None
         copy = LiveCopy(
             record,

@@ -173,6 +173,10 @@ class Put:
     def _answered(self, response: Any) -> None:
         status: int = response.code
         response.original.deliverBody(_Ignored())
+        if self._sent is not None and not self._sent.called:
+            # It was refused before its end, which the client waits for before it closes the connection.
+            self._consumer = None
+            self._sent.callback(None)
         if 200 <= status < 300:
             self._finish(None)
         else:
