@@ -21,6 +21,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 
 from netrunner.clock import SystemClock
+from netrunner.http.flush import Flush
 from netrunner.http.request import Request
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
@@ -75,7 +76,13 @@ class Root(Resource):
 
 
 def site_of(
-    folder: Folder, index: Index, run: Run, settings: Settings, sweep: Sweep, clock: IClock
+    folder: Folder,
+    index: Index,
+    run: Run,
+    settings: Settings,
+    sweep: Sweep,
+    clock: IClock,
+    flush: Flush | None = None,
 ) -> tuple[Site, Deposit]:
     """Return the site of a logging server, and what stores messages in it."""
     access = Access(settings.token)
@@ -91,7 +98,7 @@ def site_of(
         spare_connections=16,
         half_close_aborts=False,
     )
-    return Site(root, sweep, limits, refusal), deposit
+    return Site(root, sweep, limits, refusal, flush=flush), deposit
 
 
 class LogServer(Service):
@@ -118,7 +125,9 @@ class LogServer(Service):
         self._most = 2 * settings.max_logs
         self._ending = Ending(reactor.stop, self._end_now)
         self._hurry = False
-        self.site, self._deposit = site_of(folder, self._index, self._run, settings, self._sweep, self._clock)
+        self.site, self._deposit = site_of(
+            folder, self._index, self._run, settings, self._sweep, self._clock, Flush(self._clock)
+        )
 
     def _run(self, function: Any, *arguments: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._threads, function, *arguments)
