@@ -113,9 +113,9 @@ class Put:
 
     def room(self) -> Deferred[None]:
         """Return a Deferred that fires when everything was taken, or when nothing will be any more."""
-        self._room = Deferred()
+        room = self._room = Deferred()
         self._tell_room()
-        return self._room
+        return room
 
     def give_up(self, reason: str) -> None:
         """Abort it; idempotent."""

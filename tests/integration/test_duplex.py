@@ -83,7 +83,7 @@ def sending() -> Iterator[Sending]:
     async def stop() -> None:
         for sink in one.sinks:
             sink.stop()
-        await one.until(lambda: not [call for call in reactor.getDelayedCalls() if "Put" in repr(call)])  # type: ignore[attr-defined]
+        await one.until(lambda: not [call for call in reactor.getDelayedCalls() if "Put" in repr(call)])
 
     pytest_twisted.blockon(Deferred.fromCoroutine(stop()))
 
