@@ -254,8 +254,7 @@ class Upload:
 
     async def _settle(self) -> None:
         self._message.close()
-        metadata = await self._deposit.run(self._decode, self._described())
-        await self._deposit.run(self._stored.settle, metadata)
+        metadata: Metadata = await self._deposit.run(self._settled, self._described())
         self._deposit.index.note(metadata)
         if metadata.completed:
             self._request.respond(201, JSON, _encode({"bytes": metadata.bytes, "file": metadata.file}))
@@ -284,8 +283,13 @@ class Upload:
             path=entry.path if entry is not None else None,
         )
 
-    def _decode(self, metadata: Metadata) -> Metadata:
-        """Return ``metadata`` with what can be said of the body's content coding; blocks."""
+    def _settled(self, metadata: Metadata) -> Metadata:
+        """Close the message with ``metadata`` and what can be said of the body's coding; blocks."""
+        metadata = self._decoded(metadata)
+        self._stored.settle(metadata)
+        return metadata
+
+    def _decoded(self, metadata: Metadata) -> Metadata:
         if metadata.content_encoding is None or not metadata.completed:
             return metadata
         try:

@@ -22,8 +22,10 @@ from netrunner.errors import ConfigurationError, Problem
 from netrunner.logserver.message import Type
 from netrunner.logserver.metadata import Metadata, stem
 
-MOST_OF_A_NAME = 10_000
-"""How often one name may be taken, differing by a number."""
+MOST_TRIES = 1000
+"""How many numbers are tried for a name that others have too."""
+MOST_NUMBERS = 1024
+"""Names of which it is remembered which number was given last."""
 MAX_METADATA_BYTES = 1 << 20
 _METADATA = "_metadata.json"
 _BODY = ".bin"
@@ -46,6 +48,8 @@ class Folder:
         self.path = path
         self._ours: set[str] | None = set()
         """Metadata made by this process before ``newest`` was through: nothing that a dead one left behind."""
+        self._numbers: dict[str, int] = {}
+        """The number to be tried first, by the name it is for; so that many of one name do not cost more and more."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -69,12 +73,23 @@ class Folder:
         Raises:
             OSError: when they cannot be made; then neither is there.
         """
-        for number in range(1, MOST_OF_A_NAME):
+        wanted = stem(id, type, at_accept)
+        first = self._numbers.get(wanted, 1)
+        for number in range(first, first + MOST_TRIES):
             name = stem(id, type, at_accept, number)
             metadata = Metadata(id=id, type=type, file=name + _BODY, at_accept=at_accept, at_began=at_began)
             with contextlib.suppress(FileExistsError):
-                return self._make(name, metadata)
+                stored = self._make(name, metadata)
+                self._remember(wanted, number + 1)
+                return stored
         raise FileExistsError(None, "every name for it is taken")
+
+    def _remember(self, wanted: str, number: int) -> None:
+        self._numbers[wanted] = number
+        if len(self._numbers) > MOST_NUMBERS:
+            with contextlib.suppress(KeyError, StopIteration, RuntimeError):
+                # Another thread may be at it; one name more does no harm.
+                del self._numbers[next(iter(self._numbers))]
 
     def _make(self, name: str, metadata: Metadata) -> Stored:
         path = self.path / (name + _METADATA)

@@ -86,11 +86,32 @@ def test_what_comes_while_the_folder_is_read_is_not_taken_for_left_behind(tmp_pa
 
 
 def test_a_name_that_is_always_taken_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "MOST_OF_A_NAME", 3)
+    monkeypatch.setattr(folder_module, "MOST_TRIES", 2)
     server = LogSite(tmp_path / "logs")
-    statuses = [server.put("request", b"x", f"01939999-0000-7000-8000-{number:012x}").status for number in range(3)]
-    assert statuses == [201, 201, 500]
+    for name in ("request", "request-2"):
+        (server.path / f"2025-06-15_15-06-40.000_01939999_{name}.bin").write_bytes(b"x")
+    assert server.put("request", b"x").status == 500
+    assert server.files("metadata.json") == {}
     server.folder.close()
+
+
+def test_many_of_one_name_are_not_searched_from_the_first_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "MOST_TRIES", 2)
+    server = LogSite(tmp_path / "logs")
+    statuses = [server.put("request", b"x", f"01939999-0000-7000-8000-{number:012x}").status for number in range(50)]
+    assert statuses == [201] * 50
+    server.folder.close()
+
+
+def test_numbers_are_remembered_for_so_many_names_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "MOST_NUMBERS", 2)
+    folder = Folder(tmp_path / "logs")
+    for second in range(5):
+        folder.open(ID, "request", float(second), 0.0).discard()
+    assert len(folder._numbers) == 2
+    folder.close()
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
