@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -90,6 +91,20 @@ def test_a_second_signal_cuts_what_is_under_way_and_notes_it(tmp_path: Path) -> 
             now_or_never(lambda said=said: said in server.log())
         assert server.process.wait(PATIENCE_S) == 0
         assert [one["error"] for one in server.metadata("request")] == ["the sender broke off"]
+
+
+def test_a_full_disk_is_told_and_takes_messages_again_when_there_is_room(tmp_path: Path) -> None:
+    mount = f'mkdir -m 700 {tmp_path}/logs && mount -t tmpfs -o size=1m none {tmp_path}/logs && exec "$@"'
+    alone = ["unshare", "--map-root-user", "--mount"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a file system of its own cannot be had here")
+    with LogServerProcess(tmp_path, within=[*alone, "sh", "-c", mount, "sh"]) as server:
+        status, told = server.request("PUT", f"/{ID}/request", REQUEST + b"x" * 4 * MIB)
+        assert (status, json.loads(told)["error"]["code"]) == (500, "storage_failed")
+        assert "No space left on device" in json.loads(told)["error"]["message"]
+        assert server.request("GET", f"/api/logs/{ID}")[0] == 404
+        assert server.request("PUT", f"/{ID}/request", REQUEST + b"x" * (MIB // 2))[0] == 201
+        assert "was not stored: No space left on device" in server.log()
 
 
 @pytest.mark.parametrize("command", [["twistd", "-n", "--pidfile=", "netrunner-logserver"], ["netrunner", "logserver"]])

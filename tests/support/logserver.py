@@ -133,16 +133,17 @@ class LogServerProcess:
         folder: Its log goes there, its files to ``logs`` in it.
         port: Where it listens on 127.0.0.1; a free port when 0.
         arguments: Further options.
+        within: A command that runs it, with its command line as arguments.
     """
 
-    def __init__(self, folder: Path, port: int = 0, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, port: int = 0, arguments: Sequence[str] = (), within: Sequence[str] = ()) -> None:
         self.folder = folder
         self.logs = folder / "logs"
         self.log_path = folder / "logserver.log"
         self.port = port or _free_port()
         program = str(Path(sys.executable).with_name("twistd"))
         self._arguments = [
-            *(program, "-n", "--pidfile=", "netrunner-logserver"),
+            *(*within, program, "-n", "--pidfile=", "netrunner-logserver"),
             *("--listen", f"tcp:{self.port}:interface=127.0.0.1", "--directory", str(self.logs), *arguments),
         ]
 
