@@ -71,7 +71,8 @@ class Duplex:
         self._down = False
 
     def start(self) -> None:
-        """Nothing to start: the first exchange connects."""
+        """Have the client imported now: that takes longer than the first exchange should wait."""
+        _ = self._environment.http
 
     def stop(self) -> None:
         """Give up what is under way; the journal hands it over again at the next start."""

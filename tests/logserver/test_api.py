@@ -196,6 +196,13 @@ def test_a_reader_that_goes_away_ends_the_reading(server: LogSite) -> None:
     assert server.ask("GET", "/health").status == 200
 
 
+def test_health_is_told_to_whoever_asks_and_says_nothing_of_the_logs(server: LogSite) -> None:
+    exchange(server, 1)
+    answer = server.ask("GET", "/health", b"", "X-Forwarded-For: 1.2.3.4", listener="10.0.0.1")
+    assert answer.status == 200
+    assert json.loads(answer.body).keys() == {"status", "version", "indexed"}
+
+
 def test_before_the_folder_is_read_messages_are_stored_but_not_found(make: Callable[..., LogSite]) -> None:
     server = make(read=False)
     assert server.put("request", REQUEST).status == 201

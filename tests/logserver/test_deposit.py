@@ -183,7 +183,7 @@ def test_a_sender_faster_than_the_disk_is_not_read_and_loses_nothing(server: Log
     client = server.client().say(START + b"Content-Length: %d\r\n\r\n" % size)
     server.threads.hold()
     sent = 0
-    while not client.is_paused():
+    while not client.is_paused() and sent < size - 65536:
         client.channel.dataReceived(b"x" * 65536)
         sent += 65536
     assert sent <= 2 * MAX_PENDING_BYTES + 65536
@@ -297,6 +297,24 @@ def test_two_senders_of_one_message_do_not_mix(server: LogSite) -> None:
     two.say(b"BB")
     assert [answers(client.heard())[0].status for client in (one, two)] == [201, 201]
     assert sorted(server.files().values()) == [b"aaAA", b"bbBB"]
+
+
+def test_a_sender_that_breaks_off_does_not_undo_another_that_did_not(server: LogSite) -> None:
+    broken = server.client().say(START + b"Content-Length: 4\r\n\r\n", b"aa")
+    server.put("request", REQUEST)
+    broken.settle()
+    assert server.json(f"/api/logs/{ID}")["request"]["bytes"] == len(REQUEST)
+    assert server.put("request", REQUEST).status == 200
+
+
+def test_metadata_is_replaced_in_one_step(server: LogSite) -> None:
+    client = server.client().say(START + b"Content-Length: 4\r\n\r\n", b"aa")
+    (path,) = server.path.glob("*_metadata.json")
+    with path.open("rb") as before:
+        client.say(b"aa")
+        assert json.loads(before.read())["completed"] is False
+    assert json.loads(path.read_bytes())["completed"] is True
+    assert len(list(server.path.iterdir())) == 2
 
 
 def test_a_connection_carries_one_message_after_the_other(server: LogSite) -> None:

@@ -62,7 +62,7 @@ def test_built_in_plugins_are_there(log, said):
     registry = Registry.discover((), log)
     assert registry.names("provider") == ("echo", "openai")
     assert registry.names("filter") == ("no_think", "strip_thinking")
-    assert registry.names("sink") == ("console", "jsonl")
+    assert registry.names("sink") == ("console", "duplex", "jsonl")
     assert {origin for *_, origin in registry.rows()} == {"built in"}
     assert said == registry.problems == []
 
