@@ -20,6 +20,12 @@ def _check() -> usage.Options:
     return CheckOptions()
 
 
+def _logserver() -> usage.Options:
+    from netrunner.cli.logserver import LogserverOptions
+
+    return LogserverOptions()
+
+
 def _plugins() -> usage.Options:
     from netrunner.cli.plugins import PluginsOptions
 
@@ -37,11 +43,12 @@ class NetrunnerOptions(usage.Options):
 
     synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
     longdesc = (
-        "Looks at configurations, plugins and records of the netrunner proxy."
+        "Looks at configurations, plugins and records of the netrunner proxy, and runs what stands beside it."
         " The daemon itself is started by `twistd netrunner --config FILE`."
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
         ("check", None, _check, "Validate a configuration and show who is there."),
+        ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
     ]

@@ -12,6 +12,7 @@ from netrunner.sinks.access_line import AccessLine, AccessLineSettings
 from netrunner.sinks.cloudwatch import CloudWatch, CloudWatchFactory, CloudWatchSettings
 from netrunner.sinks.console import Console, ConsoleSettings
 from netrunner.sinks.database import Database, DatabaseSettings
+from netrunner.sinks.duplex import Duplex, DuplexSettings
 from netrunner.sinks.http_batch import HttpBatch, HttpBatchFactory, HttpBatchSettings
 from netrunner.sinks.jsonl import Jsonl, JsonlSettings
 from netrunner.sinks.metrics_line import MetricsLine, MetricsLineSettings
@@ -69,6 +70,12 @@ http_batch = HttpBatchFactory(
     build=HttpBatch,
     settings=HttpBatchSettings,
     doc="Posts records to a URL, as batches of JSON.",
+)
+duplex = SinkFactory(
+    name="duplex",
+    build=Duplex,
+    settings=DuplexSettings,
+    doc="Copies requests and responses to a logging server while they flow.",
 )
 jsonl = SinkFactory(
     name="jsonl",

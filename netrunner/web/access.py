@@ -8,47 +8,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from netrunner.errors import Forbidden
+from netrunner.http.local import is_local
 from netrunner.http.request import Request
-from netrunner.http.site import hostname
 from netrunner.values import Headers
 
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-_FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def is_local(request: Request) -> bool:
-    """Return whether a request certainly comes from this machine and not through a proxy or a foreign page.
-
-    The listener is loopback, Host is a loopback name, no field speaks of forwarding, and a browser that names
-    the request's origin names a local one. Behind a proxy every listener is loopback, hence the rest.
-    """
-    host = request.facts.host
-    if host is None or hostname(host) not in LOOPBACK_HOSTS or not _listens_locally(request.host):
-        return False
-    for name, value in request.raw_headers:
-        if name in _FORWARDED or name.startswith(b"x-forwarded-"):
-            return False
-        if name == b"origin" and not _is_local_origin(value):
-            return False
-        if name == b"sec-fetch-site" and value.lower() == b"cross-site":
-            return False
-    return True
-
-
-def _is_local_origin(origin: bytes) -> bool:
-    try:
-        return urlsplit(origin.decode("latin-1")).hostname in LOOPBACK_HOSTS
-    except ValueError:
-        return False
-
-
-def _listens_locally(address: Any) -> bool:
-    ours = getattr(address, "host", None)
-    return ours is None or ipaddress.ip_address(ours.partition("%")[0]).is_loopback
 
 
 class Door:

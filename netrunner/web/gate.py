@@ -31,7 +31,7 @@ from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.pipeline.refusal import refusal
 from netrunner.settings import Secret
 from netrunner.values import Answer, Headers
-from netrunner.web.access import is_local
+from netrunner.http.local import is_local
 
 _DIALECT = OpenAIDialect()
 _CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)

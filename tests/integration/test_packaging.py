@@ -38,8 +38,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_wheel_makes_netrunner_known_to_twistd(wheel: zipfile.ZipFile) -> None:
-    inside_twisted = [name for name in wheel.namelist() if name.startswith("twisted/")]
-    assert inside_twisted == ["twisted/plugins/netrunner_plugin.py"]
+    inside_twisted = sorted(name for name in wheel.namelist() if name.startswith("twisted/"))
+    assert inside_twisted == ["twisted/plugins/netrunner_logserver_plugin.py", "twisted/plugins/netrunner_plugin.py"]
 
 
 def test_wheel_carries_every_module_and_its_types(wheel: zipfile.ZipFile) -> None:

@@ -62,7 +62,7 @@ def test_built_in_plugins_are_there(log, said):
     registry = Registry.discover((), log)
     assert registry.names("provider") == ("echo", "openai")
     assert registry.names("filter") == ("no_think", "strip_thinking")
-    sinks = "access_line cloudwatch console database http_batch jsonl metrics_line"
+    sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line"
     assert registry.names("sink") == tuple(sinks.split())
     assert {origin for *_, origin in registry.rows()} == {"built in"}
     assert said == registry.problems == []

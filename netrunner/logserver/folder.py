@@ -1,0 +1,210 @@
+"""The folder of logs: two files a message, made, filled and settled by calls that may block.
+
+``NAME.bin`` holds exactly the bytes that came, ``NAME_metadata.json`` what is known of them. The metadata is there
+first and says ``"completed": false``; it is replaced in one step when the message has ended. All of this runs in
+threads. "Stored" means returned from write(2): it survives the death of this process, not a power failure.
+
+This module must not name a file by anything but a checked id, a type and a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import heapq
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from netrunner.errors import ConfigurationError, Problem
+from netrunner.logserver.message import Type
+from netrunner.logserver.metadata import Metadata, stem
+
+MOST_TRIES = 1000
+"""How many numbers are tried for a name that others have too."""
+MOST_NUMBERS = 1024
+"""Names of which it is remembered which number was given last."""
+MAX_METADATA_BYTES = 1 << 20
+_METADATA = "_metadata.json"
+_BODY = ".bin"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Metadata)
+
+
+class Folder:
+    """Where the files are; one process at a time has it.
+
+    Args:
+        path: Absolute; made with mode 0700 when missing.
+
+    Raises:
+        ConfigurationError: when it cannot be used, or another process uses it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ours: set[str] | None = set()
+        """Metadata made by this process before ``newest`` was through: nothing that a dead one left behind."""
+        self._numbers: dict[str, int] = {}
+        """The number to be tried first, by the name it is for; so that many of one name do not cost more and more."""
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _problem(f"{path} cannot be used: {error.strerror}") from error
+        try:
+            path.chmod(0o700)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            reason = "is used by another process" if isinstance(error, BlockingIOError) else f"{error.strerror}"
+            raise _problem(f"{path}: {reason}") from error
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._lock)
+
+    def open(self, id: str, type: Type, at_accept: float, at_began: float) -> Stored:
+        """Make the files of a new message, under a name that nobody had.
+
+        Raises:
+            OSError: when they cannot be made; then neither is there.
+        """
+        wanted = stem(id, type, at_accept)
+        first = self._numbers.get(wanted, 1)
+        for number in range(first, first + MOST_TRIES):
+            name = stem(id, type, at_accept, number)
+            metadata = Metadata(id=id, type=type, file=name + _BODY, at_accept=at_accept, at_began=at_began)
+            with contextlib.suppress(FileExistsError):
+                stored = self._make(name, metadata)
+                self._remember(wanted, number + 1)
+                return stored
+        raise FileExistsError(None, "every name for it is taken")
+
+    def _remember(self, wanted: str, number: int) -> None:
+        self._numbers[wanted] = number
+        if len(self._numbers) > MOST_NUMBERS:
+            with contextlib.suppress(KeyError, StopIteration, RuntimeError):
+                # Another thread may be at it; one name more does no harm.
+                del self._numbers[next(iter(self._numbers))]
+
+    def _make(self, name: str, metadata: Metadata) -> Stored:
+        path = self.path / (name + _METADATA)
+        if self._ours is not None:
+            self._ours.add(path.name)
+        descriptor = os.open(path, _NEW, 0o600)
+        try:
+            try:
+                write_all(descriptor, _encode(metadata))
+            finally:
+                os.close(descriptor)
+            return Stored(self, metadata, os.open(self.path / metadata.file, _NEW, 0o600))
+        except OSError:
+            path.unlink()
+            raise
+
+    def replace(self, metadata: Metadata) -> None:
+        """Put ``metadata`` in the place of what was known before, in one step."""
+        name = metadata.file.removesuffix(_BODY) + _METADATA
+        fresh = self.path / f".{name}.new"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            write_all(descriptor, _encode(metadata))
+        except OSError:
+            fresh.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+        fresh.rename(self.path / name)
+
+    def read(self, file: str) -> Metadata | None:
+        """Return what is known of the message in ``file``, None when that cannot be read."""
+        return self._read(self.path / (file.removesuffix(_BODY) + _METADATA))
+
+    def _read(self, path: Path) -> Metadata | None:
+        try:
+            with path.open("rb") as opened:
+                found = _decoder.decode(opened.read(MAX_METADATA_BYTES))
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        # Its word about another file is not taken: whatever wrote it, nothing else in the world is read for it.
+        return found if found.file == path.name.removesuffix(_METADATA) + _BODY else None
+
+    def newest(self, most: int) -> Iterator[Metadata]:
+        """Yield what is known of the newest messages, oldest first, and settle what a dead process left behind.
+
+        To be used once. What is coming meanwhile is not among it.
+
+        Args:
+            most: How many names are looked at.
+        """
+        with os.scandir(self.path) as entries:
+            names = heapq.nlargest(most, (name for entry in entries if (name := self._known(entry.name))))
+        for name in reversed(names):
+            metadata = self._read(self.path / name)
+            if metadata is not None and name not in (self._ours or ()):
+                yield metadata if metadata.completed or metadata.error else self._interrupted(metadata)
+        self._ours = None
+
+    def _known(self, name: str) -> str | None:
+        if name.startswith(".") and name.endswith(".new"):
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink()
+            return None
+        return name if name.endswith(_METADATA) else None
+
+    def _interrupted(self, metadata: Metadata) -> Metadata:
+        size = 0
+        with contextlib.suppress(OSError):
+            size = (self.path / metadata.file).stat().st_size
+        settled = msgspec.structs.replace(
+            metadata, bytes=size, error="the logging server ended while the message was coming"
+        )
+        with contextlib.suppress(OSError):
+            self.replace(settled)
+        return settled
+
+
+class Stored:
+    """The files of one message that is coming."""
+
+    def __init__(self, folder: Folder, metadata: Metadata, descriptor: int) -> None:
+        self.metadata = metadata
+        self._folder = folder
+        self._descriptor = descriptor
+
+    def write(self, data: bytes) -> None:
+        """Append all of ``data``; raises ``OSError``."""
+        write_all(self._descriptor, data)
+
+    def settle(self, metadata: Metadata) -> None:
+        """Close the message with what is known of it in the end; raises ``OSError``."""
+        self._close()
+        self._folder.replace(metadata)
+        self.metadata = metadata
+
+    def discard(self) -> None:
+        """Remove what there is; what cannot be removed stays as incomplete."""
+        self._close()
+        for name in (self.metadata.file, self.metadata.file.removesuffix(_BODY) + _METADATA):
+            with contextlib.suppress(OSError):
+                (self._folder.path / name).unlink()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of ``data``, in as many calls as it takes; raises ``OSError``."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _problem(message: str) -> ConfigurationError:
+    return ConfigurationError([Problem("--directory", message)])
