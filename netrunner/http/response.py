@@ -104,7 +104,7 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)  # type: ignore[union-attr]  # begin() made it, close() comes after the last feed
         except httptools.HttpParserUpgrade as switch:
-            if rest := data[switch.args[0] :]:
+            if self.switched and (rest := data[switch.args[0] :]):
                 self.pieces.append(rest)
         except httptools.HttpParserError as error:
             self.reusable = False
@@ -179,7 +179,7 @@ class ResponseReader:
     def on_body(self, data: bytes) -> None:
         if self.complete:
             self.reusable = False
-        else:
+        elif self.head is not None:
             self.pieces.append(data)
 
     def on_message_complete(self) -> None:

@@ -269,6 +269,22 @@ def test_an_evil_answer_fails_shortly_and_closes() -> None:
     assert peer.aborted
 
 
+@pytest.mark.parametrize(
+    "evil",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"Content-Length: 5\r\n\r\nhello",
+    ],
+    ids=["a switch nobody asked for", "too many fields"],
+)
+def test_nothing_of_an_answer_with_a_bad_head_is_passed_on(evil: bytes) -> None:
+    upstreams = Upstreams()
+    _, receiver = upstreams.send()
+    upstreams.accept().says(evil)
+    assert [call[0] for call in receiver.dialogue] == ["sent", "failed"]
+    assert code(receiver) == ("upstream_invalid_response", True)
+
+
 def test_a_chunk_gone_wrong_fails_after_the_good_bytes() -> None:
     upstreams = Upstreams()
     _, receiver = upstreams.send()
