@@ -1,4 +1,4 @@
-"""Streams through a real daemon: exact, cut, left, late, evil, and unread."""
+"""Streams through a real daemon: exact, cut, late, evil, and unread."""
 
 from __future__ import annotations
 
@@ -107,39 +107,6 @@ def test_a_stream_arrives_byte_for_byte(tmp_path: Path, provider: Provider, coun
             assert hashlib.sha256(reader.read()).digest() == hashlib.sha256(body).digest()
             sending.join()
     assert [record["outcome"] for record in records(tmp_path)] == ["done"]
-
-
-# Left.
-
-
-@pytest.mark.parametrize("points", [100, pytest.param(1000, marks=pytest.mark.torture)])
-def test_a_client_that_leaves_at_any_point_aborts_its_upstream_and_is_recorded(
-    tmp_path: Path, provider: Provider, points: int
-) -> None:
-    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
-    told = event("one") + b"%x\r\n%b\r\n" % (len(usage), usage) + event("two")
-    with Daemon(tmp_path, config(provider, tmp_path)) as daemon:
-        for point in range(points):
-            cut = len(told) * point // points
-            with dial(daemon.port) as client, ExitStack() as stack:
-                client.send(chat())
-                upstream = stack.enter_context(provider.accept())
-                upstream.message()
-                upstream.send(STREAM_HEAD + told[:cut])
-                if cut >= len(event("one")):
-                    client.until(b"\n\n")
-                if point % 2:
-                    client.reset()
-                else:
-                    client._sock.close()
-                assert upstream.gone()
-        daemon.wait_for(lambda: daemon.control("inflight") == {"inflight": []})
-        assert provider.untouched()
-    found = records(tmp_path)
-    assert [record["outcome"] for record in found] == ["client_gone"] * points
-    assert found[0]["status"] == 499
-    last = found[-1]
-    assert (last["status"], last["usage"]["output_total"]) == (200, 5)
 
 
 # Cut.
