@@ -15,8 +15,8 @@ from tests.support.dialogue import STREAM_HEAD, Provider, chat, dial, event
 pytestmark = pytest.mark.integration
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
 TOLD = event("one") + b"%x\r\n%b\r\n" % (len(USAGE), USAGE) + event("two")
-COUNTED = len(event("one")) + TOLD[len(event("one")) :].index(b"\n\n") + 2
-"""How much has to come before the usage is known."""
+COUNTED = len(event("one")) + TOLD[len(event("one")) :].index(b"\n\n")
+"""How much has to come before the usage is known: the last of its braces."""
 MOST_S = 0.25
 
 
