@@ -1,10 +1,9 @@
-"""Streams through a real daemon: exact, cut, late, evil, and unread."""
+"""Streams through a real daemon: cut, late, evil, and unread."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
 import json
 import random
 import re
@@ -58,55 +57,6 @@ def in_background(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
-
-
-# Exact.
-
-
-def events(chance: random.Random, count: int) -> bytes:
-    """Return a stream of every shape that is allowed: line ends, comments, text of many bytes a character."""
-    texts = ["a", "é", "\N{PILE OF POO}", "日本語", " ", "\\n", "\u2028"]
-    parts = [b"data: {}\n\n"]
-    for number in range(count):
-        end = chance.choice([b"\n", b"\r\n", b"\r"])
-        if chance.random() < 0.05:
-            parts.append(b": a comment" + end + end)
-        text = chance.choice(texts) * chance.randrange(1, 9)
-        parts.append(b'data: {"n":%d,"t":"%b"}' % (number, text.encode()) + end + end)
-    return b"".join(parts) + b"data: [DONE]\n\n"
-
-
-def pieces(chance: random.Random, data: bytes, most: int) -> Iterator[bytes]:
-    """Cut ``data`` anywhere, into pieces of one byte to ``most``."""
-    position = 0
-    while position < len(data):
-        size = int(most ** chance.random())
-        yield data[position : position + size]
-        position += size
-
-
-@pytest.mark.parametrize(
-    ("count", "most"), [(100_000, 65536), (500, 12), pytest.param(1_000_000, MIB, marks=pytest.mark.torture)]
-)
-def test_a_stream_arrives_byte_for_byte(tmp_path: Path, provider: Provider, count: int, most: int) -> None:
-    chance = random.Random(count)
-    body = events(chance, count)
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces(chance, body, most))
-    with Daemon(tmp_path, config(provider, tmp_path)) as daemon, dial(daemon.port) as client:
-        client.send(chat("Connection: close"))
-        with provider.accept() as upstream:
-            upstream.message()
-
-            def send() -> None:
-                for piece in pieces(chance, STREAM_HEAD + chunks + END_OF_BODY, most):
-                    upstream.send(piece)
-
-            sending = in_background(send)
-            reader = http.client.HTTPResponse(client._sock)
-            reader.begin()
-            assert hashlib.sha256(reader.read()).digest() == hashlib.sha256(body).digest()
-            sending.join()
-    assert [record["outcome"] for record in records(tmp_path)] == ["done"]
 
 
 # Cut.
