@@ -187,6 +187,9 @@ class ResponseReader:
             self._interim_now = False
         elif self.head is not None and not self.switched:
             self.complete = True
+            if self._chunked and self.reusable:
+                # A trailer may have said close: llhttp reads nothing more then, whatever a trailer is worth.
+                self.reusable = self._parser.should_keep_alive()  # type: ignore[union-attr]  # it is calling us
 
     def _informational(self, status: int, reason: bytes, headers: Headers) -> None:
         if status == 101:

@@ -91,6 +91,15 @@ def test_a_warm_connection_takes_the_next_request_at_once() -> None:
     assert upstreams.pool.stats() == {"active": 0, "idle": 1, "waiting": 0}
 
 
+def test_a_connection_whose_trailer_says_close_is_not_used_again() -> None:
+    upstreams = Upstreams()
+    _, receiver = upstreams.send()
+    peer = upstreams.accept()
+    peer.says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nConnection: close\r\n\r\n")
+    assert (receiver.body, receiver.error) == (b"hello", None)
+    assert peer.aborted
+
+
 def test_the_connection_used_last_is_used_first() -> None:
     upstreams = Upstreams()
     upstreams.send()
