@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.crowd import Figures
 from tests.support.daemon import Daemon
-from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, chat, dial
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Peer, Provider, chat, dial
 
 pytestmark = pytest.mark.integration
 MIB = 1 << 20
@@ -43,6 +43,11 @@ def pieces(chance: random.Random, data: bytes, most: int) -> Iterator[bytes]:
         position += size
 
 
+def send_all(upstream: Peer, segments: list[bytes]) -> None:
+    for segment in segments:
+        upstream.send(segment)
+
+
 @pytest.mark.parametrize(
     ("count", "most"),
     [
@@ -65,7 +70,7 @@ def test_a_stream_arrives_byte_for_byte(tmp_path: Path, count: int, most: int, f
             with provider.accept() as upstream:
                 upstream.message()
                 began = time.monotonic()
-                sending = threading.Thread(target=lambda: [upstream.send(segment) for segment in segments], daemon=True)
+                sending = threading.Thread(target=send_all, args=(upstream, segments), daemon=True)
                 sending.start()
                 reader = http.client.HTTPResponse(client._sock)
                 reader.begin()
