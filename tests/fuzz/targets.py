@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from abc import ABC, abstractmethod
@@ -120,16 +121,16 @@ class Upstream(Target):
 
     def __init__(self) -> None:
         self.upstreams = Upstreams()
+        self._asked = itertools.cycle((request(), request(b"HEAD"), request(upgrade=b"websocket")))
 
     def take(self, pieces: list[bytes]) -> None:
-        """Read it as the answer to a GET, a HEAD and an upgrade."""
-        for one in (request(), request(b"HEAD"), request(upgrade=b"websocket")):
-            self._answered(one, pieces)
-            reactor, pool = self.upstreams.reactor, self.upstreams.pool
-            assert pool.stats() == {"active": 0, "idle": 0, "waiting": 0}
-            assert not len(self.upstreams.sweep)
-            reactor.tcpClients.clear()
-            reactor.connectors.clear()
+        """Read it as the answer to a GET, a HEAD and an upgrade, in turn."""
+        self._answered(next(self._asked), pieces)
+        reactor, pool = self.upstreams.reactor, self.upstreams.pool
+        assert pool.stats() == {"active": 0, "idle": 0, "waiting": 0}
+        assert not len(self.upstreams.sweep)
+        reactor.tcpClients.clear()
+        reactor.connectors.clear()
 
     def _answered(self, one: UpstreamRequest, pieces: list[bytes]) -> None:
         """Answer with ``pieces``, then end: told of one end at the most, and of nothing that was not said."""

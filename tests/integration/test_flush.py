@@ -31,12 +31,10 @@ class Transport:
         self.dataBuffer += data
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_what_the_kernel_took_is_untaken_until_the_other_side_reads_it(address: str) -> None:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def test_what_the_kernel_took_is_untaken_until_the_other_side_reads_it() -> None:
     with (
-        socket.create_server((address, 0), family=family) as listener,
-        socket.create_connection(listener.getsockname()[:2]) as ours,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as ours,
         listener.accept()[0] as theirs,
     ):
         ours.setblocking(False)
