@@ -36,7 +36,7 @@ class ServerSettings:
     body_min_rate_bytes: int = setting(500, minimum=0, doc="Bytes a second a request body has to keep up.")
     body_grace_s: float = setting(10.0, minimum=0.0, doc="Seconds before that rate is asked for.")
     idle_timeout_s: float = setting(75.0, minimum=0.001, doc="Seconds a connection may wait for its next request.")
-    write_stall_s: float = setting(60.0, minimum=0.001, doc="Seconds a client may leave its answer unread.")
+    write_stall_s: float = setting(60.0, minimum=0.001, doc="Seconds a client may take next to nothing of its answer.")
     max_tunnel_s: float = setting(3600.0, minimum=0.001, doc="Seconds a WebSocket may stay open.")
     max_header_bytes: int = setting(16384, minimum=1024, doc="Bytes of a request head.")
     max_headers: int = setting(100, minimum=1, doc="Fields of a request head.")

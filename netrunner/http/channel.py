@@ -363,7 +363,7 @@ class Channel(Ending):
         """The client does not read as fast as it is written to."""
         self._write_paused = True
         if not self._closing:
-            self._watch_unsent(self.site.limits.write_stall_s)
+            self._watch_unread()
         if self._producer is not None:
             self._producer.pauseProducing()
 

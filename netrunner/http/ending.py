@@ -1,6 +1,7 @@
 """How a client's connection ends: flushed, lingering until a refusal is read, cut, or aborted when nothing moves.
 
-A client that takes some of what is unsent is given as long again; one that takes nothing is dropped.
+A client that takes what it is sent at a minimum rate is given as long as it needs; one that is slower is dropped.
+What counts is what it has acknowledged, not what the kernel keeps for it.
 
 This module must not know of requests.
 """
@@ -24,6 +25,8 @@ LOOK_S = 1.0
 """How often it is looked whether a client takes what is sent to it."""
 FLUSH_S = 1.0
 """How long a cut response may make no progress before the connection is aborted."""
+MIN_RATE_BYTES = 256
+"""Bytes a second that are progress, on average of the time a client may stall: fewer are probes of a closed window."""
 
 
 class Ending(Protocol):
@@ -37,24 +40,26 @@ class Ending(Protocol):
     """Whether the end has begun: nothing that comes is looked at any more."""
     _write_paused = False
     _pace_s = 0.0
-    _unsent = 0
+    _written = 0
+    """Bytes in all."""
+    _taken = 0
+    """How much of what was written the client had taken when the stall clock was last set."""
+    _untaken = 0
+    """What was left then."""
     _moved = 0.0
-    """When the client was last seen to take anything."""
+    """When that was."""
     _lingering: int | None = None
     _peer: Any = None
 
     def write(self, data: bytes) -> None:
         """Write to the client."""
-        if self._write_paused:
-            self._unsent += len(data)
+        self._written += len(data)
         self._out.write(data)
 
     def write_now(self, data: bytes) -> None:
         """Write to the client before the turn ends."""
-        if self._write_paused:
-            self.write(data)
-        else:
-            self._out.write_now(data)
+        self._written += len(data)
+        self._out.write_now(data)
 
     def close(self) -> None:
         """Close once everything is flushed."""
@@ -89,7 +94,8 @@ class Ending(Protocol):
             self._closing = True
             self.transport.unregisterProducer()
         self._pace_s = pace_s
-        self._watch_unsent(pace_s)
+        self._set_stall_clock(self._out.untaken())
+        self.deadline = self._moved + min(pace_s, LOOK_S)
 
     def _discard(self, size: int) -> None:
         """Throw away what comes after the end has begun."""
@@ -99,23 +105,37 @@ class Ending(Protocol):
                 self.transport.pauseProducing()
 
     def _is_stalled(self, now: float) -> None:
-        """Look whether the client took anything; abort when it has not for as long as it may."""
-        left = unsent(self.transport)
+        """Look whether the client took enough; abort when it has not for as long as it may."""
         pace_s = self._pace_s if self._closing else self.site.limits.write_stall_s
-        if left < self._unsent:
-            self._unsent = left
-            self._moved = now
+        left = self._out.untaken()
+        if self._untaken and self._took_enough(left, pace_s):
+            self._set_stall_clock(left)
         elif now >= self._moved + pace_s:
             self.transport.abortConnection()
             return
         self.deadline = min(self._moved + pace_s, now + LOOK_S)
 
-    def _watch_unsent(self, pace_s: float) -> None:
-        """Begin to look after what is unsent."""
-        now = self.site.sweep.now
-        self._unsent = unsent(self.transport)
-        self._moved = now
-        self.deadline = now + min(pace_s, LOOK_S)
+    def _watch_unread(self) -> None:
+        """Begin to look after what the client leaves unread.
+
+        The clock goes on if the client has not taken enough since it was set: that all of it went to the kernel
+        in between, whose buffer had grown, is not the client's doing.
+        """
+        pace_s = self.site.limits.write_stall_s
+        left = self._out.untaken()
+        if self._took_enough(left, pace_s):
+            self._set_stall_clock(left)
+        self.deadline = self.site.sweep.now + min(pace_s, LOOK_S)
+
+    def _took_enough(self, left: int, pace_s: float) -> bool:
+        """Return whether the client took all that was left when the clock was set, or a stall's worth of it."""
+        owed = min(self._untaken, MIN_RATE_BYTES * pace_s)
+        return not owed or self._written - left - self._taken >= owed
+
+    def _set_stall_clock(self, left: int) -> None:
+        self._untaken = left
+        self._taken = self._written - left
+        self._moved = self.site.sweep.now
 
     def getPeer(self) -> Any:
         """Return the client's address; it is the same for all requests of a connection."""

@@ -10,12 +10,19 @@ what is written.
 from __future__ import annotations
 
 import socket
+import sys
 from collections import deque
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import ISystemHandle
 
 from netrunner.interfaces import IClock
+
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+AHEAD_BYTES = 131072
+"""How much the kernel takes that it cannot send yet; without a bound it keeps megabytes for whoever does not read."""
 
 
 class Flushable(Protocol):
@@ -96,14 +103,17 @@ class Writer:
         flush: Shared by all connections; None writes at once, whatever the transport.
     """
 
-    __slots__ = ("_pieces", "_send", "_shared", "_transport")
+    __slots__ = ("_handle", "_pieces", "_send", "_shared", "_transport")
 
     def __init__(self, transport: Any, flush: Flush | None) -> None:
         self._transport = transport
         self._shared = flush
         self._pieces: list[bytes] = []
         handle = transport.getHandle() if flush is not None and ISystemHandle.providedBy(transport) else None
-        self._send = handle.send if isinstance(handle, socket.socket) else None
+        self._handle = handle if isinstance(handle, socket.socket) else None
+        self._send = None if self._handle is None else self._handle.send
+        if self._handle is not None and self._handle.family in INTERNET:
+            self._handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, AHEAD_BYTES)
 
     def write(self, data: bytes) -> None:
         """Send ``data`` with whatever else is written in this turn."""
@@ -151,8 +161,29 @@ class Writer:
 
     def close(self) -> None:
         """Write nothing more: the transport is lost or aborted."""
-        self._send = None
+        self._send = self._handle = None
         self._pieces = []
+
+    def untaken(self) -> int:
+        """Return how many bytes written the other side has not acknowledged, in the kernel or before it.
+
+        The kernel's own buffer grows while nobody reads, so what it takes from us says nothing of the other side.
+        """
+        return unsent(self._transport) + (0 if self._handle is None else _unacknowledged(self._handle))
+
+
+def _unacknowledged(handle: socket.socket) -> int:
+    """Return how many bytes the kernel holds until they are acknowledged (SIOCOUTQ in tcp(7))."""
+    if handle.family not in INTERNET:
+        # A socket of another family counts its own overhead as well, and its buffer does not grow.
+        return 0
+    size = bytearray(4)
+    try:
+        ioctl(handle, TIOCOUTQ, size)
+    except OSError:
+        # Not known on this system.
+        return 0
+    return int.from_bytes(size, sys.byteorder)
 
 
 def unsent(transport: Any) -> int:

@@ -104,7 +104,7 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)  # type: ignore[union-attr]  # begin() made it, close() comes after the last feed
         except httptools.HttpParserUpgrade as switch:
-            if rest := data[switch.args[0] :]:
+            if self.switched and (rest := data[switch.args[0] :]):
                 self.pieces.append(rest)
         except httptools.HttpParserError as error:
             self.reusable = False
@@ -179,7 +179,7 @@ class ResponseReader:
     def on_body(self, data: bytes) -> None:
         if self.complete:
             self.reusable = False
-        else:
+        elif self.head is not None:
             self.pieces.append(data)
 
     def on_message_complete(self) -> None:
@@ -187,6 +187,9 @@ class ResponseReader:
             self._interim_now = False
         elif self.head is not None and not self.switched:
             self.complete = True
+            if self._chunked and self.reusable:
+                # A trailer may have said close: llhttp reads nothing more then, whatever a trailer is worth.
+                self.reusable = self._parser.should_keep_alive()  # type: ignore[union-attr]  # it is calling us
 
     def _informational(self, status: int, reason: bytes, headers: Headers) -> None:
         if status == 101:

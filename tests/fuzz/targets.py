@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from abc import ABC, abstractmethod
@@ -11,11 +12,12 @@ from netrunner import sse
 from netrunner.dialects import multipart, splice
 from netrunner.dialects.openai import OpenAIDialect
 from netrunner.errors import BadRequest
-from netrunner.http.response import DEFAULT_LIMITS, ResponseReader
 from netrunner.http.site import Site
 from netrunner.testing.fakes import FakeClock
+from netrunner.values import UpstreamRequest
 from tests.http import test_server_dialogue as dialogue
 from tests.http import test_server_smuggling as smuggling
+from tests.http.upstreams import Peer, Upstreams, answer, request
 from tests.support.client import Client, Seen, leaf, site_of
 
 
@@ -100,7 +102,7 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 
 
 class Upstream(Target):
-    """The reader of upstreams' answers."""
+    """Upstreams' answers, through pool and connection: one end for each call, nothing kept behind."""
 
     samples = [
         _OK + b"Content-Length: 5\r\n\r\nhello",
@@ -117,23 +119,52 @@ class Upstream(Target):
     ]
     words = [*_HTTP_WORDS, b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 20, b"999", b"RTSP/1.0"]
 
+    def __init__(self) -> None:
+        self.upstreams = Upstreams()
+        self._asked = itertools.cycle((request(), request(b"HEAD"), request(upgrade=b"websocket")))
+
     def take(self, pieces: list[bytes]) -> None:
-        """Read it as the answer to a GET, a HEAD and an upgrade; at most once complete, never after a problem."""
-        for bodiless, upgrade in ((False, False), (True, False), (False, True)):
-            reader = ResponseReader(DEFAULT_LIMITS)
-            reader.begin(bodiless=bodiless, upgrade=upgrade)
-            size = 0
-            for piece in pieces:
-                if reader.problem is not None or reader.complete:
-                    break
-                reader.feed(piece)
-                size += sum(map(len, reader.pieces))
-                reader.pieces.clear()
-            if reader.head is not None:
-                assert 200 <= reader.head.status <= 599 or (upgrade and reader.head.status == 101)
-                assert not any(b"\r" in value or b"\n" in value or b"\0" in value for _, value in reader.head.headers)
-            assert size <= sum(map(len, pieces))
-            reader.close()
+        """Read it as the answer to a GET, a HEAD and an upgrade, in turn."""
+        self._answered(next(self._asked), pieces)
+        reactor, pool = self.upstreams.reactor, self.upstreams.pool
+        assert pool.stats() == {"active": 0, "idle": 0, "waiting": 0}
+        assert not len(self.upstreams.sweep)
+        reactor.tcpClients.clear()
+        reactor.connectors.clear()
+
+    def _answered(self, one: UpstreamRequest, pieces: list[bytes]) -> None:
+        """Answer with ``pieces``, then end: told of one end at the most, and of nothing that was not said."""
+        call, receiver = self.upstreams.send(one)
+        peer = self.upstreams.accept()
+        for piece in pieces:
+            if not peer.aborted:
+                peer.says(piece)
+            if len(piece) % 3 == 0:
+                call.pause()
+                call.resume()
+        assert receiver.violations == [], receiver.violations
+        assert len(receiver.body) <= sum(map(len, pieces))
+        if (head := receiver.head) is not None:
+            assert 200 <= head.status <= 599 or (one.upgrade and head.status == 101)
+            assert not any(b"\r" in value or b"\n" in value or b"\0" in value for _, value in head.headers)
+        if self.upstreams.pool.stats()["idle"]:
+            self._used_again(peer)
+        if peer.aborted:
+            peer.is_gone()
+        else:
+            peer.closes(clean=len(pieces) % 2 == 0)
+            call.end()
+            if not peer.aborted:
+                peer.is_gone()
+        assert receiver.violations == [], receiver.violations
+        assert receiver.ended, receiver.dialogue
+
+    def _used_again(self, peer: Peer) -> None:
+        """Require that a connection that was kept gives the next request its own answer."""
+        _, receiver = self.upstreams.send()
+        assert receiver.dialogue == [("sent", True)]
+        peer.says(answer(b"its own"))
+        assert (receiver.body, receiver.ended) == (b"its own", True)
 
 
 class Events(Target):

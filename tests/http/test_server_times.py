@@ -137,25 +137,88 @@ def test_a_client_that_does_not_read_is_dropped() -> None:
     assert client.transport.aborted
 
 
-def test_what_was_taken_early_in_a_stall_does_not_double_it() -> None:
-    client, _ = stream()
-    client.transport.dataBuffer = b"x" * 70000
+def unread(left: int = 70000) -> tuple[Client, Request]:
+    """Return a client that has left ``left`` bytes unread from now on."""
+    client, request = stream()
+    client.transport.dataBuffer = b"x" * left
     client.channel.pauseProducing()
+    return client, request
+
+
+def take(client: Client, size: int, every_s: float = 0) -> None:
+    """Let the client take ``size`` bytes, then let time pass."""
+    client.transport.dataBuffer = client.transport.dataBuffer[size:]
+    client.pass_time(every_s)
+
+
+def test_what_was_taken_early_in_a_stall_does_not_double_it() -> None:
+    client, _ = unread()
     client.pass_time(1)
-    client.transport.dataBuffer = b"x" * 60000
-    client.pass_time(60)
+    take(client, 20000, 60)
     assert not client.transport.aborted
     client.pass_time(2.5)
     assert client.transport.aborted
 
 
-def test_a_client_that_reads_slowly_is_kept_even_while_more_is_written() -> None:
-    client, request = stream()
+def test_a_few_bytes_now_and_then_are_no_progress() -> None:
+    client, _ = unread()
+    for _ in range(3):
+        take(client, 4000, 19.75)
+    assert not client.transport.aborted
+    client.pass_time(1)
+    assert client.transport.aborted
+
+
+@pytest.mark.parametrize("rate", [300, 2000])
+def test_a_client_that_reads_at_a_low_rate_is_kept(rate: int) -> None:
+    client, _ = unread(600 * rate)
+    for _ in range(600):
+        take(client, rate, 1)
+    assert not client.transport.aborted
+
+
+def test_a_client_that_takes_all_that_is_left_is_kept_however_little_that_is() -> None:
+    client = connect(leaf(lambda request: request.respond(200, [], b"x" * 70000)))
+    client.transport.dataBuffer = b"x" * 70000
+    client.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    take(client, 69000, 50)
+    take(client, 1000, 59)
+    assert not client.transport.aborted
+
+
+def test_a_stall_goes_on_though_more_is_written_once_the_kernel_has_room() -> None:
+    # What the kernel took is acknowledged as little as what it did not: that is all a client's end shows.
+    client, request = unread()
+    for _ in range(3):
+        client.pass_time(19.75)
+        client.channel.resumeProducing()
+        request.send(b"x" * 1000)
+        client.transport.dataBuffer += b"x" * 1000
+        client.channel.pauseProducing()
+    assert not client.transport.aborted
+    client.pass_time(1)
+    assert client.transport.aborted
+
+
+def test_a_stall_after_everything_was_read_has_its_whole_time() -> None:
+    client, request = unread()
+    client.transport.dataBuffer = b""
+    client.channel.resumeProducing()
+    client.pass_time(300)
+    request.send(b"x" * 70000)
     client.transport.dataBuffer = b"x" * 70000
     client.channel.pauseProducing()
+    client.pass_time(59.5)
+    assert not client.transport.aborted
+    client.pass_time(1)
+    assert client.transport.aborted
+
+
+def test_a_client_that_reads_slowly_is_kept_even_while_more_is_written() -> None:
+    client, request = unread()
     for _ in range(10):
-        request.send(b"x" * 1000)
-        client.transport.dataBuffer += b"x" * 500
+        request.send(b"x" * 20000)
+        client.transport.dataBuffer += b"x" * 4000
         client.pass_time(60)
     assert not client.transport.aborted
     client.pass_time(61)
@@ -164,14 +227,13 @@ def test_a_client_that_reads_slowly_is_kept_even_while_more_is_written() -> None
 
 @pytest.mark.parametrize("head", [GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")])
 def test_a_client_that_takes_the_end_slowly_gets_all_of_it(head: bytes) -> None:
-    client = connect(leaf(lambda request: request.respond(200, [], b"x" * 100000)))
-    client.transport.dataBuffer = b"x" * 100000
+    client = connect(leaf(lambda request: request.respond(200, [], b"x" * 200000)))
+    client.transport.dataBuffer = b"x" * 200000
     client.say(head)
     if b"close" not in head:
         client.channel.pauseProducing()
     for _ in range(9):
-        client.transport.dataBuffer = client.transport.dataBuffer[10000:]
-        client.pass_time(60)
+        take(client, 20000, 60)
     assert not client.transport.aborted
     client.pass_time(121)
     assert client.transport.aborted

@@ -91,6 +91,15 @@ def test_a_warm_connection_takes_the_next_request_at_once() -> None:
     assert upstreams.pool.stats() == {"active": 0, "idle": 1, "waiting": 0}
 
 
+def test_a_connection_whose_trailer_says_close_is_not_used_again() -> None:
+    upstreams = Upstreams()
+    _, receiver = upstreams.send()
+    peer = upstreams.accept()
+    peer.says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nConnection: close\r\n\r\n")
+    assert (receiver.body, receiver.error) == (b"hello", None)
+    assert peer.aborted
+
+
 def test_the_connection_used_last_is_used_first() -> None:
     upstreams = Upstreams()
     upstreams.send()
@@ -267,6 +276,22 @@ def test_an_evil_answer_fails_shortly_and_closes() -> None:
     assert receiver.error.status == 502
     assert len(receiver.error.message) < 150
     assert peer.aborted
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"Content-Length: 5\r\n\r\nhello",
+    ],
+    ids=["a switch nobody asked for", "too many fields"],
+)
+def test_nothing_of_an_answer_with_a_bad_head_is_passed_on(evil: bytes) -> None:
+    upstreams = Upstreams()
+    _, receiver = upstreams.send()
+    upstreams.accept().says(evil)
+    assert [call[0] for call in receiver.dialogue] == ["sent", "failed"]
+    assert code(receiver) == ("upstream_invalid_response", True)
 
 
 def test_a_chunk_gone_wrong_fails_after_the_good_bytes() -> None:

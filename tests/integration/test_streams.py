@@ -1,10 +1,9 @@
-"""Streams through a real daemon: exact, cut, left, late, evil, and unread."""
+"""Streams through a real daemon: cut, late, evil, and unread."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
 import json
 import random
 import re
@@ -58,88 +57,6 @@ def in_background(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
-
-
-# Exact.
-
-
-def events(chance: random.Random, count: int) -> bytes:
-    """Return a stream of every shape that is allowed: line ends, comments, text of many bytes a character."""
-    texts = ["a", "é", "\N{PILE OF POO}", "日本語", " ", "\\n", "\u2028"]
-    parts = [b"data: {}\n\n"]
-    for number in range(count):
-        end = chance.choice([b"\n", b"\r\n", b"\r"])
-        if chance.random() < 0.05:
-            parts.append(b": a comment" + end + end)
-        text = chance.choice(texts) * chance.randrange(1, 9)
-        parts.append(b'data: {"n":%d,"t":"%b"}' % (number, text.encode()) + end + end)
-    return b"".join(parts) + b"data: [DONE]\n\n"
-
-
-def pieces(chance: random.Random, data: bytes, most: int) -> Iterator[bytes]:
-    """Cut ``data`` anywhere, into pieces of one byte to ``most``."""
-    position = 0
-    while position < len(data):
-        size = int(most ** chance.random())
-        yield data[position : position + size]
-        position += size
-
-
-@pytest.mark.parametrize(
-    ("count", "most"), [(100_000, 65536), (500, 12), pytest.param(1_000_000, MIB, marks=pytest.mark.torture)]
-)
-def test_a_stream_arrives_byte_for_byte(tmp_path: Path, provider: Provider, count: int, most: int) -> None:
-    chance = random.Random(count)
-    body = events(chance, count)
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces(chance, body, most))
-    with Daemon(tmp_path, config(provider, tmp_path)) as daemon, dial(daemon.port) as client:
-        client.send(chat("Connection: close"))
-        with provider.accept() as upstream:
-            upstream.message()
-
-            def send() -> None:
-                for piece in pieces(chance, STREAM_HEAD + chunks + END_OF_BODY, most):
-                    upstream.send(piece)
-
-            sending = in_background(send)
-            reader = http.client.HTTPResponse(client._sock)
-            reader.begin()
-            assert hashlib.sha256(reader.read()).digest() == hashlib.sha256(body).digest()
-            sending.join()
-    assert [record["outcome"] for record in records(tmp_path)] == ["done"]
-
-
-# Left.
-
-
-@pytest.mark.parametrize("points", [100, pytest.param(1000, marks=pytest.mark.torture)])
-def test_a_client_that_leaves_at_any_point_aborts_its_upstream_and_is_recorded(
-    tmp_path: Path, provider: Provider, points: int
-) -> None:
-    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
-    told = event("one") + b"%x\r\n%b\r\n" % (len(usage), usage) + event("two")
-    with Daemon(tmp_path, config(provider, tmp_path)) as daemon:
-        for point in range(points):
-            cut = len(told) * point // points
-            with dial(daemon.port) as client, ExitStack() as stack:
-                client.send(chat())
-                upstream = stack.enter_context(provider.accept())
-                upstream.message()
-                upstream.send(STREAM_HEAD + told[:cut])
-                if cut >= len(event("one")):
-                    client.until(b"\n\n")
-                if point % 2:
-                    client.reset()
-                else:
-                    client._sock.close()
-                assert upstream.gone()
-        daemon.wait_for(lambda: daemon.control("inflight") == {"inflight": []})
-        assert provider.untouched()
-    found = records(tmp_path)
-    assert [record["outcome"] for record in found] == ["client_gone"] * points
-    assert found[0]["status_code"] == 499
-    last = found[-1]
-    assert (last["status_code"], last["usage"]["output_total"]) == (200, 5)
 
 
 # Cut.

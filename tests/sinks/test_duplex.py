@@ -186,7 +186,7 @@ def test_nothing_is_done_for_a_message_in_the_turn_in_which_it_begins() -> None:
 
 def test_the_latency_of_a_response_is_told() -> None:
     set = Set()
-    ended = record(at_accept=set.clock.wall())
+    ended = record(at_accept=set.clock.wall(), timings={"first_byte": 0.5})
     watcher = set.watch(ended)
     set.clock.advance(0.75)
     watcher.message("response", MessageHead(OK, []))
@@ -194,7 +194,7 @@ def test_the_latency_of_a_response_is_told() -> None:
     set.http.auto = 201
     late = Set()
     late.http.auto = 201
-    late.write(record())
+    late.write(record(timings={"first_byte": 0.5}))
     assert late.http.calls[1].headers["Netrunner-Header-Latency"] == "0.500000"
 
 

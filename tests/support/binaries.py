@@ -1,4 +1,4 @@
-"""Programs of other projects that a test starts: nginx, wrk, slowhttptest, varnishtest."""
+"""Programs of other projects that a test starts: nginx, haproxy, wrk, slowhttptest, varnishtest."""
 
 from __future__ import annotations
 

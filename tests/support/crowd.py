@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import select
 import socket
@@ -239,6 +240,16 @@ def resident_bytes(daemon: Daemon) -> int:
 def descriptors(daemon: Daemon) -> int:
     """Return how many files and sockets a daemon has open."""
     return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
+
+
+def connections(daemon: Daemon, port: int) -> int:
+    """Return how many sockets a daemon has open towards ``port`` of this machine (proc(5))."""
+    own = set()
+    for link in Path(f"/proc/{daemon.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            own.add(os.readlink(link))
+    rows = [line.split() for line in Path(f"/proc/{daemon.pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2] == f"0100007F:{port:04X}" and f"socket:[{row[9]}]" in own for row in rows)
 
 
 def idle(daemon: Daemon) -> bool:

@@ -17,6 +17,8 @@ from tests.support.daemon import ROOT, Daemon
 
 pytestmark = pytest.mark.integration
 MOST_BYTES = 256 * 1024
+MOST_AHEAD_BYTES = 1024 * 1024
+"""Four kernel buffers are between provider and client, of which one would grow to megabytes by itself."""
 
 
 def good_streams(daemon: Daemon, count: int, seconds: float) -> subprocess.Popen[str]:
@@ -49,9 +51,11 @@ def test_clients_that_do_not_read_are_bounded_then_dropped_and_harm_nobody(
             assert found["faults"] == []
             assert found["delivered"] == found["expected"]
             assert (most - before) / clients <= MOST_BYTES
+            assert unread.written / clients <= MOST_AHEAD_BYTES
             daemon.wait_for(lambda: idle(daemon))
             figures.add("clients that do not read", clients)
             figures.add("resident bytes gained for each", (most - before) // clients)
+            figures.add("bytes read from the provider for each", unread.written // clients)
             figures.add(
                 "dropped after, s", [round(min(unread.aborted_after_s), 1), round(max(unread.aborted_after_s), 1)]
             )
@@ -59,6 +63,5 @@ def test_clients_that_do_not_read_are_bounded_then_dropped_and_harm_nobody(
             figures.add("their delay p50, p99, ms", [round(found[key] / 1000, 2) for key in ("p50_us", "p99_us")])
             if stall_s == 60:
                 assert found["p99_us"] < 50_000
-                # What the kernel takes, once by a probe of a closed window after a minute, counts as read.
-                assert min(unread.aborted_after_s) >= 58
-                assert max(unread.aborted_after_s) <= 2 * stall_s + 12
+                assert min(unread.aborted_after_s) >= stall_s - 2
+                assert max(unread.aborted_after_s) <= stall_s + 2
