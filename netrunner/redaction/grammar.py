@@ -17,6 +17,8 @@ import re2
 
 MAX_PATTERN_CHARACTERS = 400
 """Of one pattern in a configuration; what is derived of it nests as deep as it is long, and RE2 takes 1,000 levels."""
+START_BYTES = 12
+"""So much of a match is enough to look closer."""
 _MAX_DEPTH = 40
 _REPEAT = re.compile(r"\{([0-9]{1,4})(,?)([0-9]{0,4})\}")
 _FLAGS = re.compile(r"\(\?([a-zA-Z]*)(?:-([a-zA-Z]+))?([:)])")
@@ -29,15 +31,19 @@ class Shape:
     """A pattern, or a part of one."""
 
     whole: str
+    start: str
+    """Matches wherever ``whole`` does, but is content with about ``START_BYTES`` of it."""
+    loose: str
+    """The same without counting: ``{20,40}`` is ``+``. So it is as small as it is written."""
     begun: str
-    """Matches every beginning of what ``whole`` matches: nothing, and all of it, included."""
+    """Matches every beginning of what ``loose`` matches, nothing and all of it included."""
     least: int
     """Bytes of the shortest match."""
     single: bool = False
     """Whether it takes one byte, neither more nor less."""
 
 
-_NOTHING = Shape("", "", 0)
+_NOTHING = Shape("", "", "", "", 0)
 
 
 def shape(pattern: str, captures: bool = False) -> Shape:
@@ -69,14 +75,19 @@ def options(*, captures: bool = True, longest: bool = False) -> re2.Options:
     chosen = re2.Options()
     chosen.encoding = re2.Options.Encoding.LATIN1
     chosen.log_errors = False
-    chosen.max_mem = 64 << 20
+    chosen.max_mem = 16 << 20
     chosen.never_capture = not captures
     chosen.longest_match = longest
     return chosen
 
 
 def _one(text: str) -> Shape:
-    return Shape(text, f"{text}?", 1, single=True)
+    return Shape(text, text, text, f"{text}?", 1, single=True)
+
+
+def _none(text: str) -> Shape:
+    """Return what takes no byte; the end of what has come so far need not be such a place."""
+    return Shape(text, text, text, "", 0)
 
 
 def _sequence(shapes: Sequence[Shape]) -> Shape:
@@ -84,24 +95,39 @@ def _sequence(shapes: Sequence[Shape]) -> Shape:
         return shapes[0]
     begun = ""
     for part in reversed(shapes):
-        begun = f"(?:{part.whole}{begun})?" if part.single else f"(?:{part.begun}|{part.whole}{begun})"
-    return Shape("".join(part.whole for part in shapes), begun, sum(part.least for part in shapes))
+        begun = f"(?:{part.loose}{begun})?" if part.single else f"(?:{part.begun}|{part.loose}{begun})"
+    whole = "".join(part.whole for part in shapes)
+    loose = "".join(part.loose for part in shapes)
+    return Shape(whole, _start(shapes), loose, begun, sum(part.least for part in shapes))
+
+
+def _start(shapes: Sequence[Shape]) -> str:
+    """Return the start of a sequence. Only the last part of it may be less than whole: nothing follows it."""
+    text, least = "", 0
+    for part in shapes[:-1]:
+        least += part.least
+        if least >= START_BYTES:
+            return text + part.start
+        text += part.whole
+    return text + shapes[-1].start if shapes else ""
 
 
 def _choice(shapes: Sequence[Shape], group: str) -> Shape:
-    whole = "|".join(part.whole for part in shapes)
-    begun = "|".join(part.begun for part in shapes)
-    return Shape(f"{group}{whole})", f"(?:{begun})", min(part.least for part in shapes))
+    whole, start, loose, begun = (
+        "|".join(getattr(part, kind) for part in shapes) for kind in ("whole", "start", "loose", "begun")
+    )
+    return Shape(f"{group}{whole})", f"(?:{start})", f"(?:{loose})", f"(?:{begun})", min(part.least for part in shapes))
 
 
 def _repeated(part: Shape, low: int, high: int | None, suffix: str) -> Shape:
     if high == 0:
         return _NOTHING
-    if part.single:
-        begun = part.whole + ("*" if high is None else f"{{0,{high}}}")
-        return Shape(part.whole + suffix, begun, low)
-    before = "*" if high is None else f"{{0,{high - 1}}}"
-    return Shape(f"(?:{part.whole}){suffix}", f"(?:{part.whole}){before}{part.begun}", low * part.least)
+    whole, loose = (text if part.single else f"(?:{text})" for text in (part.whole, part.loose))
+    start = f"{whole}{{{START_BYTES}}}" if part.single and low > START_BYTES else whole + suffix
+    if high == 1:
+        return Shape(whole + suffix, start, loose if low else f"{loose}?", part.begun, low * part.least)
+    begun = f"{loose}*" if part.single else f"{loose}*{part.begun}"
+    return Shape(whole + suffix, start, loose + ("+" if low else "*"), begun, low * part.least)
 
 
 class _Parser:
@@ -149,7 +175,7 @@ class _Parser:
             return self._escape(flags)
         self._at += 1
         if character in "^$":
-            return Shape(f"(?m:{character})", "", 0)
+            return _none(f"(?m:{character})")
         if character == ".":
             return _one("(?s:.)" if "s" in flags else ".")
         return self._literal(character, flags)
@@ -192,7 +218,7 @@ class _Parser:
         if text in ("\\A", "\\z"):
             raise ValueError("an RE2 pattern without \\A and \\z: a body is seen in pieces")
         if text in ("\\b", "\\B"):
-            return Shape(text, "", 0)
+            return _none(text)
         return self._flagged(text, flags)
 
     def _quoted(self, flags: str) -> list[Shape]:
@@ -206,7 +232,7 @@ class _Parser:
         if character.isascii():
             return self._flagged(re.escape(character), flags)
         whole = _sequence([_one(f"\\x{byte:02x}") for byte in character.encode()])
-        return Shape(f"(?:{whole.whole})", whole.begun, whole.least)
+        return Shape(f"(?:{whole.whole})", whole.start, whole.loose, whole.begun, whole.least)
 
     def _flagged(self, text: str, flags: str) -> Shape:
         return _one(f"(?i:{text})" if "i" in flags else text)

@@ -79,7 +79,7 @@ def _is_iban(text: bytes, start: int, end: int) -> bool:
 
 
 _DIGITS = tuple(b"%d" % digit for digit in range(10))
-_QUOTES = r"""[\\"'`]{0,4}"""
+_QUOTES = r"""[\\"'`]{0,16}"""
 _NAMES = (
     r"pass(?:word|wd|phrase|code)|pwd|secret|credentials?|api[_-]?key|access[_-]?key|secret[_-]?(?:access[_-]?)?key|"
     r"private[_-]?key|account[_-]?key|encryption[_-]?key|signing[_-]?key|(?:access|auth|refresh|bearer|id|session)[_-]?token"
@@ -118,12 +118,12 @@ _PROVIDER_KEYS = (
 )
 
 _CLOUD_KEYS = (
+    Kind(r"[0-9]Q~[A-Za-z0-9_~.-]{31,34}"),
     Kind(
         _any(
             r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}\b",
             r"ya29\.[A-Za-z0-9_-]{20,}",
             r"GOCSPX-[A-Za-z0-9_-]{24,}",
-            r"[a-zA-Z0-9_~.]{3}[0-9]Q~[a-zA-Z0-9_~.-]{31,34}",
             r"do[opr]_v1_[a-f0-9]{64}",
             r"LTAI[A-Za-z0-9]{12,24}\b",
             r"AKID[A-Za-z0-9]{32}\b",
@@ -149,7 +149,6 @@ _SERVICE_TOKENS = (
             r"xapp-[0-9]-[A-Za-z0-9-]{20,}",
             r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9+/]{40,}",
             r"discord(?:app)?\.com/api/webhooks/[0-9]{15,}/[A-Za-z0-9_-]{40,}",
-            r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
             r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
             r"(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}",
             r"whsec_[A-Za-z0-9+/]{24,}={0,2}",
@@ -176,13 +175,11 @@ _SERVICE_TOKENS = (
             r"pypi-AgE[A-Za-z0-9_-]{50,}",
             r"rubygems_[a-f0-9]{48}",
             r"key-[0-9a-f]{32}\b",
-            r"[0-9a-f]{32}-us[0-9]{1,2}\b",
             r"NRAK-[A-Z0-9]{27}",
             r"phc_[A-Za-z0-9]{40,}",
             r"CFPAT-[A-Za-z0-9_-]{43}",
             r"secret_[A-Za-z0-9]{43}\b",
             r"tfp_[A-Za-z0-9_]{40,}",
-            r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}",
         )
     ),
 )
@@ -192,11 +189,11 @@ _BEARER_TOKENS = (
     Kind(r"(?i)\bbasic[\s+]{1,4}([A-Za-z0-9+/]{8,}={0,2})", _is_basic),
     Kind(
         rf"(?i)authorization{_QUOTES}\s{{0,4}}[:=]\s{{0,4}}{_QUOTES}"
-        r"""(?:basic|bearer|token|apikey|api-key|key|bot|digest|negotiate)\s{1,4}([^\s"'\\,;]{8,})"""
+        r"""(?:basic|bearer|token|apikey|api-key|key|bot|digest|negotiate)\s{1,4}([^\s"'\\,;<>]{8,})"""
     ),
     Kind(
         rf"(?i)\b(?:x-api-key|api-key|x-goog-api-key|x-(?:auth|access|gitlab|vault|amz-security)-token|apikey){_QUOTES}\s{{0,4}}:"
-        rf"""\s{{0,4}}{_QUOTES}([^\s"'\\,;]{{8,}})""",
+        rf"""\s{{0,4}}{_QUOTES}([^\s"'\\,;<>]{{8,}})""",
         _has_digit,
     ),
 )
@@ -211,21 +208,24 @@ _PRIVATE_KEYS = (
 )
 
 _PASSWORDS = (
-    Kind(r"""\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@"'\\<>{}]{0,100}:([^\s/@"'\\<>{}]{1,200})@"""),
-    Kind(
-        rf"""(?i)(?:{_NAMES})[0-9]?{_QUOTES}\s{{0,4}}(?:=>|:=|[:=])\s{{0,4}}\\{{0,3}}["'`]{{1,2}}([^"'`\r\n]{{4,}})"""
-    ),
+    Kind(r"""\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"'\\<>{}]{0,100}:([^\s/@"'\\<>{}]{1,200})@"""),
+    Kind(rf"""(?i)(?:{_NAMES})[0-9]?{_QUOTES}\s{{0,4}}(?:=>|:=|[:=])\s{{0,4}}\\*["'`]{{1,2}}([^"'`\r\n]{{4,}})"""),
     Kind(
         rf"""(?i)(?:{_NAMES}|\btoken|[?&]key)(?:\s{{0,2}}(?:[:=]|\bis\b)|%3d)\s{{0,4}}([^\s"'`\\&,;<>(){{}}\[\]]{{6,}})""",
         _has_both,
     ),
-    Kind(rf"""(?i)token{_QUOTES}\s{{0,4}}(?:=>|:=|[:=])\s{{0,4}}\\{{0,3}}["'`]{{1,2}}([^\s"'`]{{16,}})""", _has_both),
+    Kind(rf"""(?i)token{_QUOTES}\s{{0,4}}(?:=>|:=|[:=])\s{{0,4}}\\*["'`]{{1,2}}([^\s"'`]{{16,}})""", _has_both),
 )
 
 _PHONES = (
-    Kind(r"(?:\+|\b00)[1-9](?:[ ().-]{0,2}[0-9]){7,14}\b", _is_phone),
+    Kind(r"\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}\b", _is_phone),
     Kind(r"(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}\b"),
 )
+
+_JWT = Kind(r"\beyJ[A-Za-z0-9_-]{8,}\.\.?[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,3}")
+_EMAIL = Kind(r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}\b")
+_CARD = Kind(r"\b[2-6](?:[0-9]{12,18}|[0-9]{3}(?:[ -][0-9]{4}){3}|[0-9]{3}[ -][0-9]{6}[ -][0-9]{5})\b", _is_card)
+_IBAN = Kind(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban)
 
 CLASSES: Mapping[str, Class] = MappingProxyType(
     {
@@ -234,23 +234,12 @@ CLASSES: Mapping[str, Class] = MappingProxyType(
         "service_tokens": Class("Tokens of other services: GitHub, GitLab, Slack, Stripe, npm, ...", _SERVICE_TOKENS),
         "bearer_tokens": Class("What follows `Bearer`, `Basic` or the name of a credential header", _BEARER_TOKENS),
         "private_keys": Class("Private keys as PEM, OpenSSH, PGP or age write them", _PRIVATE_KEYS),
-        "jwt": Class(
-            "JSON Web Tokens, signed or encrypted",
-            (Kind(r"\beyJ[A-Za-z0-9_-]{8,}\.\.?[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,3}"),),
-        ),
+        "jwt": Class("JSON Web Tokens, signed or encrypted", (_JWT,)),
         "passwords": Class("Passwords in URLs, and values of names such as `password` and `api_key`", _PASSWORDS),
-        "emails": Class(
-            "Addresses of e-mail", (Kind(r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}\b"),)
-        ),
+        "emails": Class("Addresses of e-mail", (_EMAIL,)),
         "phones": Class("Telephone numbers with a country's prefix, and North American ones", _PHONES),
-        "cards": Class(
-            "Numbers of payment cards whose check digit is right",
-            (Kind(r"\b[2-6](?:[0-9]{12,18}|[0-9]{3}(?:[ -][0-9]{4}){3}|[0-9]{3}[ -][0-9]{6}[ -][0-9]{5})\b", _is_card),),
-        ),
-        "ibans": Class(
-            "Numbers of bank accounts (IBAN) whose check digits are right",
-            (Kind(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban),),
-        ),
+        "cards": Class("Numbers of payment cards whose check digit is right", (_CARD,)),
+        "ibans": Class("Numbers of bank accounts (IBAN) whose check digits are right", (_IBAN,)),
     }
 )  # fmt: skip
 """By name, in the order in which they are tried where two find something at the same place."""

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import re2
-
 from netrunner.redaction.grammar import Shape, options
 from netrunner.redaction.patterns import Proof
 
@@ -27,7 +26,9 @@ _TAIL_BYTES = 128
 
 _CODE = re.compile(rb"\\u00(2[0-9A-Fa-f]|3[A-Fa-f]|40|5[B-Fb-f]|60|7[B-Eb-e])")
 _CUT_ESCAPE = re.compile(rb"\\(?:u(?:0(?:0[0-9A-Fa-f]?)?)?)?\Z")
-_ESCAPES = ((b"\\n", b"\n\n"), (b"\\r", b"\r\r"), (b"\\t", b"\t\t"), (b'\\"', b'""'), (b"\\/", b"//"))
+_BACKSLASH = 92
+_ESCAPES = {110: 10, 114: 13, 116: 9, 34: 34, 47: 47}
+"""Of the characters n, r, t, quote and slash behind a backslash, what they stand for."""
 
 
 def readable(text: bytes) -> bytes:
@@ -36,10 +37,18 @@ def readable(text: bytes) -> bytes:
     So a key that follows a line end or a quote in a JSON string stands apart from it, and a slash that somebody
     escaped is one. In what is no JSON hardly anything matches for it that would not otherwise.
     """
-    if b"\\" not in text:
+    at = text.find(b"\\")
+    if at < 0:
         return text
-    for escape, characters in _ESCAPES:
-        text = text.replace(escape, characters)
+    view = bytearray(text)
+    last = len(text) - 1
+    find, escapes = text.find, _ESCAPES
+    while 0 <= at < last:
+        character = escapes.get(text[at + 1])
+        if character is not None:
+            view[at] = view[at + 1] = character
+        at = find(b"\\", at + 1)
+    text = bytes(view)
     if b"\\u00" in text:
         text = _CODE.sub(lambda found: 6 * bytes((int(found[1], 16),)), text)
     return text
@@ -95,6 +104,9 @@ class Rule:
         if found is None:
             return None
         begin, end = found.span(1 if self._grouped else 0)
+        while self._grouped and text[end - 1] == _BACKSLASH:
+            # It escapes what follows.
+            end -= 1
         if self._proof is not None and not self._proof(text, begin, end):
             return None
         return begin, end, found.end()
@@ -110,18 +122,18 @@ class Rules:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
-        whole = "|".join(f"(?:{rule.shape.whole})" for rule in rules)
+        start = "|".join(f"(?:{rule.shape.start})" for rule in rules)
         begun = "|".join(f"(?:{rule.shape.begun})" for rule in rules)
-        self._whole = re2.compile(whole.encode(), options(captures=False))
+        self._start = re2.compile(start.encode(), options(captures=False))
         self._begun = re2.compile(rf"(?:{begun})\z".encode(), options(captures=False))
 
     def suspects(self, text: bytes) -> bool:
         """Return whether anything in ``text``, made ``readable``, looks like what is hidden."""
-        return self._whole.search(text) is not None
+        return self._start.search(text) is not None
 
     def next(self, text: bytes, at: int) -> int:
-        """Return where the next match from ``at`` on starts, or the length of the text."""
-        found = self._whole.search(text, at)
+        """Return where the next match from ``at`` on may start, or the length of the text."""
+        found = self._start.search(text, at)
         return found.start() if found else len(text)
 
     def undecided(self, text: bytes, at: int) -> int:

@@ -33,13 +33,15 @@ MAX_LINE_BYTES = 262144
 """An event longer than that is searched as plain text."""
 MAX_HELD_EVENT_BYTES = 1048576
 """So many bytes of events may wait; then what is there is settled as if the texts ended."""
+MAX_IDLE_BYTES = 32768
+"""A text that got no piece in so many bytes of events is taken to have ended."""
 MAX_TEXTS = 256
-"""So many texts a stream may hold; the strings of further ones are searched by themselves."""
+"""So many texts a stream may have; the strings of further ones are searched by themselves."""
 _MAX_DEPTH = 16
+_EVENTS = re.compile(rb"[^\n]*+(?:\n\r?+)++|[^\n]++")
+"""A line, with the empty ones after it."""
 
-_STRINGS = re.compile(
-    rb'[{,][ \t]*+"(?:' + "|".join(TEXT_KEYS).encode() + rb')"[ \t]*+:[ \t]*+"((?:[^"\\]++|\\.)*+)"'
-)
+_STRINGS = re.compile(rb'[{,][ \t]*+"(?:' + "|".join(TEXT_KEYS).encode() + rb')"[ \t]*+:[ \t]*+"((?:[^"\\]++|\\.)*+)"')
 
 
 class _Line:
@@ -57,14 +59,21 @@ class _Line:
 class _Strand:
     """One text of a stream, and the pieces of it that are not settled."""
 
-    __slots__ = ("_end", "_fresh", "_pieces", "_scan")
+    __slots__ = ("_end", "_fresh", "_pieces", "_scan", "touched")
 
     def __init__(self, rules: Rules) -> None:
+        self.touched = 0
+        """Bytes of the stream that had come when it got its last piece."""
         self._scan = Scan(rules)
         self._end = 0
         self._fresh: list[bytes] = []
         self._pieces: deque[tuple[int, int, int, _Line]] = deque()
         """Where each starts and ends in the text, and where it starts in which line."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a piece of it is not settled."""
+        return bool(self._pieces)
 
     def add(self, line: _Line, start: int, end: int) -> None:
         """Take a piece from a line."""
@@ -103,7 +112,18 @@ class _Strand:
 class EventRedactor:
     """A body that is a stream of events, each on a line of its own."""
 
-    __slots__ = ("_held", "_held_bytes", "_last", "_lines", "_long", "_rest", "_rest_bytes", "_rules", "_strands")
+    __slots__ = (
+        "_held",
+        "_held_bytes",
+        "_last",
+        "_lines",
+        "_long",
+        "_rest",
+        "_rest_bytes",
+        "_rules",
+        "_seen",
+        "_strands",
+    )
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -114,9 +134,11 @@ class EventRedactor:
         """Searches the line being read, if that is too long to be read as an event."""
         self._lines: deque[_Line] = deque()
         self._held_bytes = 0
+        self._seen = 0
+        """Bytes of whole lines that came."""
         self._strands: dict[tuple[Any, ...], _Strand] = {}
         self._last: tuple[bytes, bytes, _Strand] | None = None
-        """What stood around the one piece of the last event, which most events repeat, and whose piece it was."""
+        """What stood around the one piece of an event, which most events repeat, and whose piece it was."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what the next bytes settle."""
@@ -141,7 +163,7 @@ class EventRedactor:
             self._long = None
         self._look(b"".join(self._rest))
         self._rest, self._rest_bytes = [], 0
-        self._close_strands()
+        self._settle(0)
         return self._settled()
 
     def _hold(self, data: bytes) -> None:
@@ -164,34 +186,40 @@ class EventRedactor:
 
     def _look(self, data: bytes) -> None:
         """Take whole lines."""
-        if not data:
-            return
-        suspicious = self._rules.suspects(readable(data))
-        for raw in _split(data):
+        self._seen += len(data)
+        touched: dict[_Strand, None] = {}
+        for raw in _EVENTS.findall(data):
             line = self._add(raw)
-            pieces = self._pieces(raw)
-            for strand, start, end in pieces:
-                strand.add(line, start, end)
-            if suspicious:
+            if not self._repeats(line, touched):
+                pieces = self._pieces(raw)
+                for strand, start, end in pieces:
+                    strand.add(line, start, end)
+                    touched[strand] = None
                 self._search(line, pieces)
-        for strand in self._strands.values():
+                if len(pieces) == 1 and not line.spans:
+                    strand, start, end = pieces[0]
+                    self._last = raw[:start], raw[end:], strand
+        for strand in touched:
+            strand.touched = self._seen
             strand.look()
 
-    def _search(self, line: _Line, pieces: list[tuple[_Strand, int, int]]) -> None:
-        """Search a line by itself; what lies inside a piece is found in the text it belongs to."""
-        scan = Scan(self._rules)
-        for span in scan.feed(line.raw) + scan.close():
-            if not any(start <= span.start and span.end <= end for _, start, end in pieces):
-                line.spans.append(span)
+    def _repeats(self, line: _Line, touched: dict[_Strand, None]) -> bool:
+        """Take a line that is the last event with another piece of the same text; return whether it is."""
+        if self._last is None:
+            return False
+        before, after, strand = self._last
+        raw, start = line.raw, len(before)
+        end = len(raw) - len(after)
+        if end < start or not (raw.startswith(before) and raw.endswith(after)):
+            return False
+        if raw.find(b'"', start, end) >= 0 or raw.find(b"\\", start, end) >= 0:
+            return False
+        strand.add(line, start, end)
+        touched[strand] = None
+        return True
 
     def _pieces(self, raw: bytes) -> list[tuple[_Strand, int, int]]:
         """Return where in a line pieces of texts start and end, and of which."""
-        if self._last is not None:
-            before, after, strand = self._last
-            if raw.startswith(before) and raw.endswith(after) and len(raw) >= len(before) + len(after):
-                end = len(raw) - len(after)
-                if raw.find(b'"', len(before), end) < 0 and raw.find(b"\\", len(before), end) < 0:
-                    return [(strand, len(before), end)]
         spans = [found.span(1) for found in _STRINGS.finditer(raw)]
         if not spans:
             return []
@@ -206,30 +234,32 @@ class EventRedactor:
                     continue
                 known = self._strands[place] = _Strand(self._rules)
             pieces.append((known, start, end))
-        if len(pieces) == len(spans) == 1:
-            self._last = raw[: spans[0][0]], raw[spans[0][1] :], pieces[0][0]
         return pieces
 
-    def _close_strands(self) -> None:
+    def _search(self, line: _Line, pieces: list[tuple[_Strand, int, int]]) -> None:
+        """Search a line for what lies outside its pieces; what lies in one is found in the text it belongs to."""
+        if not self._rules.suspects(readable(line.raw)):
+            return
+        scan = Scan(self._rules)
+        for span in scan.feed(line.raw) + scan.close():
+            if not any(span.start < end and start < span.end for _, start, end in pieces):
+                line.spans.append(span)
+
+    def _settle(self, idle_bytes: int) -> None:
+        """Settle the texts that have got nothing in the last ``idle_bytes`` of the stream; all of them for 0."""
         for strand in self._strands.values():
-            strand.close()
+            if strand.waits and self._seen - strand.touched >= idle_bytes:
+                strand.close()
 
     def _settled(self) -> bytes:
         lines, parts = self._lines, list[bytes]()
-        if self._held_bytes > MAX_HELD_EVENT_BYTES and lines[0].waiting:
-            self._close_strands()
+        if self._held_bytes > MAX_IDLE_BYTES and lines[0].waiting:
+            self._settle(0 if self._held_bytes > MAX_HELD_EVENT_BYTES else MAX_IDLE_BYTES)
         while lines and not lines[0].waiting:
             line = lines.popleft()
             self._held_bytes -= len(line.raw)
             parts.append(replaced(line.raw, line.spans) if line.spans else line.raw)
         return b"".join(parts)
-
-
-def _split(data: bytes) -> list[bytes]:
-    """Return the lines of ``data`` with their ends."""
-    lines = [line + b"\n" for line in data.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines if lines[-1] else lines[:-1]
 
 
 def _places(raw: bytes) -> list[tuple[Any, ...]]:
