@@ -17,6 +17,8 @@ import re2
 
 MAX_PATTERN_CHARACTERS = 400
 """Of one pattern in a configuration; what is derived of it nests as deep as it is long, and RE2 takes 1,000 levels."""
+MAX_COMPILED_BYTES = 16 << 20
+"""Memory of one compiled pattern, and of what RE2 remembers while it searches."""
 START_BYTES = 12
 """So much of a match is enough to look closer."""
 _MAX_DEPTH = 40
@@ -56,29 +58,33 @@ def shape(pattern: str, captures: bool = False) -> Shape:
     Raises:
         ValueError: with what is wrong with it, or what of RE2 a stream of bytes has no room for.
     """
-    try:
-        re2.compile(pattern.encode(), options())
-    except re2.error as error:
-        detail = error.args[0] if error.args else "it cannot be read"
-        text = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
-        raise ValueError(f"an RE2 pattern: {text}") from None
+    compiled(pattern)
     return _Parser(pattern, captures).read()
 
 
-def options(*, captures: bool = True, longest: bool = False) -> re2.Options:
-    """Return how patterns are compiled here: over bytes, quiet, with room for large alternations.
+def compiled(pattern: str, *, captures: bool = True, longest: bool = False) -> re2.Regexp:
+    """Return a pattern compiled as all are here: over bytes, quiet, within ``MAX_COMPILED_BYTES``.
 
     Args:
+        pattern: As RE2 has it.
         captures: Whether groups are told.
         longest: Whether the longest match wins instead of the first alternative.
+
+    Raises:
+        ValueError: for a pattern that RE2 does not take, with its reason.
     """
     chosen = re2.Options()
     chosen.encoding = re2.Options.Encoding.LATIN1
     chosen.log_errors = False
-    chosen.max_mem = 16 << 20
+    chosen.max_mem = MAX_COMPILED_BYTES
     chosen.never_capture = not captures
     chosen.longest_match = longest
-    return chosen
+    try:
+        return re2.compile(pattern.encode(), chosen)
+    except re2.error as error:
+        detail = error.args[0] if error.args else "it is not valid"
+        text = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
+        raise ValueError(f"an RE2 pattern: {text}") from None
 
 
 def _one(text: str) -> Shape:

@@ -58,9 +58,7 @@ def _numbers(text: bytes, start: int, end: int) -> list[int]:
 
 
 def _is_card(text: bytes, start: int, end: int) -> bool:
-    """13 to 19 digits whose check digit is right (ISO/IEC 7812-1, annex B), and no fraction of a number."""
-    if start and text[start - 1] in b".-":
-        return False
+    """13 to 19 digits whose check digit is right (ISO/IEC 7812-1, annex B)."""
     numbers = _numbers(text, start, end)
     doubled = [number * 2 - 9 * (number > 4) for number in numbers[-2::-2]]
     return 13 <= len(numbers) <= 19 and (sum(numbers[-1::-2]) + sum(doubled)) % 10 == 0
@@ -208,7 +206,7 @@ _PRIVATE_KEYS = (
 )
 
 _PASSWORDS = (
-    Kind(r"""\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"'\\<>{}]{0,100}:([^\s/@"'\\<>{}]{1,200})@"""),
+    Kind(r"""://[^\s/:@"'\\<>{}]{0,100}:([^\s/@"'\\<>{}]{1,200})@"""),
     Kind(rf"""(?i)(?:{_NAMES})[0-9]?{_QUOTES}\s{{0,4}}(?:=>|:=|[:=])\s{{0,4}}\\*["'`]{{1,2}}([^"'`\r\n]{{4,}})"""),
     Kind(
         rf"""(?i)(?:{_NAMES}|\btoken|[?&]key)(?:\s{{0,2}}(?:[:=]|\bis\b)|%3d)\s{{0,4}}([^\s"'`\\&,;<>(){{}}\[\]]{{6,}})""",
@@ -224,7 +222,10 @@ _PHONES = (
 
 _JWT = Kind(r"\beyJ[A-Za-z0-9_-]{8,}\.\.?[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,3}")
 _EMAIL = Kind(r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}\b")
-_CARD = Kind(r"\b[2-6](?:[0-9]{12,18}|[0-9]{3}(?:[ -][0-9]{4}){3}|[0-9]{3}[ -][0-9]{6}[ -][0-9]{5})\b", _is_card)
+_CARD = Kind(
+    r"(?:^|[^.0-9A-Za-z_-])([2-6](?:[0-9]{12,18}|[0-9]{3}(?:[ -][0-9]{4}){3}|[0-9]{3}[ -][0-9]{6}[ -][0-9]{5}))\b",
+    _is_card,
+)
 _IBAN = Kind(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban)
 
 CLASSES: Mapping[str, Class] = MappingProxyType(

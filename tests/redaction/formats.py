@@ -90,12 +90,14 @@ SERVICE_TOKENS = [
     ("glpat-", URL_SAFE, 20), ("xoxb-", LETTERS, 50), ("xoxp-", LETTERS, 70), ("xapp-1-", LETTERS, 60),
     ("sk_live_", LETTERS, 24), ("rk_live_", LETTERS, 24), ("sk_test_", LETTERS, 24), ("whsec_", LETTERS, 32),
     ("npm_", LETTERS, 36), ("pypi-AgEIcHlwaS5vcmc", URL_SAFE, 140), ("dckr_pat_", URL_SAFE, 27), ("shpat_", HEX, 32),
-    ("SK", HEX, 32), ("sntrys_", LETTERS, 64), ("ntn_", LETTERS, 46), ("lin_api_", LETTERS, 40), ("figd_", URL_SAFE, 43),
+    ("SK", HEX, 32), ("sntrys_", LETTERS, 64), ("ntn_", LETTERS, 46), ("lin_api_", LETTERS, 40),
+    ("figd_", URL_SAFE, 43),
     ("glsa_", LETTERS, 41), ("rubygems_", HEX, 48), ("pul-", HEX, 40), ("sbp_", HEX, 40), ("key-", HEX, 32),
     ("110201543:AA", URL_SAFE, 33), ("sq0atp-", URL_SAFE, 22), ("phc_", LETTERS, 43),
 ]  # fmt: skip
 BEARERS = [
-    ("Authorization: Bearer ", URL_SAFE, 40, ""), ("authorization: token ", LETTERS, 40, ""), ("Bearer ", LETTERS, 32, ""),
+    ("Authorization: Bearer ", URL_SAFE, 40, ""), ("authorization: token ", LETTERS, 40, ""),
+    ("Bearer ", LETTERS, 32, ""),
     ("x-api-key: ", LETTERS, 40, ""), ("api-key: ", HEX, 32, ""), ("X-Goog-Api-Key: ", URL_SAFE, 39, ""),
     ("curl -H 'Authorization: Bearer ", LETTERS, 30, "' http://a/"), ('{"Authorization": "Bearer ', LETTERS, 40, '"}'),
 ]  # fmt: skip
@@ -105,7 +107,8 @@ PASSWORDS = [
     ("amqp://guest:", LETTERS, 12, "@mq"), ("https://me:", LETTERS, 40, "@git.example/r.git"),
     ('{"password": "', LETTERS, 12, '"}'), ('{"client_secret":"', URL_SAFE, 40, '"}'), ("password='", LETTERS, 10, "'"),
     ("OPENAI_API_KEY=", LETTERS, 40, ""), ("DB_PASSWORD=", LETTERS, 14, " x"), ("?access_token=", LETTERS, 32, "&a=1"),
-    ("my password is ", LETTERS, 12, ", thanks"), ("api_key: \"", LETTERS, 32, '"'), ('"auth_token" => "', HEX, 40, '"'),
+    ("my password is ", LETTERS, 12, ", thanks"), ("api_key: \"", LETTERS, 32, '"'),
+    ('"auth_token" => "', HEX, 40, '"'),
     ("passphrase: ", LETTERS, 16, "; x"), ('{\\"secret_key\\": \\"', LETTERS, 24, '\\"}'),
 ]  # fmt: skip
 

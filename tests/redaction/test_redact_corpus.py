@@ -1,4 +1,4 @@
-"""Every secret is hidden wherever it stands and however it is cut, and hardly anything else is (reliability, row 50)."""
+"""Every secret is hidden wherever it stands and however it is cut, and hardly anything else is."""
 
 from __future__ import annotations
 
