@@ -47,10 +47,8 @@ def mask_headers(headers: Headers, credential: bytes | None = None) -> Headers:
         headers: As they came, names in lowercase.
         credential: Name of a further field that carries one, in lowercase: ``access.header``.
     """
-    return [
-        field if field[0] in _PLAIN and field[0] != credential else _masked_field(field, credential)
-        for field in headers
-    ]
+    plain = _PLAIN if credential not in _PLAIN else _PLAIN - {credential}
+    return [field if field[0] in plain else _masked_field(field, credential) for field in headers]
 
 
 def mask_query(query: bytes) -> bytes:
