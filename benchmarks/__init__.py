@@ -4,5 +4,6 @@
 ends of a paced stream; ``figures`` and ``report`` turn samples into the table. ``docs/performance.md`` says
 how to read it.
 
-Nothing here may be imported by ``netrunner``, and nothing here imports it: the daemon is driven from outside.
+Nothing here may be imported by ``netrunner``, and nothing here imports it, since the daemon is driven from outside;
+but for ``redaction``, which measures that part by itself.
 """

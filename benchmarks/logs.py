@@ -81,11 +81,10 @@ def maker(records: int) -> Make:
             timings={"body": 0.001, "upstream_sent": 0.002, "first_byte": 0.4, "last_byte": 1.9},
             token=f"nr-{chance.randrange(500):04}...",
             project=f"team-{chance.randrange(40)}",
-            upstream_dialect="openai",
             request_sha256=f"{chance.getrandbits(256):064x}",
             response_sha256=f"{chance.getrandbits(256):064x}",
-            request_copy=Copy("boot", number // 1000, number, 1000, True),
-            response_copy=Copy("boot", number // 1000, number, 2000, True),
+            request_copy=Copy("boot", number, 1000, True),
+            response_copy=Copy("boot", number, 2000, True),
         )
 
     return make

@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -161,7 +161,7 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
         yield Target(name, port, port, child, child.wait_for_200(port, "/health"))
 
 
-RELAYS = {
+RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
     "nginx": nginx,
     "netrunner": netrunner,
     "recorded": partial(netrunner, name="recorded"),

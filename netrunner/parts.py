@@ -29,6 +29,7 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
+from netrunner.redaction.redact import compile_redaction
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
@@ -77,7 +78,8 @@ class Parts:
             assert access.token is not None
             filters.insert(0, Bearer(access.token, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
-        self._observing = Observing(None, (access.header or "").encode())
+        secret_header = access.header.encode() if access.header else None
+        self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
         self.pipeline = Pipeline(
             Chain(filters),
             _table(settings),

@@ -66,6 +66,18 @@ def hosts(document: Document) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*LOOPBACK_NAMES, *filter(None, addresses))))
 
 
+def _redaction(subject: Subject) -> Iterator[Problem]:
+    redact = subject.document.journal.redact
+    if redact:
+        # RE2 is loaded by those who use it only.
+        from netrunner.redaction.redact import compile_redaction
+
+        try:
+            compile_redaction(redact)
+        except ValueError as error:
+            yield Problem(subject.root.at("journal", "redact"), f"redact: expected {error}")
+
+
 def _exposure(subject: Subject) -> Iterator[Problem]:
     access, root = subject.document.access, subject.root
     if access.mode == "open" and not access.public:
@@ -179,4 +191,5 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("providers", "models"): _model_providers,
     ("models",): _model_names,
     ("routes",): _route_names,
+    ("journal",): _redaction,
 }

@@ -160,6 +160,13 @@ def _header(text: str) -> str:
     return text.lower()
 
 
+def _redaction(text: str) -> str:
+    # RE2 is loaded by those who use it only.
+    from netrunner.redaction.redact import checked
+
+    return checked(text)
+
+
 def _store(text: str) -> str:
     if text != "sqlite" and not text.startswith("postgresql://"):
         raise ValueError("sqlite or a postgresql:// URL")
@@ -169,7 +176,7 @@ def _store(text: str) -> str:
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "path": _path, "prefix": _prefix, "store": _store, "text": _text, "url": _url,
+        "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip
 

@@ -144,7 +144,9 @@ class JournalSettings:
         "full", minimum=0, doc="What is kept of bodies: all, nothing, or so many bytes of each."
     )
     keep_days: float = setting(7.0, minimum=0.0, doc="Days after which a segment is deleted.")
-    redact: tuple[str, ...] = setting((), doc="What is hidden in recorded bodies: names of classes, or RE2 patterns.")
+    redact: tuple[str, ...] = setting(
+        (), form="redaction", doc="What is hidden in recorded bodies: names of classes, or RE2 patterns."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class Ledger(Protocol):
 
 
 class Redactor(Protocol):
-    """Hides what is not to be recorded, piece by piece."""
+    """Hides what is not to be recorded of one body, piece by piece."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what may be recorded by now."""
@@ -40,26 +40,30 @@ class Redactor(Protocol):
         """Return the rest."""
 
 
+class Redaction(Protocol):
+    """What is hidden in bodies."""
+
+    def stream(self, content_type: bytes | None) -> Redactor:
+        """Return a redactor of one body."""
+
+
 class Recording:
     """What is recorded of one exchange.
 
     Args:
-        redactors: For the request and for the response.
+        redaction: What is hidden; None hides nothing.
         secret_header: A further field that holds the caller's credential, lowercase.
     """
 
-    __slots__ = ("_redactors", "_secret_header", "entry", "watchers")
+    __slots__ = ("_redaction", "_redactors", "_secret_header", "entry", "watchers")
 
-    def __init__(
-        self,
-        redactors: tuple[Redactor | None, Redactor | None] = (None, None),
-        secret_header: bytes = b"",
-    ) -> None:
+    def __init__(self, redaction: Redaction | None = None, secret_header: bytes | None = None) -> None:
         self.entry: Entry | None = None
         """Its place in the journal; None if it is not recorded."""
         self.watchers: tuple[IWatcher, ...] = ()
         """Those who see it flow."""
-        self._redactors = redactors
+        self._redaction = redaction
+        self._redactors: list[Redactor | None] = [None, None]
         self._secret_header = secret_header
 
     def begin(self, journal: Ledger, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> None:
@@ -74,9 +78,14 @@ class Recording:
         Raises:
             Overloaded: when it cannot be written down.
         """
+        kept = body
+        if self._redaction is not None:
+            redactor = self._redaction.stream(_content_type(head.headers))
+            if body:
+                kept = redactor.feed(body) + redactor.close()
+            else:
+                self._redactors[REQUEST] = redactor
         head = MessageHead(head.start, mask_headers(head.headers, self._secret_header))
-        redactor = self._redactors[REQUEST]
-        kept = body if redactor is None else redactor.feed(body)
         self.entry = journal.begin(record, lost, head, kept)
         if self.entry is not None and body:
             self.entry.messages[REQUEST].digest(body)
@@ -86,6 +95,8 @@ class Recording:
 
     def answer(self, start: bytes, headers: Headers) -> None:
         """The response begins."""
+        if self._redaction is not None:
+            self._redactors[RESPONSE] = self._redaction.stream(_content_type(headers))
         if self.entry is None and not self.watchers:
             return
         head = MessageHead(start, mask_headers(headers, self._secret_header))
@@ -137,3 +148,7 @@ class Recording:
             except Exception:  # noqa: BLE001 - the border to a watcher: one that raises sees nothing more
                 _log.failure("a watcher failed")
                 self.unwatch(watcher)
+
+
+def _content_type(headers: Headers) -> bytes | None:
+    return next((value for name, value in headers if name == b"content-type"), None)

@@ -16,6 +16,7 @@ from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded,
 from netrunner.http.request import Request
 from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
 from netrunner.journal.entry import REQUEST, RESPONSE
+from netrunner.journal.masking import mask_query
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import handshake, with_model
@@ -183,12 +184,11 @@ class Run:
         exchange, observing = self._exchange, self._pipeline.observing
         record = exchange.record()
         watchers = exchange.recording.watchers if exchange.recording is not None else ()
-        redactors = (None, None) if observing.redactor is None else (observing.redactor(), observing.redactor())
-        exchange.recording = recording = Recording(redactors, observing.secret_header)
+        exchange.recording = recording = Recording(observing.redaction, observing.secret_header)
         recording.watchers = watchers
         for sink in observing.live_sinks:
             recording.watch(_watchers(sink, record))
-        target = exchange.path + b"?" + exchange.query if exchange.query else exchange.path
+        target = exchange.path + b"?" + mask_query(exchange.query) if exchange.query else exchange.path
         head = MessageHead(b"%b %b HTTP/1.1" % (exchange.method, target), exchange.headers)
         recording.begin(self._pipeline.journal, record, self._unrecorded, head, self._request.body())
         if exchange.upload is not None:

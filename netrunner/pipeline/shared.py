@@ -5,14 +5,14 @@ This module must not run anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IClock, ILiveSink, IPrepares, IProvider, IUpstream
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
-from netrunner.pipeline.recording import Ledger, Redactor
+from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
 from netrunner.values import Outcome
@@ -22,18 +22,18 @@ class Observing:
     """What recordings are made with.
 
     Args:
-        redactor: Makes what hides parts of one body; None hides nothing.
+        redaction: What is hidden in bodies; None hides nothing.
         secret_header: A further field that holds callers' credentials, lowercase.
         live_sinks: Sinks that want to see exchanges flow.
     """
 
     def __init__(
         self,
-        redactor: Callable[[], Redactor] | None = None,
-        secret_header: bytes = b"",
+        redaction: Redaction | None = None,
+        secret_header: bytes | None = None,
         live_sinks: Sequence[ILiveSink] = (),
     ) -> None:
-        self.redactor = redactor
+        self.redaction = redaction
         self.secret_header = secret_header
         self.live_sinks = tuple(live_sinks)
 

@@ -27,11 +27,11 @@ from netrunner.errors import (
     StoreError,
     Unauthenticated,
 )
+from netrunner.http.local import is_local
 from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.pipeline.refusal import refusal
 from netrunner.settings import Secret
 from netrunner.values import Answer, Headers
-from netrunner.http.local import is_local
 
 _DIALECT = OpenAIDialect()
 _CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)

@@ -42,6 +42,25 @@ def test_every_problem_goes_to_the_error_stream(capsys: pytest.CaptureFixture[st
     )
 
 
+def test_what_cannot_be_redacted_is_told_with_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("journal:\n  redact:\n    - secrets\n    - jwts\n    - /(/\n    - /a*/\n")
+    assert run("check", str(path)) == 1
+    wrong = capsys.readouterr().err.splitlines()
+    assert [line.split(", got")[0][:60] for line in wrong] == [
+        f"{path}:{line}: redact: expected {expected}"[:60] for line, expected in ((4, "/an"), (5, "an"), (6, "an"))
+    ]
+    assert wrong[0].endswith("phones, cards, ibans, got 'jwts'")
+    assert wrong[1].endswith("an RE2 pattern: missing ): (, got '/(/'")
+
+
+def test_too_much_to_redact_is_told_with_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("journal:\n  redact: [" + ", ".join(["jwt"] * 65) + "]\n")
+    assert run("check", str(path)) == 1
+    assert capsys.readouterr().err == f"{path}:2: redact: expected at most 64 classes and patterns\n"
+
+
 def test_warnings_do_not_make_a_configuration_invalid(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("providers: {a: {type: openai, api_key: canary}}\n")

@@ -199,7 +199,8 @@ def test_other_endpoints_are_refused(text: str) -> None:
     [
         ("host", "Example.COM", "example.com"), ("host", "[::1]", "[::1]"), ("host", "*", "*"),
         ("network", "10.0.0.1/8", "10.0.0.0/8"), ("network", "::1", "::1/128"), ("header", "X-Token", "x-token"),
-        ("prefix", "/a/", "/a/"), ("text", "gpt-4o:mini/x", "gpt-4o:mini/x"), ("name", "a.b-c_1", "a.b-c_1"),
+        ("prefix", "/a/", "/a/"), ("redaction", "secrets", "secrets"), ("redaction", "/a+/", "/a+/"),
+        ("text", "gpt-4o:mini/x", "gpt-4o:mini/x"), ("name", "a.b-c_1", "a.b-c_1"),
     ],
 )  # fmt: skip
 def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str) -> None:
@@ -211,7 +212,7 @@ def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str)
     [
         ("host", "a:80"), ("host", "http://a"), ("host", ""), ("host", "*.a"), ("network", "10.0.0.0/33"),
         ("header", "a b"), ("header", ""), ("prefix", "a"), ("prefix", "/a?b"), ("text", ""), ("text", "a\nb"),
-        ("name", "a/b"), ("path", ""), ("path", "\0"),
+        ("name", "a/b"), ("path", ""), ("path", "\0"), ("redaction", "/a*/"),
     ],
 )  # fmt: skip
 def test_forms_refuse_what_is_none(form: str, text: str) -> None:

@@ -51,7 +51,7 @@ def test_a_client_that_leaves_at_any_point_aborts_its_upstream_and_is_recorded_w
     assert [record["outcome"] for record in records] == ["client_gone"] * points
     used = [record["usage"]["output_total"] if record["usage"] else None for record in records]
     assert used == [5 if cut >= COUNTED else None for cut in cuts]
-    assert (records[0]["status"], records[-1]["status"]) == (499, 200)
+    assert (records[0]["status_code"], records[-1]["status_code"]) == (499, 200)
     aborted_after_s.sort()
     figures.add("recorded as left, with what was used", f"{len(records)} of {points}")
     figures.add("of these with the usage", f"{points - used.count(None)} of {sum(cut >= COUNTED for cut in cuts)}")

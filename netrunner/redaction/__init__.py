@@ -1,0 +1,1 @@
+"""Redaction: what of a recorded body is hidden, and how it is found while the body passes."""
