@@ -85,9 +85,7 @@ def _newest(connection: Connection, found: Sequence[Test], conditions: Sequence[
     return list(connection.scalars(chosen.order_by(records.c.id.desc()).limit(limit)))
 
 
-def _further(
-    connection: Connection, older: Sequence[Test], conditions: Sequence[_Condition], limit: int
-) -> Sequence[str]:
+def _further(connection: Connection, older: Sequence[Test], conditions: Sequence[_Condition], limit: int) -> list[str]:
     """Return the ids of the newest ``limit`` records that match, wherever they are."""
     chosen = _chosen(connection, older, conditions)
     if chosen is None:
