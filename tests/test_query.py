@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -86,6 +87,11 @@ def test_a_term_that_is_none_is_named_with_the_fields_there_are(text: str, term:
     assert (caught.value.code, caught.value.param, caught.value.status) == ("invalid_filter", "q", 400)
     assert f"'{term}'" in caught.value.message
     assert all(f"{name}:" in caught.value.message for name in FIELDS)
+
+
+def test_every_name_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "filters.md").read_text()
+    assert [name for name in FIELDS if f"| `{name}:` |" not in page] == []
 
 
 def test_a_filter_is_bounded() -> None:

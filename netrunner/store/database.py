@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
@@ -116,6 +117,8 @@ def plainly() -> Iterator[None]:
         raise StoreError(f"The database does not do what it is asked: {told}.") from error
     except SQLAlchemyError as error:
         raise StoreError(f"The database cannot be used: {type(error).__name__}.") from error
+    except msgspec.MsgspecError as error:
+        raise StoreError("A record in the database cannot be read.") from error
 
 
 class Database:

@@ -31,7 +31,7 @@ _decode = msgspec.msgpack.Decoder(Record).decode
 Test = ColumnElement[bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Condition:
     """Something that has to hold, twice: as indexes find it, and as a row is tested for it.
 
@@ -50,8 +50,7 @@ def page(connection: Connection, query: Query, limit: int) -> list[Record]:
     older = _older(query)
     ids = _newest(connection, [*older, _recent(older)], conditions, limit)
     if len(ids) < limit:
-        chosen = _chosen(connection, older, conditions)
-        ids = [] if chosen is None else _newest(connection, *chosen, limit)
+        ids = _further(connection, older, conditions, limit)
     return [record for piece in _pieces(ids) for record in _whole(connection, piece)]
 
 
@@ -60,8 +59,9 @@ def count(connection: Connection, query: Query) -> int:
     chosen = _chosen(connection, _older(query), list(_conditions(query)))
     if chosen is None:
         return 0
-    found, conditions = chosen
-    return connection.scalar(select(func.count()).select_from(records).where(*found, *_tests(conditions))) or 0
+    ways, rest = chosen
+    found = _found(_older(query), ways)
+    return connection.scalar(select(func.count()).select_from(records).where(*found, *_tests(rest))) or 0
 
 
 def one(connection: Connection, id: str) -> Record | None:
@@ -85,6 +85,27 @@ def _newest(connection: Connection, found: Sequence[Test], conditions: Sequence[
     return list(connection.scalars(chosen.order_by(records.c.id.desc()).limit(limit)))
 
 
+def _further(connection: Connection, older: Sequence[Test], conditions: Sequence[_Condition], limit: int) -> list[str]:
+    """Return the ids of the newest ``limit`` records that match, wherever they are."""
+    chosen = _chosen(connection, older, conditions)
+    if chosen is None:
+        return []
+    ways, rest = chosen
+    if rest or not ways:
+        return _newest(connection, _found(older, ways), rest, limit)
+    # Nothing else is asked, so that each index by itself tells which are the newest.
+    found = {id for way in ways for id in _newest(connection, [*older, way], (), limit)}
+    return sorted(found, reverse=True)[:limit]
+
+
+def _found(older: Sequence[Test], ways: Sequence[Test]) -> Sequence[Test]:
+    """Return what leads to the records of one of the ``ways``; to all of them when there are none."""
+    if not ways:
+        return older
+    ids = union(*(select(records.c.id).where(way, *older) for way in ways)).subquery()
+    return [records.c.id.in_(select(ids.c.id))]
+
+
 def _tests(conditions: Sequence[_Condition]) -> list[Test]:
     return [condition.test for condition in conditions]
 
@@ -97,7 +118,7 @@ def _whole(connection: Connection, ids: Sequence[str]) -> Iterator[Record]:
 def _chosen(
     connection: Connection, older: Sequence[Test], conditions: Sequence[_Condition]
 ) -> tuple[Sequence[Test], Sequence[_Condition]] | None:
-    """Return how what matches is found, and what it has to be tested for; None when it is known that nothing does."""
+    """Return the ways to the rarest condition, if it is rare, and the other ones; None when nothing can match."""
     rest = list(conditions)
     rarest, fewest = None, RARE
     for condition in conditions:
@@ -110,10 +131,9 @@ def _chosen(
         if found < fewest:
             rarest, fewest = condition, found
     if rarest is None:
-        return older, rest
+        return (), rest
     rest.remove(rarest)
-    ids = union(*(select(records.c.id).where(way, *older) for way in rarest.ways)).subquery()
-    return [records.c.id.in_(select(ids.c.id))], rest
+    return rarest.ways, rest
 
 
 def _conditions(query: Query) -> Iterator[_Condition]:

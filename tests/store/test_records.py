@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from netrunner.errors import StoreError
 from netrunner.query import Query, parse
@@ -71,6 +71,13 @@ def test_more_records_than_one_statement_names_are_added_at_once(database: Datab
     assert database.write(writing.add, many) == 1200
     assert database.write(writing.add, many) == 0
     assert database.read(search.count, EVERYTHING) == 1200
+
+
+def test_a_record_that_cannot_be_read_is_an_error_of_the_database(database: Database, record: Make) -> None:
+    database.write(writing.add, [record()])
+    database.write(lambda connection: connection.execute(update(documents).values(record=b"\xc1")))
+    with pytest.raises(StoreError, match="cannot be read"):
+        database.read(search.page, EVERYTHING, 1)
 
 
 def test_pages_go_from_the_newest_to_the_oldest_by_id(database: Database, record: Make) -> None:

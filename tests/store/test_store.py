@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
 from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
 
 import pytest_twisted
 from netrunner.errors import StoreError
 from netrunner.figures import Point, Stats
+from netrunner.interfaces import ILogStore
 from netrunner.query import Query
 from netrunner.store import database as database_module
 from netrunner.store import writing
@@ -56,6 +58,10 @@ def warnings() -> Iterator[list[str]]:
     """The reasons of warnings logged meanwhile."""
     with WarningLog() as log:
         yield log.reasons
+
+
+def test_the_store_is_what_the_interface_says(folder: Path, clock: FakeClock) -> None:
+    assert verifyObject(ILogStore, open_store("sqlite", folder, the_reactor, clock))
 
 
 @pytest_twisted.ensureDeferred
@@ -201,6 +207,17 @@ async def test_a_password_in_the_url_is_in_no_message(folder: Path, clock: FakeC
     await store.stop()
     assert len(warnings) == 1
     assert "canary" not in warnings[0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_postgresql_without_its_driver_is_told_what_is_missing(
+    folder: Path, clock: FakeClock, warnings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    store = open_store("postgresql://u@127.0.0.1:1/db", folder, the_reactor, clock)
+    await store.start()
+    await store.stop()
+    assert warnings == ["PostgreSQL needs psycopg: pip install 'netrunner[postgres]'."]
 
 
 def test_a_url_that_is_none_is_refused_at_once(folder: Path, clock: FakeClock) -> None:
