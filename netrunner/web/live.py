@@ -38,7 +38,10 @@ class Onlookers:
         self._open: set[Outbox] = set()
 
     def admit(self, request: Request, closed: Callable[[], None], asked: Callable[[str], None] | None) -> Outbox:
-        """Answer a request by a stream of events, or a WebSocket if it asks for one.
+        """Return the way to one more, counted but not begun: a stream of events, or a WebSocket.
+
+        Whoever asked keeps it, calls ``begin``, and looks whether it ``is_open``: a browser's first word, or its last,
+        may come with the handshake.
 
         Args:
             request: What is answered.
@@ -59,11 +62,9 @@ class Onlookers:
         outbox: EventStream | websocket.WebSocket
         if asked is None:
             outbox = EventStream(request, self._clock, over)
-            outbox.begin()
         else:
             key = websocket.check(request)
-            outbox = websocket.WebSocket(request, self._clock, over, asked)
-            outbox.begin(key)
+            outbox = websocket.WebSocket(request, self._clock, over, asked, key)
         self._open.add(outbox)
         return outbox
 
@@ -106,8 +107,10 @@ class Feed(Guarded):
             self._live.unfollow(teller)
 
         teller.outbox = self._onlookers.admit(request, closed, asked if self._sockets else None)
-        self._update(teller)
-        self._live.follow(teller)
+        teller.outbox.begin()
+        if teller.outbox.is_open:
+            self._update(teller)
+            self._live.follow(teller)
         return None
 
     def _update(self, teller: Teller) -> None:
@@ -164,9 +167,10 @@ class Tail:
                 watcher.outbox.put("pong", {})
 
         watcher.outbox = self._onlookers.admit(request, closed, asked if sockets else None)
+        watcher.outbox.begin()
         if ended is not None:
             watcher.ended(ended)
-        elif not self._live.watch(id, watcher):
+        elif watcher.outbox.is_open and not self._live.watch(id, watcher):
             watcher.outbox.end()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -27,6 +27,7 @@ from netrunner.web.gate import Gate, Guarded
 from netrunner.web.live import Feed, Onlookers, Tail, end
 from netrunner.web.rows import elapsed_ms, iso, row, row_in_progress
 from netrunner.web.tree import Branch
+from netrunner.web.websocket import is_same_host
 
 MAX_SHOWN_BYTES = 262144
 """Of each body, in the JSON of one record; all of it is to be had as bytes."""
@@ -309,7 +310,7 @@ def check_same_site(request: Request) -> None:
         Forbidden: ``cross_origin``.
     """
     origin = request.header(b"origin")
-    same = origin is None or urlsplit(origin.decode("latin-1")).netloc.encode("latin-1") == request.facts.host
+    same = origin is None or is_same_host(origin, request)
     if not same or not request.header(BY_SCRIPT) or request.header(b"sec-fetch-site") == b"cross-site":
         raise Forbidden("A change needs the field X-Requested-With, and no foreign Origin.", code="cross_origin")
 

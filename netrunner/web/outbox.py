@@ -32,6 +32,13 @@ _encode = msgspec.json.Encoder().encode
 class Outbox(Protocol):
     """The way to one who looks on."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything more can be told."""
+
+    def begin(self) -> None:
+        """Answer the request."""
+
     def put(self, name: str, data: Any) -> None:
         """Send an event, or count it as skipped."""
 
@@ -59,10 +66,18 @@ class EventStream:
         self._skipped = 0
         self._keepalive: IDelayedCall | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything more can be told."""
+        return self._closed is not None
+
     def begin(self) -> None:
-        """Answer."""
+        """Answer; to HEAD, with nothing behind it."""
         self._request.on_disconnect = self._gone
         self._request.begin(200, b"OK", EVENTS)
+        if self._request.method == b"HEAD":
+            self.end()
+            return
         self._request.registerProducer(self, True)
         self._keep_alive()
 
@@ -76,11 +91,15 @@ class EventStream:
         self._send(b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data)))
 
     def end(self) -> None:
-        """Send what waits, and close."""
+        """Send what waits, and end; a browser that does not read is cut, so that nobody waits for it."""
         if self._closed is not None:
             self._over()
-            self._request.send(b"".join(self._waiting), last=True)
+            waiting = b"".join(self._waiting)
             self._waiting.clear()
+            if self._paused:
+                self._request.break_off(waiting)
+            else:
+                self._request.send(waiting, last=True)
 
     def _send(self, event: bytes) -> None:
         if not self._paused:

@@ -38,9 +38,17 @@ def check(request: Request) -> bytes:
     if request.facts.upgrade is None or request.header(b"sec-websocket-version") != b"13" or not key:
         raise BadRequest("A WebSocket's handshake is expected here.", code="upgrade_required", status=426)
     origin = request.header(b"origin")
-    if origin is not None and urlsplit(origin.decode("latin-1")).netloc.encode("latin-1") != request.facts.host:
+    if origin is not None and not is_same_host(origin, request):
         raise Forbidden("A page of another host may not look here.", code="cross_origin")
     return key
+
+
+def is_same_host(origin: bytes, request: Request) -> bool:
+    """Return whether a browser's ``Origin`` names the host that the request was sent to."""
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc.encode("latin-1") == request.facts.host
+    except ValueError:
+        return False
 
 
 @implementer(IPushProducer)
@@ -52,11 +60,13 @@ class WebSocket:
         clock: For pings.
         closed: Called once, when it is over.
         asked: Called with the ``type`` of what the browser says.
+        key: Of the handshake.
     """
 
     def __init__(
-        self, request: Request, clock: IClock, closed: Callable[[], None], asked: Callable[[str], None]
+        self, request: Request, clock: IClock, closed: Callable[[], None], asked: Callable[[str], None], key: bytes
     ) -> None:
+        self._key = key
         self._request = request
         self._clock = clock
         self._closed: Callable[[], None] | None = closed
@@ -69,14 +79,20 @@ class WebSocket:
         self._skipped = 0
         self._ping: IDelayedCall | None = None
 
-    def begin(self, key: bytes) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether anything more can be told."""
+        return self._closed is not None
+
+    def begin(self) -> None:
         """Answer the handshake."""
-        accept = generate_accept_token(key)
+        accept = generate_accept_token(self._key)
         fields = [(b"upgrade", b"websocket"), (b"sec-websocket-accept", accept)]
         self._request.on_disconnect = self._over
         self._request.registerProducer(self, True)
         self._request.switch(fields, self._received, self._over)
-        self._keep_alive()
+        if self.is_open:
+            self._keep_alive()
 
     def put(self, name: str, data: Any) -> None:
         """Send an event, or count it as skipped."""
