@@ -1,0 +1,91 @@
+"""A recorded body as it is, for those who want all of it.
+
+This module must not let a browser show what it sends: it is hostile bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from netrunner.errors import Expired, NotFound
+from netrunner.http.request import Request
+from netrunner.interfaces import ICopies
+from netrunner.values import Copy, Headers
+
+_FIELDS: Headers = [
+    (b"content-type", b"application/octet-stream"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+
+
+def send(request: Request, copies: ICopies, copy: Copy, name: str) -> None:
+    """Send a body, a piece whenever the client has taken those before.
+
+    Args:
+        request: Is answered.
+        copies: Has the body.
+        copy: Which one.
+        name: Of the file; plain letters, digits and ``-._``.
+
+    Raises:
+        NotFound: ``expired`` when nothing of it is there any more.
+    """
+    try:
+        copies.head(copy)
+    except Expired as error:
+        raise NotFound("This body has expired: the journal no longer has it.", code="expired") from error
+    disposition = b'attachment; filename="%b"' % name.encode("ascii", "replace")
+    length = b"%d" % copy.bytes
+    request.begin(200, b"", [*_FIELDS, (b"content-disposition", disposition), (b"content-length", length)])
+    if request.method == b"HEAD" or not copy.bytes:
+        request.send(b"", last=True)
+        return
+    body = _Body(request, copies.pieces(copy), copy.bytes)
+    request.registerProducer(body, True)
+    body.resumeProducing()
+
+
+@implementer(IPushProducer)
+class _Body:
+    """Sends pieces while it is not paused."""
+
+    def __init__(self, request: Request, pieces: Iterator[bytes], left: int) -> None:
+        self._request = request
+        self._pieces = pieces
+        self._left = left
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Go on; stops by itself when the client has enough for now."""
+        if not self._paused:
+            return
+        self._paused = False
+        while not self._paused:
+            try:
+                piece = next(self._pieces, None)
+            except Expired:
+                piece = None
+            if piece is None:
+                self._paused = True
+                self._request.break_off()
+                return
+            self._left -= len(piece)
+            self._request.send(piece, last=self._left <= 0)
+            if self._left <= 0:
+                self._paused = True
+
+    def pauseProducing(self) -> None:
+        """Wait."""
+        self._paused = True
+
+    def stopProducing(self) -> None:
+        """The client is gone."""
+        self._paused = True
+        self._pieces = iter(())
