@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ from netrunner.query import Query, Term
 from netrunner.sse import DONE, event
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Attempt, Copy, Headers, MessageHead, Record, Usage
+from netrunner.web.dashboard.look import Look
+from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.tree import Branch
@@ -40,6 +43,12 @@ REQUEST = {
 }
 WORDS = ("Because ", "air scatters ", "blue light ", "most.")
 STREAM = b"".join(event({"choices": [{"index": 0, "delta": {"content": word}}]}) for word in WORDS) + DONE
+
+
+@cache
+def _look() -> Look:
+    """Return the package's templates, compiled once for all tests."""
+    return Look()
 
 
 def terms(text: str) -> tuple[Term, ...]:
@@ -178,7 +187,8 @@ class Stage:
         self.log = Log(records)
         self.copies = Copies()
         self.live = Live()
-        self.dashboard = Dashboard(gate or Gate(None, None), self.log, self.copies, self.live, self.clock, terms)
+        self.lookout = Lookout(self.live, self.clock, _look())
+        self.dashboard = Dashboard(gate or Gate(None, None), self.log, self.copies, self.lookout, terms)
         self.root = Branch()
         for name, resource in self.dashboard.resources().items():
             self.root.putChild(name, resource)

@@ -1,6 +1,6 @@
 """A process that serves the dashboard on loopback with stand-ins for the API, driven by the test over HTTP.
 
-``python -m tests.support.dashboard_server`` prints its port. What a test wants to happen it posts as JSON to ``/stage``.
+``python -m tests.support.dashboard_server`` prints its port. What is to happen a test posts as JSON to ``/stage``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import sys
 from typing import Any
 
-import msgspec
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.web.resource import Resource
@@ -106,21 +105,24 @@ class Theatre(Resource):
 
     def __init__(self, reactor: Any) -> None:
         super().__init__()
-        clock = SystemClock(reactor)
-        self.stage = Stage(clock=clock)
+        self._clock = SystemClock(reactor)
+        sweep = Sweep(self._clock)
+        sweep.start()
+        self.site = Site(self, sweep, Limits(idle_timeout_s=600))
+        self.anew({})
+
+    def anew(self, told: dict[str, Any]) -> None:
+        """Begin with nothing recorded and nothing in flight."""
+        self.stage = Stage(clock=self._clock)
         self.streams = Streams()
         self.stage.live.follow(self)
         api = Resource()
-        tails, ends = Resource(), Resource()
-        tails.render = lambda _: b""  # type: ignore[method-assign,assignment]  # only its children are asked for
         api.putChild(b"live", Live(self.streams))
         api.putChild(b"logs", Tail(self.streams))
         api.putChild(b"inflight", End(self))
         self.stage.root.putChild(b"api", api)
         self.stage.root.putChild(b"stage", self)
-        sweep = Sweep(clock)
-        sweep.start()
-        self.site = Site(self.stage.root, sweep, Limits(idle_timeout_s=600))
+        self.site.resource = self.stage.root
 
     def render(self, request: Any) -> int:
         """Do one thing and answer what came of it."""
@@ -187,16 +189,16 @@ def main() -> None:
 
     class Watch(Protocol):
         def connectionLost(self, reason: Any = None) -> None:
-            reactor.stop()  # type: ignore[attr-defined]  # Twisted types the module
+            reactor.stop()
 
     def listening(port: IListeningPort) -> None:
         print(port.getHost().port, flush=True)  # type: ignore[attr-defined]  # noqa: T201 - an address of TCP
 
     stdio.StandardIO(Watch())
     theatre = Theatre(reactor)
-    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")  # type: ignore[arg-type]  # as above
+    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
     endpoint.listen(theatre.site).addCallback(listening)
-    reactor.run()  # type: ignore[attr-defined]  # as above
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 - ``figures``       what happened each minute of the last day, in memory
 - ``recent``        the exchanges that ended last, before the log knows them
+- ``lookout``       both of them, whatever configuration is in force
 - ``charts``        figures as geometry
 - ``rows``          one exchange as a row of a table
 - ``conversation``  what a document of some API says: turns, answers, pieces of an answer

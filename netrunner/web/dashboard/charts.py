@@ -24,6 +24,7 @@ class Span(msgspec.Struct, frozen=True):
 
     name: str
     words: str
+    ago: str
     slots: int
     minutes: int
     """Of each slot."""
@@ -32,9 +33,9 @@ class Span(msgspec.Struct, frozen=True):
 SPANS = {
     span.name: span
     for span in (
-        Span("1h", "last hour", 60, 1),
-        Span("6h", "last 6 hours", 72, 5),
-        Span("24h", "last 24 hours", 96, 15),
+        Span("1h", "last hour", "an hour ago", 60, 1),
+        Span("6h", "last 6 hours", "6 hours ago", 72, 5),
+        Span("24h", "last 24 hours", "24 hours ago", 96, 15),
     )
 }
 
@@ -59,6 +60,8 @@ class Chart(msgspec.Struct, frozen=True):
     """What the upper edge stands for."""
     summary: str
     shapes: tuple[Shape, ...]
+    bottom: str = ""
+    """What the lower edge stands for, where that is not nothing."""
 
 
 def charts(slots: Sequence[Minute], span: Span) -> tuple[Chart, ...]:
@@ -84,7 +87,7 @@ def _rate(slots: Sequence[Minute], span: Span, whole: Minute) -> Chart:
         Shape("good", "answered", False, bars(good, top, failed)),
         Shape("failed", "failed", False, bars(failed, top)),
     )
-    return Chart("rate", "Requests per minute", brief(whole.requests), _number(top), summary, shapes)
+    return Chart("rate", "Requests", brief(whole.requests), f"{_number(top)} a minute", summary, shapes)
 
 
 def _failures(slots: Sequence[Minute], span: Span, whole: Minute) -> Chart:
@@ -97,14 +100,20 @@ def _failures(slots: Sequence[Minute], span: Span, whole: Minute) -> Chart:
 
 
 def _latency(slots: Sequence[Minute], span: Span, whole: Minute) -> Chart:
-    lines = {share: [slot.percentile(share) for slot in slots] for share in (0.5, 0.95, 0.99)}
-    top = ceiling(max((value for line in lines.values() for value in line if value is not None), default=0.0))
+    """Return the chart of percentiles; a logarithmic one, since a slow answer takes a thousand times a quick one."""
+    lines = {share: [_logarithm(slot.percentile(share)) for slot in slots] for share in (0.5, 0.95, 0.99)}
+    bottom, top = _decades([value for line in lines.values() for value in line if value is not None] or [0.0])
     told = ", ".join(f"{share:.0%} within {_seconds(whole.percentile(share))}" for share in lines)
     summary = f"Of all requests in the {span.words}: {told}." if whole.requests else f"No request in the {span.words}."
     shapes = tuple(
-        Shape(f"p{share * 100:.0f}", f"p{share * 100:.0f}", True, line(lines[share], top)) for share in lines
+        Shape(f"p{share * 100:.0f}", f"p{share * 100:.0f}", True, line(lines[share], top, bottom)) for share in lines
     )
-    return Chart("latency", "Latency", _seconds(whole.percentile(0.5)), _seconds(top), summary, shapes)
+    figure = _seconds(whole.percentile(0.5))
+    return Chart("latency", "Median latency", figure, _round(10.0**top), summary, shapes, _round(10.0**bottom))
+
+
+def _logarithm(seconds: float | None) -> float | None:
+    return None if seconds is None else math.log10(max(0.001, seconds))
 
 
 def _tokens(slots: Sequence[Minute], span: Span) -> Chart:
@@ -117,7 +126,7 @@ def _tokens(slots: Sequence[Minute], span: Span) -> Chart:
         Shape("out", "out", False, bars(made, top, taken)),
         Shape("in", "in", False, bars(taken, top)),
     )
-    return Chart("tokens", "Tokens per minute", brief(sum(sums)), brief(top), summary, shapes)
+    return Chart("tokens", "Tokens", brief(sum(sums)), f"{brief(top)} a minute", summary, shapes)
 
 
 def ceiling(value: float) -> float:
@@ -141,14 +150,14 @@ def bars(values: Sequence[float], top: float, below: Sequence[float] | None = No
     return "".join(parts)
 
 
-def line(values: Sequence[float | None], top: float) -> str:
+def line(values: Sequence[float | None], top: float, bottom: float = 0) -> str:
     """Return a path through the values that are known; one that stands alone is as wide as its slot."""
     step = WIDTH / len(values)
     parts = []
     before: float | None = None
     for index, value in enumerate(values):
         if value is not None:
-            y = HEIGHT * (1 - value / top)
+            y = HEIGHT * (1 - (value - bottom) / (top - bottom))
             x = index * step
             parts.append(f"{'M' if before is None else 'L'}{x + step * 0.1:.1f} {y:.1f}h{step * 0.8:.1f}")
         before = value
@@ -189,28 +198,51 @@ def stages(timings: Mapping[str, float], duration_s: float) -> tuple[Stage, ...]
 
 
 class Scatter(msgspec.Struct, frozen=True):
-    """Points of tokens against seconds."""
+    """Points of tokens against seconds; both grow by ten from line to line."""
 
+    left: str
     right: str
+    bottom: str
     top: str
+    """What the edges stand for."""
+    grid: str
     good: str
     failed: str
     """Paths of one small mark for each point."""
 
 
 def scatter(points: Iterable[tuple[float, float, bool]]) -> Scatter:
-    """Return the picture of ``(tokens, seconds, whether it failed)``."""
-    known = list(points)
-    right = ceiling(max((tokens for tokens, _, _ in known), default=0))
-    top = ceiling(max((seconds for _, seconds, _ in known), default=0))
+    """Return the picture of ``(tokens, seconds, whether it failed)``; what has no tokens is not in it."""
+    known = [
+        (math.log10(max(1.0, tokens)), math.log10(max(0.001, seconds)), bad)
+        for tokens, seconds, bad in points
+        if tokens
+    ]
+    left, right = _decades([x for x, _, _ in known] or [1.0])
+    bottom, top = _decades([y for _, y, _ in known] or [0.0])
     paths: dict[bool, list[str]] = {False: [], True: []}
-    for tokens, seconds, failed in known:
-        paths[failed].append(f"M{WIDTH * tokens / right:.1f} {HEIGHT * 2 * (1 - seconds / top):.1f}h0")
-    return Scatter(brief(right), _seconds(top), "".join(paths[False]), "".join(paths[True]))
+    for x, y, failed in known:
+        paths[failed].append(
+            f"M{WIDTH * (x - left) / (right - left):.1f} {2 * HEIGHT * (1 - (y - bottom) / (top - bottom)):.1f}h0"
+        )
+    upright = [f"M{WIDTH * step / (right - left):.1f} 0V{2 * HEIGHT}" for step in range(right - left + 1)]
+    level = [f"M0 {2 * HEIGHT * step / (top - bottom):.1f}H{WIDTH}" for step in range(top - bottom + 1)]
+    edges = brief(10.0**left), brief(10.0**right), _round(10.0**bottom), _round(10.0**top)
+    return Scatter(*edges, "".join(upright + level), "".join(paths[False]), "".join(paths[True]))
+
+
+def _decades(logarithms: Sequence[float]) -> tuple[int, int]:
+    """Return the whole powers of ten around all of them, two at the least."""
+    low = math.floor(min(logarithms))
+    return low, max(low + 1, math.ceil(max(logarithms)))
 
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def _round(seconds: float) -> str:
+    return f"{seconds * 1000:g} ms" if seconds < 1 else f"{seconds:g} s"
 
 
 def _seconds(value: float | None) -> str:

@@ -14,15 +14,13 @@ from twisted.web.resource import Resource
 
 from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
 from netrunner.http.request import Request
-from netrunner.interfaces import IClock, ICopies, ILogs
-from netrunner.pipeline.live import Live
+from netrunner.interfaces import ICopies, ILogs
 from netrunner.query import Query
 from netrunner.values import Answer, Headers, Record
 from netrunner.web.dashboard import download, form, messages, performance, rows
 from netrunner.web.dashboard.charts import SPANS, Span, charts, stages
-from netrunner.web.dashboard.figures import Figures
-from netrunner.web.dashboard.look import JSON, SAFE, Look
-from netrunner.web.dashboard.recent import Recent
+from netrunner.web.dashboard.look import JSON, SAFE
+from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.gate import Gate, Guarded
 
 PAGE = 100
@@ -35,29 +33,20 @@ _PLAIN = re.compile("[^A-Za-z0-9._-]")
 
 
 class Dashboard:
-    """All that the pages share.
+    """All that the pages of one configuration share.
 
     Args:
         gate: Who is let in.
         logs: Finds records; only ``page``, ``one`` and ``count`` are asked.
         copies: Reads recorded messages.
-        live: What is in progress; followed from now on, until ``close``.
-        clock: Time.
+        lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
     """
 
-    def __init__(self, gate: Gate, logs: ILogs, copies: ICopies, live: Live, clock: IClock, terms: form.Terms) -> None:
-        self.gate, self.logs, self.copies, self.live, self.clock, self.terms = gate, logs, copies, live, clock, terms
-        self.look = Look()
-        self.figures = Figures(clock)
-        self.recent = Recent()
-        live.follow(self.figures)
-        live.follow(self.recent)
-
-    def close(self) -> None:
-        """Hear of nothing more."""
-        self.live.unfollow(self.figures)
-        self.live.unfollow(self.recent)
+    def __init__(self, gate: Gate, logs: ILogs, copies: ICopies, lookout: Lookout, terms: form.Terms) -> None:
+        self.gate, self.logs, self.copies, self.terms = gate, logs, copies, terms
+        self.live, self.clock, self.look = lookout.live, lookout.clock, lookout.look
+        self.figures, self.recent = lookout.figures, lookout.recent
 
     def resources(self) -> dict[bytes, Resource]:
         """Return what is served, by the first part of the path; the root itself is ``b""``."""
@@ -132,6 +121,11 @@ def _span(request: Request) -> Span:
     return SPANS.get(wanted, SPANS["1h"])
 
 
+def _host(request: Request) -> str:
+    """Return the name and port that the visitor reached us by, for commands to try."""
+    return (request.header(b"host") or b"127.0.0.1:8080").decode("latin-1")
+
+
 def _unreadable(error: StoreError) -> Overloaded:
     return Overloaded("The log cannot be read at the moment.", code="store_unavailable", retry_after_s=5)
 
@@ -161,7 +155,7 @@ class Overview(Page):
             "charts": dashboard.charts(span),
             "span": span,
             "spans": SPANS.values(),
-            "host": request.facts.host or "127.0.0.1:8080",
+            "host": _host(request),
             "services": form.SERVICES,
             "blank": rows.BLANK,
         }
@@ -220,7 +214,7 @@ class Logs(Page):
             "older": asked.url(found[PAGE - 1].id) if len(found) > PAGE else None,
             "statuses": form.STATUSES,
             "services": form.SERVICES,
-            "host": request.facts.host or "127.0.0.1:8080",
+            "host": _host(request),
         }
         return self.dashboard.look.page("logs", values, 400 if asked.problem else 200)
 
@@ -287,7 +281,7 @@ class Performance(Page):
             "models": performance.by_model(found),
             "found": len(found),
             "most": performance.MOST,
-            "host": request.facts.host or "127.0.0.1:8080",
+            "host": _host(request),
         }
         return dashboard.look.page("performance", values)
 

@@ -53,7 +53,13 @@ def tokens(record: Record) -> tuple[int, int, bool]:
 
 def picture(records: Sequence[Record]) -> Scatter:
     """Return the picture of tokens against seconds."""
-    return scatter((sum(tokens(record)[:2]), record.duration_s, is_failure(record)) for record in records)
+    return scatter((_spent(record), record.duration_s, is_failure(record)) for record in records)
+
+
+def _spent(record: Record) -> int:
+    """Return all tokens of an exchange; of one that failed only those that were counted."""
+    taken, made, is_guess = tokens(record)
+    return 0 if is_guess and is_failure(record) else taken + made
 
 
 def by_model(records: Sequence[Record]) -> list[Model]:

@@ -155,4 +155,4 @@ def brief(count: float | None) -> str:
         return f"{count:,.0f}" if count >= 10 or count == int(count) else f"{count:.1f}"
     unit, one = ("k", 1e3) if count < 1e6 else ("M", 1e6) if count < 1e9 else ("G", 1e9)
     value = count / one
-    return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
+    return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}".removesuffix(".0") + unit

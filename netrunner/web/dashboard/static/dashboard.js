@@ -40,7 +40,7 @@
     if (count === null || count === undefined) return "–";
     if (count < 10000) return count.toLocaleString("en-US", { maximumFractionDigits: 0 });
     const [unit, one] = count < 1e6 ? ["k", 1e3] : count < 1e9 ? ["M", 1e6] : ["G", 1e9];
-    return `${(count / one).toFixed(count / one >= 100 ? 0 : 1)}${unit}`;
+    return `${(count / one).toFixed(count / one >= 100 ? 0 : 1).replace(/\.0$/, "")}${unit}`;
   }
 
   // Rows.
@@ -296,7 +296,7 @@
       waiting = 0;
       let now;
       try {
-        const answer = await fetch(`/now?span=${charts.dataset.span}${withTotals ? "&totals" : ""}`);
+        const answer = await fetch(`/now?span=${charts.dataset.span}${withTotals ? "&totals=1" : ""}`);
         if (!answer.ok) return;
         now = await answer.json();
       } catch {
@@ -321,6 +321,7 @@
       const figure = find(`[data-chart="${chart.key}"]`, charts);
       say(find("[data-figure]", figure), chart.figure);
       say(find("[data-top]", figure), chart.top);
+      say(find("[data-bottom]", figure), chart.bottom);
       find("[data-summary]", figure).setAttribute("aria-label", `${chart.title}: ${chart.summary}`);
       for (const shape of chart.shapes) find(`[data-shape="${shape.key}"]`, figure).setAttribute("d", shape.d);
     }
