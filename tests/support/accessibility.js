@@ -27,8 +27,23 @@
   for (const element of all("a, button, summary")) {
     if (!element.textContent.trim() && !labelled(element)) problems.push(`${name(element)} has no name`);
   }
-  for (const element of all("input, select, [role=region], [role=log], [role=img], nav, pre[tabindex], ol[tabindex]")) {
+  for (const element of all("input, select, [role=group], [role=log], [role=img], nav, pre[tabindex], ol[tabindex]")) {
     if (!labelled(element)) problems.push(`${name(element)} has no label`);
+  }
+  for (const element of all("pre[aria-label], div[aria-label], span[aria-label], p[aria-label]")) {
+    if (!element.getAttribute("role")) problems.push(`${name(element)} has a label, but no role that has one`);
+  }
+  const landmarks = all("section[aria-label], section[aria-labelledby], nav, [role=search], [role=region]").map(
+    (one) => one.getAttribute("aria-label") ?? document.getElementById(one.getAttribute("aria-labelledby"))?.textContent,
+  );
+  for (const label of new Set(landmarks.filter((one, index) => landmarks.indexOf(one) !== index))) {
+    problems.push(`two landmarks are called ${label}`);
+  }
+  for (const link of all("p a:not(.button)")) {
+    const alone = link.parentElement.textContent.trim() === link.textContent.trim();
+    if (seen(link) && !alone && getComputedStyle(link).textDecorationLine !== "underline") {
+      problems.push(`a link within text is told by its colour alone: ${link.textContent}`);
+    }
   }
   for (const element of all("svg")) {
     if (!element.closest("[aria-hidden=true]") && element.getAttribute("role") !== "img") {

@@ -130,9 +130,8 @@ class Copies:
 
     def pieces(self, copy: Copy) -> Iterator[bytes]:
         """Yield the body in pieces of 64 KiB."""
-        body = self._message(copy)[1]
-        for start in range(0, len(body), 65536):
-            yield body[start : start + 65536]
+        for start in range(0, copy.bytes, 65536):
+            yield self._message(copy)[1][start : start + 65536]
 
     def _message(self, copy: Copy) -> tuple[MessageHead, bytes]:
         try:

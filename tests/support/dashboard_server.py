@@ -189,7 +189,8 @@ def main() -> None:
 
     class Watch(Protocol):
         def connectionLost(self, reason: Any = None) -> None:
-            reactor.stop()
+            if reactor.running:
+                reactor.stop()
 
     def listening(port: IListeningPort) -> None:
         print(port.getHost().port, flush=True)  # type: ignore[attr-defined]  # noqa: T201 - an address of TCP

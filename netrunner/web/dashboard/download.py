@@ -49,7 +49,7 @@ def send(request: Request, copies: ICopies, copy: Copy, name: str) -> None:
         return
     body = _Body(request, copies.pieces(copy), copy.bytes)
     request.registerProducer(body, True)
-    body.resumeProducing()
+    body.flow()
 
 
 @implementer(IPushProducer)
@@ -60,26 +60,30 @@ class _Body:
         self._request = request
         self._pieces = pieces
         self._left = left
-        self._paused = True
+        self._paused = self._flowing = False
 
-    def resumeProducing(self) -> None:
-        """Go on; stops by itself when the client has enough for now."""
-        if not self._paused:
+    def flow(self) -> None:
+        """Send until the client has enough for now, or all."""
+        if self._flowing:
             return
-        self._paused = False
-        while not self._paused:
+        self._flowing = True
+        while not self._paused and self._left > 0:
             try:
-                piece = next(self._pieces, None)
+                piece = next(self._pieces, b"")
             except Expired:
-                piece = None
-            if piece is None:
-                self._paused = True
+                piece = b""
+            if not piece:
+                self._left = 0
                 self._request.break_off()
-                return
+                break
             self._left -= len(piece)
             self._request.send(piece, last=self._left <= 0)
-            if self._left <= 0:
-                self._paused = True
+        self._flowing = False
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        self._paused = False
+        self.flow()
 
     def pauseProducing(self) -> None:
         """Wait."""
@@ -87,5 +91,4 @@ class _Body:
 
     def stopProducing(self) -> None:
         """The client is gone."""
-        self._paused = True
-        self._pieces = iter(())
+        self._left = 0

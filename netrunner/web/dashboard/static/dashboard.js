@@ -168,7 +168,7 @@
     say(element, duration(ms / 1000));
   }
 
-  function passTime() {
+  function tellElapsed() {
     for (const element of all("[data-ms]")) {
       if (!ticking.has(element)) tick(element, Number(element.dataset.ms));
       else say(element, duration((performance.now() - ticking.get(element)) / 1000));
@@ -553,5 +553,5 @@
   if (find("[data-charts]") && find('table[data-rows="flying"]')) overview();
   if (find("[data-newer]")) log();
   if (find("[data-watch]")) watch(find("[data-watch]"));
-  if (find("[data-ms], [data-rows]")) setInterval(passTime, 1000);
+  if (find("[data-ms], [data-rows]")) setInterval(tellElapsed, 1000);
 })();
