@@ -199,7 +199,7 @@ def test_nothing_is_asked_for_while_nothing_happens(theatre: Theatre, visit: Vis
 def test_rows_are_drawn_alike_by_the_server_and_by_the_script(theatre: Theatre, visit: Visit) -> None:
     page = visit.go("/", live=True)
     for number, changes in enumerate(({}, {"status": 502, "error": "upstream_timeout", "outcome": "upstream_failed"})):
-        id = theatre.do("begin", number=number, model="gpt-3.5-turbo", upstream_model="llama3-8b", bytes_out=123456)
+        id = theatre.do("begin", number=number, model="gpt-3.5-turbo", upstream_model="llama3-8b", usage=[24, 12345])
         theatre.do("end", id=id, **changes)
     ended = page.locator('[data-rows="ended"] tbody tr')
     expect(ended).to_have_count(2)

@@ -9,6 +9,7 @@ import json
 import sys
 from typing import Any
 
+import msgspec
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.web.resource import Resource
@@ -98,6 +99,19 @@ class End(Resource):
         return NOT_DONE_YET
 
 
+class Counted:
+    """A tap that has read usage."""
+
+    finish_reason = "stop"
+    error = None
+
+    def __init__(self, usage: Usage) -> None:
+        self.usage = usage
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class Theatre(Resource):
     """``POST /stage``: lets happen what a test wants."""
 
@@ -148,6 +162,8 @@ class Theatre(Resource):
     def begin(self, changes: dict[str, Any]) -> str:
         """Begin an exchange; return its id."""
         changes = {name: value.encode() if name in ("path", "method") else value for name, value in changes.items()}
+        if "usage" in changes:
+            changes["tap"] = Counted(Usage(*changes.pop("usage")))
         return self.stage.begin(**changes).id
 
     def say(self, told: dict[str, Any]) -> None:
@@ -167,19 +183,21 @@ class Theatre(Resource):
 
     def began(self, exchange: Exchange) -> None:
         """Tell the feed."""
-        self.streams.tell("feed", "new_request", _plain(rows.row_in_flight(exchange, self.stage.clock.seconds())))
+        row = rows.row_in_flight(exchange, self.stage.clock.seconds())
+        self.streams.tell("feed", "new_request", {**_plain(row), "duration_ms": row["elapsed_ms"]})
 
     def ended(self, record: Record) -> None:
         """Write it down, and tell the feed and those who watch."""
         self.stage.log.records.append(record)
-        row = _plain(rows.row_of(record))
+        usage = None if record.usage is None else msgspec.structs.asdict(record.usage)
+        row = {**_plain(rows.row_of(record)), "usage": usage}
         self.streams.tell("feed", "request_completed", row)
         self.streams.tell(record.id, "ended", row)
 
 
 def _plain(row: rows.Row) -> rows.Row:
     """Return a row with what the API's rows have, and nothing that only the pages know."""
-    return {name: value for name, value in row.items() if name not in ("state", "word", "was", "tokens", "outcome")}
+    return {name: value for name, value in row.items() if name not in ("state", "word", "was", "tokens", "elapsed_ms")}
 
 
 def main() -> None:

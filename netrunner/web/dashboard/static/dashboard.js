@@ -48,13 +48,20 @@
   function state(row) {
     if (row.is_inflight) return "flying";
     if (row.state) return row.state;
-    if (row.outcome === "client_gone" || row.outcome === "cancelled" || row.status_code === 499) return "left";
-    return row.status_code >= 400 || row.error_message ? "failed" : "good";
+    if (row.outcome === "client_gone" || row.outcome === "cancelled") return "left";
+    if (row.status_code >= 400 || row.error_message) return "failed";
+    return row.outcome && row.outcome !== "done" ? "left" : "good";
   }
 
   function word(row) {
     if (row.is_inflight) return "in flight";
     return row.error_message || (row.outcome && row.outcome !== "done" ? row.outcome.replaceAll("_", " ") : "ok");
+  }
+
+  function tokens(row) {
+    if (row.tokens !== undefined) return row.tokens;
+    const { input_total: taken = null, output_total: made = null } = row.usage ?? {};
+    return taken === null && made === null ? "–" : `${brief(taken)} / ${brief(made)}`;
   }
 
   function stamp(at) {
@@ -85,11 +92,11 @@
     if (row.is_inflight) {
       say(cell("provider"), row.provider ?? "–");
       cell("watch").href = address;
-      tick(cell("elapsed"), row.elapsed_ms ?? Math.max(0, Date.now() - Date.parse(at)));
+      tick(cell("elapsed"), row.elapsed_ms ?? row.duration_ms ?? 0);
     } else {
       say(cell("in"), size(row.request_size));
       say(cell("out"), size(row.response_size));
-      say(cell("tokens"), row.tokens ?? "–");
+      say(cell("tokens"), tokens(row));
       say(cell("duration"), duration((row.duration_ms ?? 0) / 1000));
     }
   }
