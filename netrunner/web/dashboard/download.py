@@ -5,6 +5,7 @@ This module must not let a browser show what it sends: it is hostile bytes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from twisted.internet.interfaces import IPushProducer
@@ -15,6 +16,7 @@ from netrunner.http.request import Request
 from netrunner.interfaces import ICopies
 from netrunner.values import Copy, Headers
 
+_UNSAFE = re.compile("[^A-Za-z0-9._-]")
 _FIELDS: Headers = [
     (b"content-type", b"application/octet-stream"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
@@ -32,7 +34,7 @@ def send(request: Request, copies: ICopies, copy: Copy, name: str) -> None:
         request: Is answered.
         copies: Has the body.
         copy: Which one.
-        name: Of the file; plain letters, digits and ``-._``.
+        name: Of the file; whatever is no letter, digit or ``-._`` in it is replaced.
 
     Raises:
         NotFound: ``expired`` when nothing of it is there any more.
@@ -41,7 +43,7 @@ def send(request: Request, copies: ICopies, copy: Copy, name: str) -> None:
         copies.head(copy)
     except Expired as error:
         raise NotFound("This body has expired: the journal no longer has it.", code="expired") from error
-    disposition = b'attachment; filename="%b"' % name.encode("ascii", "replace")
+    disposition = b'attachment; filename="%b"' % _UNSAFE.sub("_", name)[-120:].encode()
     length = b"%d" % copy.bytes
     request.begin(200, b"", [*_FIELDS, (b"content-disposition", disposition), (b"content-length", length)])
     if request.method == b"HEAD" or not copy.bytes:

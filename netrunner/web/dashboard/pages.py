@@ -5,7 +5,6 @@ This module must not read the journal or the store itself, and must not decide w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +28,6 @@ LATEST = 25
 """Records on the first page."""
 SHOWN_IN_FLIGHT = 200
 _DAY_S = 86400
-_PLAIN = re.compile("[^A-Za-z0-9._-]")
 
 
 class Dashboard:
@@ -117,8 +115,7 @@ class Page(Guarded):
 
 
 def _span(request: Request) -> Span:
-    wanted = request.args.get(b"span", [b"1h"])[-1].decode("latin-1")
-    return SPANS.get(wanted, SPANS["1h"])
+    return SPANS.get(request.args.get(b"span", [b""])[-1].decode("latin-1"), SPANS["1h"])
 
 
 def _host(request: Request) -> str:
@@ -139,19 +136,18 @@ class Overview(Page):
         span = _span(request)
         latest: list[rows.Row] = []
         totals: Mapping[str, int | None] = dict.fromkeys(("all", "openai", "ollama", "day"))
-        readable = True
         try:
             await dashboard.figures.recall(dashboard.logs)
             latest, totals = await dashboard.latest(), await dashboard.totals()
         except StoreError:
-            readable = False
+            pass  # the page tells it, and shows what goes on
         values = {
             "here": "overview",
             "totals": totals,
             "in_flight": dashboard.in_flight(),
             "count_in_flight": len(dashboard.live.inflight),
             "latest": latest,
-            "readable": readable,
+            "readable": totals["all"] is not None,
             "charts": dashboard.charts(span),
             "span": span,
             "spans": SPANS.values(),
@@ -254,7 +250,7 @@ class Logs(Page):
         copy = record.request_copy if which == "request" else record.response_copy
         if copy is None:
             raise NotFound("Nothing was recorded of this body.", code="not_recorded")
-        download.send(request, self.dashboard.copies, copy, f"{_PLAIN.sub('_', record.id)[:80]}-{which}.txt")
+        download.send(request, self.dashboard.copies, copy, f"{record.id}-{which}.txt")
 
 
 class Performance(Page):
