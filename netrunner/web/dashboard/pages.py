@@ -1,0 +1,301 @@
+"""The resources of the dashboard, and their tree.
+
+This module must not read the journal or the store itself, and must not decide who may look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from twisted.web.resource import Resource
+
+from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
+from netrunner.http.request import Request
+from netrunner.interfaces import ICopies, ILogs
+from netrunner.query import Query
+from netrunner.values import Answer, Headers, Record
+from netrunner.web.dashboard import download, form, messages, performance, rows
+from netrunner.web.dashboard.charts import SPANS, Span, charts, stages
+from netrunner.web.dashboard.look import JSON, SAFE
+from netrunner.web.dashboard.lookout import Lookout
+from netrunner.web.gate import Gate, Guarded
+
+PAGE = 100
+"""Records on a page of the log."""
+LATEST = 25
+"""Records on the first page."""
+SHOWN_IN_FLIGHT = 200
+_DAY_S = 86400
+
+
+class Dashboard:
+    """All that the pages of one configuration share.
+
+    Args:
+        gate: Who is let in.
+        logs: Finds records; only ``page``, ``one`` and ``count`` are asked.
+        copies: Reads recorded messages.
+        lookout: What is remembered of exchanges, and how pages look.
+        terms: Reads the filter ``q`` as it is typed.
+    """
+
+    def __init__(self, gate: Gate, logs: ILogs, copies: ICopies, lookout: Lookout, terms: form.Terms) -> None:
+        self.gate, self.logs, self.copies, self.terms = gate, logs, copies, terms
+        self.live, self.clock, self.look = lookout.live, lookout.clock, lookout.look
+        self.figures, self.recent = lookout.figures, lookout.recent
+
+    def resources(self) -> dict[bytes, Resource]:
+        """Return what is served, by the first part of the path; the root itself is ``b""``."""
+        return {
+            b"": Overview(self),
+            b"logs": Logs(self),
+            b"performance": Performance(self),
+            b"now": Now(self),
+            b"static": Static(self),
+        }
+
+    def in_flight(self) -> list[rows.Row]:
+        """Return what is in progress, newest first; not more than a page can show."""
+        now = self.clock.seconds()
+        newest = list(self.live.inflight.values())[: -SHOWN_IN_FLIGHT - 1 : -1]
+        return [rows.row_in_flight(exchange, now) for exchange in newest]
+
+    async def totals(self) -> dict[str, int]:
+        """Return how many records there are, by kind.
+
+        Raises:
+            StoreError: when the log cannot be read.
+        """
+        asked = {
+            "all": Query(),
+            "openai": Query(dialect="openai"),
+            "ollama": Query(dialect="ollama"),
+            "day": Query(since_s=self.clock.wall() - _DAY_S),
+        }
+        return {name: await self.logs.count(query) for name, query in asked.items()}
+
+    async def latest(self) -> list[rows.Row]:
+        """Return the newest records, those that the log does not know yet among them.
+
+        Raises:
+            StoreError: when the log cannot be read.
+        """
+        page = await self.logs.page(Query(), LATEST)
+        return [rows.row_of(record) for record in self.recent.merged(page, LATEST)]
+
+    def charts(self, span: Span) -> tuple[Any, ...]:
+        """Return the charts of ``span``."""
+        return charts(self.figures.slots(span.slots, span.minutes), span)
+
+
+class Page(Guarded):
+    """A page of the dashboard; what goes wrong is told as a page too."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        super().__init__(dashboard.gate)
+        self.dashboard = dashboard
+
+    def path_below(self, request: Request) -> list[str]:
+        """Return what follows this page's own path, without a last slash."""
+        below = [part.decode("utf-8", "replace") for part in request.postpath or []]
+        return below[:-1] if below and not below[-1] else below
+
+    def expect_end(self, request: Request) -> None:
+        """Refuse a path that goes on."""
+        if self.path_below(request):
+            raise NotFound(f"There is nothing at {request.path.decode('latin-1')!r}.")
+
+    def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
+        """Write ``error`` as a page."""
+        values = {"error": error, "here": ""}
+        answer = self.dashboard.look.page("error", values, error.status, error.fields())
+        return answer.status, answer.headers, answer.body
+
+
+def _span(request: Request) -> Span:
+    return SPANS.get(request.args.get(b"span", [b""])[-1].decode("latin-1"), SPANS["1h"])
+
+
+def _host(request: Request) -> str:
+    """Return the name and port that the visitor reached us by, for commands to try."""
+    return (request.header(b"host") or b"127.0.0.1:8080").decode("latin-1")
+
+
+def _unreadable(error: StoreError) -> Overloaded:
+    return Overloaded("The log cannot be read at the moment.", code="store_unavailable", retry_after_s=5)
+
+
+class Overview(Page):
+    """The first page: how much, how fast, what is going on, what was last."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Show it; without a log there is still what goes on."""
+        dashboard = self.dashboard
+        span = _span(request)
+        latest: list[rows.Row] = []
+        totals: Mapping[str, int | None] = dict.fromkeys(("all", "openai", "ollama", "day"))
+        try:
+            await dashboard.figures.recall(dashboard.logs)
+            latest, totals = await dashboard.latest(), await dashboard.totals()
+        except StoreError:
+            pass  # the page tells it, and shows what goes on
+        values = {
+            "here": "overview",
+            "totals": totals,
+            "in_flight": dashboard.in_flight(),
+            "count_in_flight": len(dashboard.live.inflight),
+            "latest": latest,
+            "readable": totals["all"] is not None,
+            "charts": dashboard.charts(span),
+            "span": span,
+            "spans": SPANS.values(),
+            "host": _host(request),
+            "services": form.SERVICES,
+            "blank": rows.BLANK,
+        }
+        return dashboard.look.page("overview", values)
+
+
+class Now(Page):
+    """What moves on the first page, for its script; asked for when the feed has told that something moved."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Tell it as JSON."""
+        self.expect_end(request)
+        dashboard = self.dashboard
+        try:
+            latest = await dashboard.latest()
+            totals = await dashboard.totals() if b"totals" in request.args else None
+        except StoreError as error:
+            raise _unreadable(error) from error
+        document = {
+            "in_flight": dashboard.in_flight(),
+            "count_in_flight": len(dashboard.live.inflight),
+            "latest": latest,
+            "totals": totals,
+            "charts": dashboard.charts(_span(request)),
+        }
+        return Answer(200, JSON, msgspec.json.encode(document))
+
+
+class Logs(Page):
+    """The log: a list with filters, one exchange, its bodies."""
+
+    async def answer(self, request: Request) -> Answer | None:
+        """Show what the path asks for."""
+        match self.path_below(request):
+            case []:
+                return await self._list(request)
+            case [id]:
+                return await self._one(id)
+            case [id, "request" | "response" as which]:
+                await self._download(request, id, which)
+                return None
+        raise NotFound(f"There is nothing at {request.path.decode('latin-1')!r}.")
+
+    async def _list(self, request: Request) -> Answer:
+        asked = form.read(request.args, self.dashboard.terms)
+        found: list[Record] = []
+        if asked.problem is None:
+            try:
+                found = await self.dashboard.logs.page(asked.query, PAGE + 1)
+            except StoreError as error:
+                raise _unreadable(error) from error
+        values = {
+            "here": "logs",
+            "form": asked,
+            "rows": [rows.row_of(record) for record in found[:PAGE]],
+            "older": asked.url(found[PAGE - 1].id) if len(found) > PAGE else None,
+            "statuses": form.STATUSES,
+            "services": form.SERVICES,
+            "host": _host(request),
+        }
+        return self.dashboard.look.page("logs", values, 400 if asked.problem else 200)
+
+    async def _one(self, id: str) -> Answer:
+        dashboard = self.dashboard
+        exchange = dashboard.live.inflight.get(id)
+        if exchange is not None:
+            row = rows.row_in_flight(exchange, dashboard.clock.seconds())
+            return dashboard.look.page("live", {"here": "logs", "row": row})
+        record, known = await self._record(id)
+        values = {
+            "here": "logs",
+            "record": record,
+            "row": rows.row_of(record),
+            "stages": stages(record.timings, record.duration_s),
+            "request": messages.shown(dashboard.copies, record.request_copy),
+            "response": messages.shown(dashboard.copies, record.response_copy),
+            "known": known,
+        }
+        return dashboard.look.page("exchange", values)
+
+    async def _record(self, id: str) -> tuple[Record, bool]:
+        """Return the record, and whether the log knows it already."""
+        try:
+            record = await self.dashboard.logs.one(id)
+        except StoreError as error:
+            raise _unreadable(error) from error
+        if record is not None:
+            return record, True
+        record = self.dashboard.recent.one(id)
+        if record is None:
+            raise NotFound("There is no such exchange. It may be older than what is kept.")
+        return record, False
+
+    async def _download(self, request: Request, id: str, which: str) -> None:
+        record, _ = await self._record(id)
+        copy = record.request_copy if which == "request" else record.response_copy
+        if copy is None:
+            raise NotFound("Nothing was recorded of this body.", code="not_recorded")
+        download.send(request, self.dashboard.copies, copy, f"{record.id}-{which}.txt")
+
+
+class Performance(Page):
+    """Tokens against time, model by model, and the charts in numbers."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Show it."""
+        self.expect_end(request)
+        dashboard = self.dashboard
+        span = _span(request)
+        since = dashboard.clock.wall() - span.slots * span.minutes * 60
+        try:
+            await dashboard.figures.recall(dashboard.logs)
+            found = await dashboard.logs.page(Query(since_s=since), performance.MOST)
+        except StoreError as error:
+            raise _unreadable(error) from error
+        values = {
+            "here": "performance",
+            "span": span,
+            "spans": SPANS.values(),
+            "charts": dashboard.charts(span),
+            "periods": dashboard.figures.slots(12, span.slots * span.minutes // 12),
+            "picture": performance.picture(found),
+            "models": performance.by_model(found),
+            "found": len(found),
+            "most": performance.MOST,
+            "host": _host(request),
+        }
+        return dashboard.look.page("performance", values)
+
+
+class Static(Page):
+    """Style, scripts and icon, under names that change with their content."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Send one; it never changes."""
+        asset = self.dashboard.look.assets.get("/".join(self.path_below(request)))
+        if asset is None:
+            raise NotFound("There is no such file; reload the page.")
+        headers: Headers = [
+            (b"content-type", asset.content_type),
+            (b"cache-control", b"public, max-age=31536000, immutable"),
+            (b"etag", asset.etag),
+            *SAFE,
+        ]
+        if asset.etag in (request.header(b"if-none-match") or b""):
+            return Answer(304, headers, b"")
+        return Answer(200, headers, asset.body)

@@ -1,0 +1,41 @@
+"""The exchanges that ended last, for the moment until the log knows them.
+
+This module must not be asked for anything older: that is the log's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netrunner.pipeline.exchange import Exchange
+from netrunner.values import Record
+
+
+class Recent:
+    """Follows every exchange and keeps the last records.
+
+    Args:
+        most: How many are kept.
+    """
+
+    def __init__(self, most: int = 200) -> None:
+        self._most = most
+        self._records: dict[str, Record] = {}
+
+    def began(self, exchange: Exchange) -> None:
+        """Nothing to keep yet."""
+
+    def ended(self, record: Record) -> None:
+        """Keep the record; forget the oldest."""
+        self._records[record.id] = record
+        if len(self._records) > self._most:
+            del self._records[next(iter(self._records))]
+
+    def one(self, id: str) -> Record | None:
+        """Return the record of that id while it is kept."""
+        return self._records.get(id)
+
+    def merged(self, page: Sequence[Record], limit: int) -> list[Record]:
+        """Return a first page of the log, newest first, with what the log does not know yet."""
+        records = {**self._records, **{record.id: record for record in page}}
+        return sorted(records.values(), key=lambda record: record.id, reverse=True)[:limit]

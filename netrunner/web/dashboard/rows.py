@@ -1,0 +1,158 @@
+"""One exchange as a row of a table, and how numbers are told.
+
+Rows have the names of the log API, so that the page's script treats those it is sent and those it was given alike.
+
+This module must not write any markup.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from netrunner.pipeline.exchange import Exchange
+from netrunner.values import Record
+from netrunner.web.dashboard.figures import is_failure
+
+Row = dict[str, Any]
+UNKNOWN = "\u2013"
+"""Stands where nothing is known: a dash."""
+SERVICES = {"openai": "OpenAI", "ollama": "Ollama", "anthropic": "Anthropic", "gemini": "Gemini"}
+"""Names of dialects, as people write them."""
+
+
+def row_of(record: Record) -> Row:
+    """Return the row of an exchange that has ended."""
+    return {
+        "id": record.id,
+        "timestamp": stamp(record.at_accept),
+        "source_ip": record.source,
+        "method": record.method,
+        "path": record.path,
+        "service_type": record.dialect,
+        "provider": record.provider,
+        "original_model": record.model,
+        "mapped_model": record.upstream_model,
+        "duration_ms": round(record.duration_s * 1000),
+        "request_size": record.bytes_in,
+        "response_size": record.bytes_out,
+        "status_code": record.status,
+        "error_message": record.error,
+        "outcome": record.outcome,
+        "state": state(record),
+        "word": word(record),
+        "was": _was(record.model, record.upstream_model),
+        "tokens": tokens(record),
+        "is_inflight": False,
+    }
+
+
+def row_in_flight(exchange: Exchange, now_s: float) -> Row:
+    """Return the row of an exchange in progress; ``now_s`` is the clock's monotonic time."""
+    return {
+        "id": exchange.id,
+        "timestamp": stamp(exchange.at_accept),
+        "source_ip": exchange.source,
+        "method": exchange.method.decode("latin-1"),
+        "path": exchange.path.decode("latin-1"),
+        "service_type": exchange.dialect.name,
+        "provider": exchange.provider,
+        "original_model": exchange.model,
+        "mapped_model": exchange.upstream_model,
+        "elapsed_ms": round((now_s - exchange.started) * 1000),
+        "status_code": None,
+        "state": "flying",
+        "word": "in flight",
+        "was": _was(exchange.model, exchange.upstream_model),
+        "is_inflight": True,
+    }
+
+
+BLANK: Row = {
+    **dict.fromkeys(("source_ip", "service_type", "provider", "original_model", "mapped_model", "status_code", "was")),
+    **dict.fromkeys(("request_size", "response_size"), 0),
+    **dict.fromkeys(("id", "timestamp", "method", "path", "word", "tokens", "state"), ""),
+    "duration_ms": 0,
+    "elapsed_ms": 0,
+}
+"""What a page's script makes rows of."""
+
+
+def word(record: Record) -> str:
+    """Return how an exchange ended, in a word or two."""
+    if record.error:
+        return record.error
+    return "ok" if record.outcome == "done" else record.outcome.replace("_", " ")
+
+
+def tokens(record: Record) -> str:
+    """Return tokens in and out as they were counted."""
+    usage = record.usage
+    if usage is None or (usage.input_total is None and usage.output_total is None):
+        return UNKNOWN
+    return f"{brief(usage.input_total)} / {brief(usage.output_total)}"
+
+
+def _was(asked: str | None, served: str | None) -> str | None:
+    """Return the model's name as the client knows it, where its provider knows another."""
+    return asked if asked and served and asked != served else None
+
+
+def state(record: Record) -> str:
+    """Return how a record is marked: ``good``, ``failed``, or ``left`` when somebody ended it early."""
+    if is_failure(record):
+        return "failed"
+    return "good" if record.outcome == "done" else "left"
+
+
+def service(name: str | None) -> str:
+    """Return a dialect's name for people."""
+    return UNKNOWN if name is None else SERVICES.get(name, name)
+
+
+def stamp(at: float) -> str:
+    """Return a Unix time in ISO 8601, UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock_time(text: str) -> str:
+    """Return the time of day of a ``stamp``."""
+    return text[11:19]
+
+
+def calendar(text: str) -> str:
+    """Return the day of a ``stamp``."""
+    return text[:10]
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in three digits or so."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} m {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} m"
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes in three digits or so."""
+    if count is None:
+        return UNKNOWN
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def brief(count: float | None) -> str:
+    """Return a count: whole up to 9,999, then in thousands or millions."""
+    if count is None:
+        return UNKNOWN
+    if count < 10_000:
+        return f"{count:,.0f}" if count >= 10 or count == int(count) else f"{count:.1f}"
+    unit, one = ("k", 1e3) if count < 1e6 else ("M", 1e6) if count < 1e9 else ("G", 1e9)
+    value = count / one
+    return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}".removesuffix(".0") + unit
