@@ -26,6 +26,8 @@ from netrunner.journal.feeds import Feeds, Sink
 from netrunner.journal.journal import SMALL_BYTES, Journal, Policy
 from netrunner.journal.logs import JournalLogs
 from netrunner.journal.upkeep import Upkept, keep_up
+from netrunner.pipeline.live import Live
+from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.live import Onlookers
 
 UPKEEP_S = 5.0
@@ -45,6 +47,7 @@ class Bookkeeping:
         clock: Time.
         flush: What everything that leaves goes through.
         exchanges: Most that may be in progress at once.
+        live: What is in progress.
         reactor: What everything runs on.
     """
 
@@ -58,6 +61,7 @@ class Bookkeeping:
         clock: SystemClock,
         flush: Flush,
         exchanges: int,
+        live: Live,
         reactor: Any,
     ) -> None:
         self._state = state
@@ -78,6 +82,8 @@ class Bookkeeping:
         self._store: Any = None
         self.onlookers = Onlookers(clock)
         """Those who look at exchanges as they happen."""
+        self.lookout = Lookout(live, clock)
+        """What the dashboard remembers."""
         self._turns = DeferredLock()
         """Sinks are started and stopped one after the other."""
         self._upkeep: IDelayedCall | None = None
@@ -133,6 +139,7 @@ class Bookkeeping:
         if self._upkeep is not None and self._upkeep.active():
             self._upkeep.cancel()
         self._stopped = True
+        self.lookout.close()
         self.journal.commit()
 
         def end() -> Deferred[Any]:

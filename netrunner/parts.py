@@ -29,10 +29,12 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
+from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import Records, api
 from netrunner.web.proxy import Entry
@@ -117,7 +119,8 @@ class Parts:
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books = self._books
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers)
-        return {**api(gate, records)}
+        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
+        return {**api(gate, records), **dashboard.resources()}
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random)

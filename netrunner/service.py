@@ -52,7 +52,7 @@ class NetrunnerService(Service):
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
         self.live = Live()
-        self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), reactor)
+        self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self._parts = self._build(settings)
         self._retired: list[Parts] = []
         self._drained: Deferred[None] | None = None

@@ -43,7 +43,7 @@ class NetrunnerOptions(usage.Options):
 
     synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
     longdesc = (
-        "Looks at configurations, plugins and records of the netrunner proxy, and runs what stands beside it."
+        "Looks at configurations, plugins and records, and runs what stands beside the proxy."
         " The daemon itself is started by `twistd netrunner --config FILE`."
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [

@@ -6,14 +6,12 @@ This module must not change anything but to end an exchange in progress.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.web.resource import Resource
-from zope.interface import implementer
 
 from netrunner.errors import Expired, Forbidden, MethodNotAllowed, NotFound
 from netrunner.figures import DAY_S
@@ -22,6 +20,7 @@ from netrunner.interfaces import IClock, ICopies, ILogs
 from netrunner.pipeline.live import Live
 from netrunner.query import matches
 from netrunner.values import Answer, Copy, Headers, Record
+from netrunner.web import download
 from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.live import Feed, Onlookers, Tail, end
@@ -183,7 +182,8 @@ class Logs(Told):
             case []:
                 return await self._one(id)
             case ["request" | "response" as direction]:
-                return await self._raw(request, id, direction)
+                await self._raw(request, id, direction)
+                return None
             case ["live" | "ws" as way]:
                 await self._tail.open(request, id, way == "ws")
                 return None
@@ -223,84 +223,11 @@ class Logs(Told):
         }
         return tell(row(record) | messages | {"record": record})
 
-    async def _raw(self, request: Request, id: str, direction: str) -> Answer | None:
+    async def _raw(self, request: Request, id: str, direction: str) -> None:
         copy: Copy | None = getattr(await self._record(id), f"{direction}_copy")
         if copy is None:
             raise NotFound(f"Nothing of the {direction} was recorded.", code="not_recorded")
-        try:
-            pieces = self._records.copies.pieces(copy)
-            first = next(pieces, b"")
-        except Expired as error:
-            raise NotFound(str(error), code="expired", status=410) from error
-        disposition = f'attachment; filename="{id}-{direction}.bin"'.encode("ascii")
-        fields: Headers = [
-            (b"content-type", b"application/octet-stream"),
-            (b"content-disposition", disposition),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cache-control", b"no-store"),
-            (b"content-length", b"%d" % copy.bytes),
-        ]
-        if request.method == b"HEAD":
-            return Answer(200, [field for field in fields if field[0] != b"content-length"], b"")
-        Download(request, self._records.clock, first, pieces).begin(fields)
-        return None
-
-
-@implementer(IPushProducer)
-class Download:
-    """Sends a recorded body, a piece in a turn of the reactor while the client takes them."""
-
-    def __init__(self, request: Request, clock: IClock, first: bytes, pieces: Iterator[bytes]) -> None:
-        self._request = request
-        self._clock = clock
-        self._next: bytes | None = first
-        self._pieces = pieces
-        self._paused = self._over = False
-        self._call: IDelayedCall | None = None
-
-    def begin(self, fields: Headers) -> None:
-        """Send the head and the first piece."""
-        self._request.on_disconnect = self.stopProducing
-        self._request.begin(200, b"OK", fields)
-        self._request.registerProducer(self, True)
-        self._send()
-
-    def _send(self) -> None:
-        self._call = None
-        piece = self._next
-        try:
-            self._next = next(self._pieces, None)
-        except Expired:
-            self._over = True
-            self._request.break_off(piece or b"")
-            return
-        last = self._next is None
-        self._over = last
-        self._request.send(piece or b"", last)
-        if not last:
-            self.resumeProducing()
-
-    def pauseProducing(self) -> None:
-        """The client does not keep up."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """Send on, in a turn of its own: what is written in one turn is not seen to fill the socket."""
-        self._paused = False
-        if self._call is None and not self._over:
-            self._call = self._clock.callLater(0, self._take_turn)
-
-    def _take_turn(self) -> None:
-        self._call = None
-        if not self._paused and not self._over:
-            self._send()
-
-    def stopProducing(self) -> None:
-        """The client is gone."""
-        self._over = True
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        download.send(request, self._records.clock, self._records.copies, copy, f"{id}-{direction}.bin")
 
 
 def check_same_site(request: Request) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -11,14 +11,14 @@ import msgspec
 from zope.interface import implementer
 
 from netrunner.dialects.openai import OpenAIDialect
-from netrunner.errors import BadRequest, Expired, StoreError
+from netrunner.errors import Expired
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.ids import uuid7
-from netrunner.interfaces import ICopies, ILogs
+from netrunner.interfaces import ICopies
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
-from netrunner.query import Query, Term
+from netrunner.query import parse
 from netrunner.sse import DONE, event
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Attempt, Copy, Headers, MessageHead, Record, Usage
@@ -28,6 +28,7 @@ from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.tree import Branch
 from tests.support.client import Answer, Client, answers
+from tests.support.shelf import Log
 from tests.support.stage import LOOPBACK, request
 
 OPENAI = OpenAIDialect()
@@ -51,62 +52,6 @@ def _look() -> Look:
     return Look()
 
 
-def terms(text: str) -> tuple[Term, ...]:
-    """Read a filter of ``name:text`` and bare words, as far as these tests need it."""
-    found = []
-    for word in text.split():
-        name, colon, value = word.partition(":")
-        if colon and name not in ("model", "host"):
-            raise BadRequest(f"'{word}' is no filter. Known are model:, host:.", code="invalid_filter")
-        found.append(Term(name, value) if colon else Term(None, word))
-    return tuple(found)
-
-
-@implementer(ILogs)
-class Log:
-    """Keeps records in memory; ``broken`` lets every question fail."""
-
-    def __init__(self, records: Sequence[Record] = ()) -> None:
-        self.records = list(records)
-        self.broken = False
-        self.asked: list[Query] = []
-
-    async def page(self, query: Query, limit: int) -> list[Record]:
-        """Return the newest that match."""
-        return self._matching(query)[:limit]
-
-    async def one(self, id: str) -> Record | None:
-        """Find one."""
-        self._check()
-        return next((record for record in self.records if record.id == id), None)
-
-    async def count(self, query: Query) -> int:
-        """Count."""
-        return len(self._matching(query))
-
-    def _check(self) -> None:
-        if self.broken:
-            raise StoreError("the database is away")
-
-    def _matching(self, query: Query) -> list[Record]:
-        self._check()
-        self.asked.append(query)
-        found = [record for record in self.records if _matches(query, record)]
-        return sorted(found, key=lambda record: record.id, reverse=True)
-
-
-def _matches(query: Query, record: Record) -> bool:
-    return (
-        (query.before is None or record.id < query.before)
-        and (query.since_s is None or record.at_accept >= query.since_s)
-        and (query.until_s is None or record.at_accept < query.until_s)
-        and (query.dialect is None or record.dialect == query.dialect)
-        and (query.outcome is None or record.outcome == query.outcome)
-        and (query.failed is None or query.failed == (record.status >= 400))
-        and all(term.text in f"{record.model} {record.source}" for term in query.terms)
-    )
-
-
 @implementer(ICopies)
 class Copies:
     """Keeps messages in memory; what it does not have has expired."""
@@ -116,7 +61,7 @@ class Copies:
 
     def add(self, start: bytes, headers: Headers, body: bytes, complete: bool = True) -> Copy:
         """Keep a message and return where it is."""
-        copy = Copy("boot", 1, len(self._messages), len(body), complete)
+        copy = Copy("boot", len(self._messages), len(body), complete)
         self._messages[copy] = MessageHead(start, headers), body
         return copy
 
@@ -187,7 +132,7 @@ class Stage:
         self.copies = Copies()
         self.live = Live()
         self.lookout = Lookout(self.live, self.clock, _look())
-        self.dashboard = Dashboard(gate or Gate(None, None), self.log, self.copies, self.lookout, terms)
+        self.dashboard = Dashboard(gate or Gate(None, None), lambda: self.log, self.copies, self.lookout, parse)
         self.root = Branch()
         for name, resource in self.dashboard.resources().items():
             self.root.putChild(name, resource)
@@ -201,6 +146,7 @@ class Stage:
         client = Client(self.site(), self.clock)
         client.transport.hostAddr = LOOPBACK
         client.say(request(path, b"", *fields, method=method))
+        self.clock.advance(0)
         (answer,) = answers(client.heard(), method.encode())
         return answer
 
@@ -225,7 +171,7 @@ class Stage:
             endpoint="chat/completions",
             dialect=changes.pop("dialect", OPENAI),
             clock=self.clock,
-            on_end=self.live.ended,
+            on_end=lambda exchange: self.live.ended(exchange.record()),
         )
         exchange.model, exchange.upstream_model, exchange.provider = "gpt-4o", "gpt-4o", "openai"
         for name, value in changes.items():

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from zope.interface import implementer
 
-from netrunner.errors import Expired, StoreError
-from netrunner.figures import Point, Stats, point
+from netrunner.errors import Expired
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
-from netrunner.interfaces import ICopies, ILogs
-from netrunner.query import Query, matches
+from netrunner.interfaces import ICopies
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Copy, MessageHead, Record
 from netrunner.web.gate import Gate
@@ -23,36 +21,10 @@ from netrunner.web.logs import MAX_SHOWN_BYTES, Records, api
 from netrunner.web.tree import NOTHING, pages_alone
 from tests.journal.conftest import make_record
 from tests.support.client import Client
+from tests.support.shelf import Log
 from tests.support.stage import LOOPBACK, Stage, error_of, request
 
 HOSTILE = "</script><script>alert(1)</script>\u2028\"'\\\r\n\x00\x1b[31m"
-
-
-@implementer(ILogs)
-class Shelf:
-    """Records in a list, newest first."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.broken = False
-
-    async def page(self, query: Query, limit: int) -> list[Record]:
-        if self.broken:
-            raise StoreError("away")
-        found = [one for one in self.records if matches(query, one)]
-        return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
-
-    async def one(self, id: str) -> Record | None:
-        return next((one for one in self.records if one.id == id), None)
-
-    async def count(self, query: Query) -> int:
-        return len(await self.page(query, 1000))
-
-    async def stats(self, now_s: float) -> Stats:
-        return Stats(len(self.records), 1, {"openai": len(self.records)})
-
-    async def performance(self, query: Query, limit: int) -> list[Point]:
-        return [point(one) for one in await self.page(query, limit)]
 
 
 @implementer(ICopies)
@@ -79,7 +51,7 @@ class Office:
     def __init__(self) -> None:
         self.stage = Stage()
         self.clock: FakeClock = self.stage.clock
-        self.shelf = Shelf()
+        self.shelf = Log()
         self.bodies = Bodies()
         self.onlookers = Onlookers(self.clock)
         self.live = self.stage.pipeline.live

@@ -5,7 +5,7 @@ This module must not read the journal or the store itself, and must not decide w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,7 +16,8 @@ from netrunner.http.request import Request
 from netrunner.interfaces import ICopies, ILogs
 from netrunner.query import Query
 from netrunner.values import Answer, Headers, Record
-from netrunner.web.dashboard import download, form, messages, performance, rows
+from netrunner.web import download
+from netrunner.web.dashboard import form, messages, performance, rows
 from netrunner.web.dashboard.charts import SPANS, Span, charts, stages
 from netrunner.web.dashboard.look import JSON, SAFE
 from netrunner.web.dashboard.lookout import Lookout
@@ -35,16 +36,24 @@ class Dashboard:
 
     Args:
         gate: Who is let in.
-        logs: Finds records; only ``page``, ``one`` and ``count`` are asked.
+        logs: Returns what finds records; only its ``page``, ``one`` and ``count`` are asked.
         copies: Reads recorded messages.
         lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
     """
 
-    def __init__(self, gate: Gate, logs: ILogs, copies: ICopies, lookout: Lookout, terms: form.Terms) -> None:
-        self.gate, self.logs, self.copies, self.terms = gate, logs, copies, terms
+    def __init__(
+        self, gate: Gate, logs: Callable[[], ILogs], copies: ICopies, lookout: Lookout, terms: form.Terms
+    ) -> None:
+        self.gate, self._logs, self.copies, self.terms = gate, logs, copies, terms
         self.live, self.clock, self.look = lookout.live, lookout.clock, lookout.look
         self.figures, self.recent = lookout.figures, lookout.recent
+
+    @property
+    def logs(self) -> ILogs:
+        """What finds records now."""
+        logs: ILogs = self._logs()
+        return logs
 
     def resources(self) -> dict[bytes, Resource]:
         """Return what is served, by the first part of the path; the root itself is ``b""``."""
@@ -250,7 +259,7 @@ class Logs(Page):
         copy = record.request_copy if which == "request" else record.response_copy
         if copy is None:
             raise NotFound("Nothing was recorded of this body.", code="not_recorded")
-        download.send(request, self.dashboard.copies, copy, f"{record.id}-{which}.txt")
+        download.send(request, self.dashboard.clock, self.dashboard.copies, copy, f"{record.id}-{which}.txt")
 
 
 class Performance(Page):

@@ -12,7 +12,8 @@ from netrunner.testing.fakes import FakeClock
 from netrunner.values import Usage
 from netrunner.web.dashboard.figures import MINUTES, Figures, is_failure, total
 from netrunner.web.dashboard.recent import Recent
-from tests.support.dashboard import NOW_S, Log, record
+from tests.support.dashboard import NOW_S, record
+from tests.support.shelf import Log
 
 
 def followed(*durations: float) -> Figures:

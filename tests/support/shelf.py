@@ -1,0 +1,58 @@
+"""Records in memory, as a place to find them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from zope.interface import implementer
+
+from netrunner.errors import StoreError
+from netrunner.figures import DAY_S, Point, Stats, point
+from netrunner.interfaces import ILogs
+from netrunner.query import Query, matches
+from netrunner.values import Record
+
+
+@implementer(ILogs)
+class Log:
+    """Keeps records in memory; ``broken`` lets every question fail."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.records = list(records)
+        self.broken = False
+        self.asked: list[Query] = []
+
+    async def page(self, query: Query, limit: int) -> list[Record]:
+        """Return the newest that match."""
+        return self._matching(query)[:limit]
+
+    async def one(self, id: str) -> Record | None:
+        """Find one."""
+        self._check()
+        return next((record for record in self.records if record.id == id), None)
+
+    async def count(self, query: Query) -> int:
+        """Count."""
+        return len(self._matching(query))
+
+    def _check(self) -> None:
+        if self.broken:
+            raise StoreError("the database is away")
+
+    def _matching(self, query: Query) -> list[Record]:
+        self._check()
+        self.asked.append(query)
+        found = [record for record in self.records if matches(query, record)]
+        return sorted(found, key=lambda record: record.id, reverse=True)
+
+    async def stats(self, now_s: float) -> Stats:
+        """Count by what was spoken."""
+        self._check()
+        spoken = Counter((record.dialect or "").lower() for record in self.records)
+        recent = sum(record.at_accept >= now_s - DAY_S for record in self.records)
+        return Stats(len(self.records), recent, dict(spoken))
+
+    async def performance(self, query: Query, limit: int) -> list[Point]:
+        """Return the points of the newest that match."""
+        return [point(record) for record in await self.page(query, limit)]
