@@ -164,7 +164,7 @@ class Outcome(enum.Enum):
     """The process died; written by whoever found its journal."""
 
 
-class MessageHead(msgspec.Struct, frozen=True):
+class MessageHead(msgspec.Struct, frozen=True, array_like=True):
     """What stands before a recorded body: the start line and the fields, credentials in them masked."""
 
     start: bytes

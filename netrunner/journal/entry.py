@@ -16,13 +16,15 @@ import msgspec
 
 from netrunner.journal import frames
 from netrunner.journal.frames import NOWHERE, Kind
-from netrunner.values import Copy, MessageHead, Record
+from netrunner.values import Copy, Headers, Record
 
 if TYPE_CHECKING:
     from netrunner.journal.lane import Lane
 
 HOLD_BYTES = 16384
 REQUEST, RESPONSE = 0, 1
+Place = tuple[int, int, bool]
+_NOTHING: Place = (NOWHERE, 0, False)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -43,7 +45,7 @@ class Ledger(Protocol):
 
 
 class Message:
-    """What is recorded of one direction."""
+    """What is recorded of one direction, from its second part on."""
 
     __slots__ = ("_direction", "_head", "_held", "_held_bytes", "_ledger", "_number", "_sha", "cut", "kept", "last")
 
@@ -62,17 +64,19 @@ class Message:
         self.cut = False
         """Whether some were not."""
 
-    def head(self, head: MessageHead) -> None:
+    def head(self, start: bytes, fields: Headers) -> None:
         """Record start line and fields."""
         if self._ledger.messages:
-            self._head = _encode(head)
+            self._head = _encode((start, fields))
 
-    def digest(self, data: bytes) -> None:
-        """See the next bytes of the body as they are."""
+    def piece(self, data: bytes, told: bytes) -> None:
+        """Take the next bytes of the body: ``data`` as they are, ``told`` as they may be recorded."""
         if self._sha is None:
             self._sha = sha256(data)
         else:
             self._sha.update(data)
+        if told:
+            self.keep(told)
 
     def keep(self, data: bytes) -> None:
         """Record the next bytes of the body as they may be recorded."""
@@ -83,14 +87,12 @@ class Message:
             self.cut = True
         if ledger.full:
             self.cut = self.cut or bool(data)
-            return
-        if not data:
-            return
-        self.kept += len(data)
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes >= HOLD_BYTES:
-            self.flush()
+        elif data:
+            self.kept += len(data)
+            self._held.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes >= HOLD_BYTES:
+                self.flush()
 
     def flush(self) -> None:
         """Make frames of what is held."""
@@ -105,7 +107,7 @@ class Message:
             self._held_bytes = 0
 
     def take(self) -> bytes:
-        """Return what is held, to stand in a frame at the lane's end."""
+        """Return what is held, to stand in the lane's next frame."""
         if not self._held and not self._head:
             return b""
         part = frames.message(self._direction, self.last, self._head, b"".join(self._held))
@@ -123,6 +125,10 @@ class Message:
         """Return where it is; None if nothing of it is recorded."""
         return None if self.last == NOWHERE else Copy(self._ledger.folder_name, self.last, self.kept, not self.cut)
 
+    def place(self) -> Place:
+        """Return offset of the last part, bytes kept, and whether some were not."""
+        return self.last, self.kept, self.cut
+
 
 class Entry:
     """One exchange that has an INTENT.
@@ -133,7 +139,7 @@ class Entry:
         lost: Called when the INTENT could not be written after all: the provider must not be called.
     """
 
-    __slots__ = ("_ledger", "intent", "lost", "messages", "number")
+    __slots__ = ("_copy", "_digest", "_ledger", "_request", "_response", "intent", "lost", "number")
 
     def __init__(self, ledger: Ledger, number: int, lost: Callable[[], None]) -> None:
         self._ledger = ledger
@@ -141,26 +147,76 @@ class Entry:
         self.lost: Callable[[], None] | None = lost
         self.intent = NOWHERE
         """Offset of its INTENT."""
-        self.messages = (Message(ledger, number, REQUEST), Message(ledger, number, RESPONSE))
+        self._digest: str | None = None
+        self._copy: Copy | None = None
+        # A request that came whole needs no Message, and neither does a response of which nothing is known yet.
+        self._request: Message | None = None
+        self._response: Message | None = None
 
-    def begin(self, record: Record, head: MessageHead, body: bytes) -> None:
-        """Append the INTENT, and the request as far as it has come; ``body`` as it may be recorded."""
-        request = self.messages[REQUEST]
-        request.head(head)
-        small = len(body) < HOLD_BYTES
-        if small and body:
-            request.keep(body)
-        part = request.take()
-        self.intent = self._ledger.lane.append(Kind.INTENT, frames.entry(self.number, _encode(record), part))
-        if not small:
-            request.keep(body)
+    def message(self, direction: int) -> Message:
+        """Return what records the request (once the INTENT is appended), or the response."""
+        if direction == RESPONSE:
+            response = self._response
+            if response is None:
+                response = self._response = Message(self._ledger, self.number, RESPONSE)
+            return response
+        request = self._request
+        if request is None:
+            request = self._request = Message(self._ledger, self.number, REQUEST)
+            if self._copy is not None:
+                request.last = self._copy.offset
+        return request
+
+    def begin(self, record: Record, start: bytes, fields: Headers, body: bytes, told: bytes) -> None:
+        """Append the INTENT, and the request as far as it has come.
+
+        Args:
+            record: As it would be if the process died now.
+            start, fields: Of the request, credentials masked.
+            body: Of the request as it is; empty if it is still to come.
+            told: The same as it may be recorded.
+        """
+        ledger, number = self._ledger, self.number
+        lane = ledger.lane
+        part, rest = b"", b""
+        if body:
+            self._digest = sha256(body).hexdigest()
+        if ledger.messages:
+            limit = ledger.keep_bytes
+            kept = told if limit is None else told[:limit]
+            if len(kept) >= HOLD_BYTES:
+                kept, rest = b"", kept
+            self._copy = Copy(ledger.folder_name, lane.begin(), len(kept), len(kept) == len(told))
+            part = frames.message(REQUEST, NOWHERE, _encode((start, fields)), kept)
+        self.intent = lane.append(Kind.INTENT, frames.entry(number, _encode(record), part))
+        if rest:
+            self.message(REQUEST).keep(told)
 
     def end(self, record: Record) -> None:
         """Append the OUTCOME; ``record`` then says where the messages are."""
-        request, response = self.messages
-        request.flush()
-        part = response.take()
-        record.request_sha256, record.request_copy = request.hexdigest(), request.copy()
-        record.response_sha256, record.response_copy = response.hexdigest(), response.copy()
+        record.request_sha256, record.request_copy = self._digest, self._copy
+        request, response = self._request, self._response
+        if request is not None:
+            request.flush()
+            record.request_copy = request.copy()
+            record.request_sha256 = self._digest or request.hexdigest()
+        part = b""
+        if response is not None:
+            part = response.take()
+            record.response_sha256, record.response_copy = response.hexdigest(), response.copy()
         self._ledger.lane.append(Kind.OUTCOME, frames.entry(self.number, _encode(record), part))
         self._ledger.finished(self, record)
+
+    def flush(self) -> None:
+        """Make frames of what is held of both messages."""
+        for message in (self._request, self._response):
+            if message is not None:
+                message.flush()
+
+    def places(self) -> tuple[Place, Place]:
+        """Return where both messages have come to."""
+        request = _NOTHING if self._copy is None else (self._copy.offset, self._copy.bytes, not self._copy.complete)
+        return (
+            request if self._request is None else self._request.place(),
+            _NOTHING if self._response is None else self._response.place(),
+        )

@@ -31,7 +31,7 @@ from netrunner.journal.lane import Lane
 from netrunner.journal.reserve import Reserve
 from netrunner.journal.sync import Syncer
 from netrunner.journal.tail import Tail
-from netrunner.values import MessageHead, Record
+from netrunner.values import Headers, Record
 
 TICK_S = 1.0
 """How often held pieces are written, and the room is looked at."""
@@ -152,14 +152,17 @@ class Journal:
 
     # What exchanges ask.
 
-    def begin(self, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> Entry | None:
+    def begin(
+        self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
+    ) -> Entry | None:
         """Append the INTENT of an exchange; it is written before anything leaves.
 
         Args:
             record: As it would be if the process died now.
             lost: Called instead, before anything leaves, when it turns out that it cannot be written.
-            head: Of the request, credentials masked.
-            body: Of the request, as it may be recorded; empty if it is still to come.
+            start, fields: Of the request, credentials masked.
+            body: Of the request as it is; empty if it is still to come.
+            told: The same as it may be recorded.
 
         Returns:
             What its messages and its end are told to; None if it goes unrecorded (``on_full: drop``).
@@ -176,7 +179,7 @@ class Journal:
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
         entry = Entry(self, number, lost)
-        entry.begin(record, head, body)
+        entry.begin(record, start, fields, body, told)
         self._open[number] = entry
         self._fresh.append(entry)
         self._to_sync = True
@@ -341,12 +344,8 @@ class Journal:
 
     def _flush_held(self) -> None:
         for entry in self._open.values():
-            for message in entry.messages:
-                message.flush()
+            entry.flush()
 
     def _in_progress(self) -> list[tuple[Any, ...]]:
         """Return where everything that is open is to be found: number, INTENT, and both messages."""
-        return [
-            (entry.number, entry.intent, *((m.last, m.kept, m.cut) for m in entry.messages))
-            for entry in self._open.values()
-        ]
+        return [(entry.number, entry.intent, *entry.places()) for entry in self._open.values()]

@@ -26,6 +26,7 @@ class Exchange:
 
     __slots__ = (
         "_on_end",
+        "_record",
         "_view",
         "at_accept",
         "attempts",
@@ -112,13 +113,13 @@ class Exchange:
         self.tap: Any = None
         self.upload: Any = None
         """The request's body where it is passed on as it comes; its ``received`` counts."""
-        self.bytes_in = 0
-        self.bytes_out = 0
+        self.bytes_in = self.bytes_out = 0
         self.work: Any = None
         """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
         self.recording: Recording | None = None
         """What is recorded of its messages, and shown to whoever watches."""
         self._view: IRequestView | None = None
+        self._record: Record | None = None
         self._on_end = on_end
 
     def header(self, name: bytes) -> bytes | None:
@@ -171,33 +172,56 @@ class Exchange:
         self._on_end(self)
 
     def record(self) -> Record:
-        """Return what is to be written down; before its end as it would be if the process died now."""
+        """Return what is to be written down; before its end as it would be if the process died now.
+
+        It is the same object each time, brought up to date.
+        """
         tap = self.tap
         outcome = self.outcome or Outcome.INTERRUPTED
-        return Record(
-            self.id,
-            self.request_id,
-            self.correlation_id,
-            self.at_accept,
-            self.source,
-            self.method.decode("ascii"),
-            self.path.decode("latin-1"),
-            self.route,
-            self.dialect.name,
-            self.stream,
-            self.model,
-            self.upstream_model,
-            self.provider,
-            None if self.upstream is None else self.upstream.url,
-            self.attempts,
-            self.status,
-            outcome.value,
-            self.error,
-            tap.finish_reason if tap is not None else None,
-            tap.usage if tap is not None else None,
-            self.bytes_in,
-            self.bytes_out,
-            self.timings.get("last_byte", 0.0),
-            self.timings,
-            self.caller,
-        )
+        record = self._record
+        if record is None:
+            record = self._record = Record(
+                self.id,
+                self.request_id,
+                self.correlation_id,
+                self.at_accept,
+                self.source,
+                self.method.decode("ascii"),
+                self.path.decode("latin-1"),
+                self.route,
+                self.dialect.name,
+                self.stream,
+                self.model,
+                self.upstream_model,
+                self.provider,
+                None,
+                self.attempts,
+                self.status,
+                outcome.value,
+                self.error,
+                None,
+                None,
+                self.bytes_in,
+                self.bytes_out,
+                0.0,
+                self.timings,
+                self.caller,
+            )
+        else:
+            record.streaming = self.stream
+            record.model = self.model
+            record.upstream_model = self.upstream_model
+            record.provider = self.provider
+            record.status = self.status
+            record.outcome = outcome.value
+            record.error = self.error
+            record.bytes_in = self.bytes_in
+            record.bytes_out = self.bytes_out
+            record.token = self.caller
+        if self.upstream is not None:
+            record.upstream = self.upstream.url
+        if tap is not None:
+            record.finish_reason = tap.finish_reason
+            record.usage = tap.usage
+        record.duration_s = self.timings.get("last_byte", 0.0)
+        return record

@@ -23,7 +23,9 @@ _log = Logger()
 class Ledger(Protocol):
     """The journal, as far as exchanges need it."""
 
-    def begin(self, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> Entry | None:
+    def begin(
+        self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
+    ) -> Entry | None:
         """Record that a provider is about to be called; see ``Journal.begin``."""
 
     def ended(self, record: Record, refused: bool) -> None:
@@ -66,66 +68,76 @@ class Recording:
         self._redactors: list[Redactor | None] = [None, None]
         self._secret_header = secret_header
 
-    def begin(self, journal: Ledger, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> None:
+    def begin(
+        self,
+        journal: Ledger,
+        record: Record,
+        lost: Callable[[], None],
+        start: bytes,
+        headers: Headers,
+        body: bytes,
+    ) -> None:
         """The exchange is about to call its provider.
 
         Args:
             journal: Where that is written down.
             record: As it would be if the process died now.
             lost: Called when it could not be written down after all.
-            head, body: The request; an empty body if it is still to come.
+            start, headers, body: The request; an empty body if it is still to come.
 
         Raises:
             Overloaded: when it cannot be written down.
         """
-        kept = body
+        told = body
         if self._redaction is not None:
-            redactor = self._redaction.stream(_content_type(head.headers))
+            redactor = self._redaction.stream(_content_type(headers))
             if body:
-                kept = redactor.feed(body) + redactor.close()
+                told = redactor.feed(body) + redactor.close()
             else:
                 self._redactors[REQUEST] = redactor
-        head = MessageHead(head.start, mask_headers(head.headers, self._secret_header))
-        self.entry = journal.begin(record, lost, head, kept)
-        if self.entry is not None and body:
-            self.entry.messages[REQUEST].digest(body)
+        fields = mask_headers(headers, self._secret_header)
+        self.entry = journal.begin(record, lost, start, fields, body, told)
         if self.watchers:
-            self._tell("message", DIRECTIONS[REQUEST], head)
-            self._tell("piece", DIRECTIONS[REQUEST], kept)
+            self._tell("message", DIRECTIONS[REQUEST], MessageHead(start, fields))
+            self._tell("piece", DIRECTIONS[REQUEST], told)
 
-    def answer(self, start: bytes, headers: Headers) -> None:
-        """The response begins."""
+    def answer(self, start: bytes, headers: Headers, from_elsewhere: bool = True) -> None:
+        """The response begins.
+
+        Args:
+            start, headers: Of the response.
+            from_elsewhere: Whether its fields may hold credentials; those of model routes are chosen here.
+        """
         if self._redaction is not None:
             self._redactors[RESPONSE] = self._redaction.stream(_content_type(headers))
-        if self.entry is None and not self.watchers:
+        entry = self.entry
+        if entry is None and not self.watchers:
             return
-        head = MessageHead(start, mask_headers(headers, self._secret_header))
-        if self.entry is not None:
-            self.entry.messages[RESPONSE].head(head)
+        fields = mask_headers(headers, self._secret_header) if from_elsewhere else headers
+        if entry is not None:
+            entry.message(RESPONSE).head(start, fields)
         if self.watchers:
-            self._tell("message", DIRECTIONS[RESPONSE], head)
+            self._tell("message", DIRECTIONS[RESPONSE], MessageHead(start, fields))
 
     def piece(self, direction: int, data: bytes) -> None:
         """The next bytes of a body: ``direction`` is ``REQUEST`` or ``RESPONSE``."""
         if not data:
             return
-        entry = self.entry
-        if entry is not None:
-            entry.messages[direction].digest(data)
         redactor = self._redactors[direction]
-        if redactor is not None:
-            data = redactor.feed(data)
-        self._show(direction, data)
+        told = data if redactor is None else redactor.feed(data)
+        if self.entry is not None:
+            self.entry.message(direction).piece(data, told)
+        if told and self.watchers:
+            self._tell("piece", DIRECTIONS[direction], told)
 
     def end(self, record: Record) -> None:
         """The exchange has ended; in the journal ``record`` then says where the messages are."""
-        for direction in (REQUEST, RESPONSE):
-            redactor = self._redactors[direction]
-            if redactor is not None:
-                self._show(direction, redactor.close())
+        if self._redaction is not None:
+            self._finish_redaction()
         if self.entry is not None:
             self.entry.end(record)
-        self._tell("ended", record)
+        if self.watchers:
+            self._tell("ended", record)
 
     def watch(self, watchers: Iterable[IWatcher]) -> None:
         """Let further ones see the rest."""
@@ -135,11 +147,13 @@ class Recording:
         """Show it nothing more."""
         self.watchers = tuple(one for one in self.watchers if one is not watcher)
 
-    def _show(self, direction: int, data: bytes) -> None:
-        if data and self.entry is not None:
-            self.entry.messages[direction].keep(data)
-        if data and self.watchers:
-            self._tell("piece", DIRECTIONS[direction], data)
+    def _finish_redaction(self) -> None:
+        for direction, redactor in enumerate(self._redactors):
+            rest = b"" if redactor is None else redactor.close()
+            if rest and self.entry is not None:
+                self.entry.message(direction).keep(rest)
+            if rest and self.watchers:
+                self._tell("piece", DIRECTIONS[direction], rest)
 
     def _tell(self, what: str, *arguments: Any) -> None:
         for watcher in self.watchers:

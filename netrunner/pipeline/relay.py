@@ -285,7 +285,7 @@ class Relay:
         headers = self._down(head, len(held))
         recording = self._exchange.recording
         if recording is not None:
-            recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), headers)
+            recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), headers, self._run.verbatim)
         request.begin(head.status, head.reason, headers)
         self._run.committed()
         if not last:

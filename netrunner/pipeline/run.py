@@ -27,7 +27,7 @@ from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Call, Headers, MessageHead, Outcome, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
 
 _log = Logger()
 CLIENT_LEFT = 499
@@ -189,8 +189,9 @@ class Run:
         for sink in observing.live_sinks:
             recording.watch(_watchers(sink, record))
         target = exchange.path + b"?" + mask_query(exchange.query) if exchange.query else exchange.path
-        head = MessageHead(b"%b %b HTTP/1.1" % (exchange.method, target), exchange.headers)
-        recording.begin(self._pipeline.journal, record, self._unrecorded, head, self._request.body())
+        start = b"%b %b HTTP/1.1" % (exchange.method, target)
+        body = self._request.body()
+        recording.begin(self._pipeline.journal, record, self._unrecorded, start, exchange.headers, body)
         if exchange.upload is not None:
             exchange.upload.observe(partial(recording.piece, REQUEST))
 
@@ -334,7 +335,7 @@ def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: 
     headers += own_headers(exchange)
     exchange.bytes_out = len(body)
     if exchange.recording is not None:
-        exchange.recording.answer(b"HTTP/1.1 %d -" % status, headers)
+        exchange.recording.answer(b"HTTP/1.1 %d -" % status, headers, False)
         exchange.recording.piece(RESPONSE, body)
     exchange.end(outcome, status, error.code)
     request.respond(status, headers, body)

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from netrunner.journal.entry import REQUEST, RESPONSE, Entry
+from netrunner.journal.entry import RESPONSE, Entry
 from netrunner.journal.journal import Journal, Policy
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import MessageHead, Outcome, Record
+from netrunner.values import Outcome, Record
 from tests.support import records
 
 MakeRecord = Callable[..., Record]
@@ -58,21 +58,19 @@ def journal_in(state: Path, clock: FakeClock) -> MakeJournal:
 
 def begin(journal: Journal, number: int, request: bytes = b"", lost: Callable[[], None] = lambda: None) -> Entry:
     """Begin an exchange."""
-    head = MessageHead(b"POST / HTTP/1.1", [(b"x-number", b"%d" % number)])
-    entry = journal.begin(make_record(number, outcome=Outcome.INTERRUPTED.value), lost, head, request)
+    fields = [(b"x-number", b"%d" % number)]
+    record = make_record(number, outcome=Outcome.INTERRUPTED.value)
+    entry = journal.begin(record, lost, b"POST / HTTP/1.1", fields, request, request)
     assert entry is not None
-    if request:
-        entry.messages[REQUEST].digest(request)
     return entry
 
 
 def tell(journal: Journal, number: int, request: bytes = b"question", response: bytes = b"answer") -> Entry:
     """Begin an exchange and let both messages flow; it stays open."""
     entry = begin(journal, number, request)
-    answer = entry.messages[RESPONSE]
-    answer.head(MessageHead(b"HTTP/1.1 200 OK", [(b"x-number", b"%d" % number)]))
-    answer.digest(response)
-    answer.keep(response)
+    answer = entry.message(RESPONSE)
+    answer.head(b"HTTP/1.1 200 OK", [(b"x-number", b"%d" % number)])
+    answer.piece(response, response)
     return entry
 
 

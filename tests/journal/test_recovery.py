@@ -54,8 +54,7 @@ def test_what_was_open_is_closed_as_interrupted_with_what_had_come(journal_in: M
     journal = journal_in()
     complete(journal, 1)
     entry = tell(journal, 2, response=b"half an answ")
-    for message in entry.messages:
-        message.flush()
+    entry.flush()
     tell(journal, 3)
     journal.commit()
     assert not is_ended(journal.folder)

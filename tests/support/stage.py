@@ -22,7 +22,7 @@ from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
-from netrunner.values import Headers, MessageHead, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Headers, Record, ResponseHead, UpstreamRequest
 from netrunner.web.access import Door, Sources
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
@@ -116,7 +116,7 @@ class Ledger:
         self.intents: list[Record] = []
         self.records: list[Record] = []
 
-    def begin(self, record: Record, lost: Callable[[], None], head: MessageHead, body: bytes) -> None:
+    def begin(self, record: Record, *request: object) -> None:
         """Keep the record as it is now."""
         self.intents.append(msgspec.structs.replace(record))
 
