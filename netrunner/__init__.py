@@ -12,14 +12,16 @@ The way of a request, in the order of the code:
 - ``http.pool``       a warm connection carries it
 - ``pipeline.relay``  holds the answer until it is committed, then passes bytes on, one write per read, with
                       back-pressure in both directions and a tap that reads usage in passing
-- ``pipeline.exchange`` ends exactly once; ``pipeline.recorder`` hands its record to the sinks
+- ``pipeline.recording`` takes both messages as they pass, for the journal and for whoever watches
+- ``pipeline.exchange`` ends exactly once; ``journal.journal`` writes its record before anything leaves, and
+                      ``journal.feeds`` hands it to the sinks
 
 What varies is a plugin: providers, filters, sinks (``interfaces``), found by ``registry``. What a plugin may import is
 ``interfaces``, ``values``, ``events``, ``settings``, ``errors``, ``offers``, ``dialects``, ``sse`` and ``testing``; the
-built-in ones keep to that too. ``service`` wires everything, ``tap`` is twistd's door, ``cli`` the command line's,
-``process`` holds what makes a daemon of it.
+built-in ones keep to that too. ``service``, ``parts`` and ``bookkeeping`` wire everything, ``tap`` is twistd's door,
+``cli`` the command line's, ``process`` holds what makes a daemon of it.
 
-Imports run one way: tap, cli > service > web > pipeline > http, routing, registry, config, process > dialects >
+Imports run one way: tap, cli > service > web > pipeline > http, journal, store, registry, config, process > dialects >
 sse, interfaces > values, errors, events, settings.
 """
 

@@ -187,11 +187,15 @@ class Parts:
 
 
 def max_streams(settings: Settings) -> int:
-    """Return how many exchanges may run at once: as set, or two descriptors each of what the process may open."""
+    """Return how many exchanges may run at once: as set, or two descriptors each of what the process may open.
+
+    A sink that copies exchanges while they flow has two more for each of its ``max_live``.
+    """
     wanted = settings.server.max_streams
     if wanted != "auto":
         return wanted
-    return max(16, _free_descriptors() // 2)
+    watching = sum(2 * getattr(sink.settings, "max_live", 0) for sink in settings.sinks)
+    return max(16, (_free_descriptors() - watching) // 2)
 
 
 def _free_descriptors() -> int:
