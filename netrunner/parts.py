@@ -29,11 +29,13 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
+from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.gate import Gate
 from netrunner.web.logs import Records, api
+from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.tree import OPENAI, pages_alone, tree
@@ -58,18 +60,21 @@ class Parts:
         flush: Flush,
         live: Live,
         books: Bookkeeping,
+        observed: Observed,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
         self._books = books
-        self.pools: list[Pool] = []
+        self._observed = observed
+        self.pools: list[tuple[str, Pool]] = []
+        """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
         providers = {}
         for config in settings.providers:
             provider = self._build(config)
-            upstream = provider if IUpstream.providedBy(provider) else self._pool(config.settings)
+            upstream = provider if IUpstream.providedBy(provider) else self._pool(config.name, config.settings)
             providers[config.name] = (provider, upstream)
         filters = [self._build(config) for config in settings.filters]
         access = settings.access
@@ -87,7 +92,9 @@ class Parts:
             max_streams(settings),
             live,
             self._observing,
+            ServerTiming(observed.lag) if settings.server.server_timing else None,
         )
+        observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)
         entry = Entry(
             self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
@@ -98,7 +105,7 @@ class Parts:
                 OPENAI,
                 route.name,
                 route.destination,
-                self._pool(ProviderSettings(base_url=route.destination)),
+                self._pool(route.name, ProviderSettings(base_url=route.destination)),
                 route.source.encode() if route.rewrite == "replace" else b"",
             )
             for route in settings.routes
@@ -115,7 +122,7 @@ class Parts:
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books = self._books
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers)
-        return {**api(gate, records)}
+        return {**api(gate, records), b"metrics": Metrics(gate, registry(self._observed))}
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random)
@@ -130,7 +137,7 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
-    def _pool(self, settings: Any) -> Pool:
+    def _pool(self, name: str, settings: Any) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
         pool = Pool(
             self._reactor,
@@ -141,7 +148,7 @@ class Parts:
             tls=TlsContexts(ca_file),
             flush=self._flush,
         )
-        self.pools.append(pool)
+        self.pools.append((name, pool))
         return pool
 
     def start(self) -> None:
@@ -166,7 +173,7 @@ class Parts:
 
     def stop(self) -> Deferred[Any]:
         """Close connections, and stop what is no sink; for ``STOP_S`` at the most."""
-        for pool in self.pools:
+        for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins)
 

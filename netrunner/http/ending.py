@@ -106,6 +106,8 @@ class Ending(Protocol):
             self._unsent = left
             self._moved = now
         elif now >= self._moved + pace_s:
+            if left:
+                self.site.cuts["stalled"] += 1
             self.transport.abortConnection()
             return
         self.deadline = min(self._moved + pace_s, now + LOOK_S)

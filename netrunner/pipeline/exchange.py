@@ -14,6 +14,7 @@ from typing import Any
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock, IDialect, IRequestView
 from netrunner.pipeline.recording import Recording
+from netrunner.pipeline.stages import ServerTiming
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 
@@ -52,6 +53,7 @@ class Exchange:
         "request_id",
         "route",
         "source",
+        "stages",
         "started",
         "status",
         "stream",
@@ -116,6 +118,8 @@ class Exchange:
         self.bytes_out = 0
         self.work: Any = None
         """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
+        self.stages: ServerTiming | None = None
+        """Tells the client where the time went; None tells nothing."""
         self.recording: Recording | None = None
         """What is recorded of its messages, and shown to whoever watches."""
         self._view: IRequestView | None = None
