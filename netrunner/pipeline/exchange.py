@@ -110,12 +110,10 @@ class Exchange:
         self.attempts: list[Attempt] = []
         self.outcome: Outcome | None = None
         self.error: str | None = None
-        self.status = 0
+        self.status = self.bytes_in = self.bytes_out = 0
         self.tap: Any = None
         self.upload: Any = None
         """The request's body where it is passed on as it comes; its ``received`` counts."""
-        self.bytes_in = 0
-        self.bytes_out = 0
         self.work: Any = None
         """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
         self.stages: ServerTiming | None = None

@@ -13,7 +13,6 @@ from itertools import accumulate
 from typing import Any
 
 import msgspec
-import twisted
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -24,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+import twisted
 from netrunner import __version__
 from netrunner.errors import NotFound
 from netrunner.http.pool import Pool
