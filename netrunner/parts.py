@@ -83,8 +83,9 @@ class Parts:
             filters.insert(0, Bearer(access.token, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         self._observing = Observing(None, (access.header or "").encode())
+        chain = Chain(filters)
         self.pipeline = Pipeline(
-            Chain(filters),
+            chain,
             _table(settings),
             providers,
             books.journal,
@@ -92,7 +93,7 @@ class Parts:
             max_streams(settings),
             live,
             self._observing,
-            ServerTiming(observed.lag) if settings.server.server_timing else None,
+            ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
         )
         observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)

@@ -35,7 +35,7 @@ class Waits:
 
 def staged(*filters: Any, **kw: Any) -> Stage:
     stage = Stage(*filters, **kw)
-    stage.pipeline.stages = ServerTiming(Lag(stage.clock))
+    stage.pipeline.stages = ServerTiming(Lag(stage.clock), bool(filters))
     return stage
 
 
@@ -92,11 +92,11 @@ def test_the_record_keeps_the_marks_of_the_stages() -> None:
     }  # fmt: skip
 
 
-def test_without_filters_theirs_took_no_time() -> None:
+def test_without_filters_their_stage_is_left_out() -> None:
     stage = staged()
     client = say_slowly(stage, 0.25)
     stage.call.head(200, JSON).body(b"{}", True)
-    assert told(client.heard())["filters"] == 0.0
+    assert list(told(client.heard())) == ["recv", "route", "connect", "upstream", "hold", "lag"]
 
 
 def test_an_answer_that_a_filter_made_ends_with_its_stage() -> None:
@@ -106,6 +106,11 @@ def test_an_answer_that_a_filter_made_ends_with_its_stage() -> None:
     stage.clock.advance(0.25)
     waits.waiting.errback(Forbidden("No."))
     assert told(client.heard()) == {"recv": 1.0, "filters": 250.0, "lag": 0.0}
+
+
+def test_a_model_that_is_not_there_is_found_out_while_routing() -> None:
+    client = staged().ask({"model": "none", "messages": []})
+    assert list(told(client.heard())) == ["recv", "route", "lag"]
 
 
 def test_a_refusal_at_the_head_tells_that_nothing_else_was_done() -> None:
@@ -133,7 +138,7 @@ def test_attempts_that_failed_count_as_routing_and_nothing_is_negative() -> None
     stage.call.fail(unsent)
     stage.clock.advance(0.5)
     stage.call.fail(UpstreamError("refused"))
-    assert told(client.heard()) == {"recv": 0.0, "filters": 0.0, "route": 250.0, "connect": 500.0, "lag": 0.0}
+    assert told(client.heard()) == {"recv": 0.0, "route": 250.0, "connect": 500.0, "lag": 0.0}
 
 
 def test_a_raw_route_tells_its_own_beside_that_of_its_server() -> None:
@@ -143,7 +148,7 @@ def test_a_raw_route_tells_its_own_beside_that_of_its_server() -> None:
     stage.call.head(200, (b"server-timing", b"db;dur=5"), (b"content-length", b"0")).body(b"", True)
     theirs, ours = fields(client.heard())
     assert theirs == "db;dur=5"
-    assert ours.startswith("recv;dur=0.000, filters;dur=0.000, route;dur=0.000, connect;dur=250.000, ")
+    assert ours.startswith("route;dur=0.000, connect;dur=250.000, ")
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/m", "/v1/models/none"])
@@ -165,7 +170,7 @@ def test_nothing_is_told_where_it_is_switched_off() -> None:
 def test_the_lag_is_that_of_the_last_probe() -> None:
     stage = Stage()
     lag = Lag(stage.clock)
-    stage.pipeline.stages = ServerTiming(lag)
+    stage.pipeline.stages = ServerTiming(lag, False)
     lag.start()
     stage.clock.advance(INTERVAL_S + 0.5)
     assert told(stage.ask(CHAT, method="PUT").heard())["lag"] == 500.0
