@@ -110,6 +110,7 @@ class NetrunnerService(Service):
             measures=measures,
             lag=self._lag,
             live=self.live,
+            onlookers=self.books.onlookers,
             journal=self.books.journal,
             recovered=self.books.recovered,
             sinks=self.books.feeds.summaries,

@@ -84,6 +84,14 @@ FAMILIES = (
         "connections",
         "Dropped without an answer: no_room, stalled, pipelined or body.",
     ),
+    Family("netrunner_onlookers", "gauge", (), "connections", "Those who watch pages or tails that are live."),
+    Family(
+        "netrunner_onlookers_skipped_total",
+        "counter",
+        (),
+        "events",
+        "Events that were left out for onlookers too slow for them.",
+    ),
     Family(
         "netrunner_upstream_connections",
         "gauge",

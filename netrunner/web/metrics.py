@@ -37,6 +37,7 @@ from netrunner.pipeline.measures import NONE, TOKENS, Measures, Spread
 from netrunner.values import Answer, Outcome
 from netrunner.web.families import CUTS, EVENTS, FAMILIES, Family
 from netrunner.web.gate import Gate, Guarded
+from netrunner.web.live import Onlookers
 
 _encode = msgspec.json.Encoder().encode
 Labels = tuple[str, ...]
@@ -51,6 +52,7 @@ class Observed:
         measures: Of exchanges and refusals.
         lag: Of the reactor.
         live: What is in progress.
+        onlookers: Those who look on.
         journal: Of this process.
         recovered: What was found of processes that are gone.
         sinks: Returns how each sink fares, as ``Feeds.summaries`` does.
@@ -65,6 +67,7 @@ class Observed:
         measures: Measures,
         lag: Lag,
         live: Live,
+        onlookers: Onlookers,
         journal: Journal,
         recovered: Upkept,
         sinks: Callable[[], Iterable[Mapping[str, Any]]],
@@ -73,6 +76,7 @@ class Observed:
         resent: Callable[[], int],
     ) -> None:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
+        self.onlookers = onlookers
         self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
 
     def values(self) -> dict[str, Values]:
@@ -128,6 +132,8 @@ class Observed:
         return {
             "netrunner_connections": {(): sum(len(site.channels) for site in sites)},
             "netrunner_buffered_bytes": {(): sum(site.buffered_bytes for site in sites)},
+            "netrunner_onlookers": {(): len(self.onlookers)},
+            "netrunner_onlookers_skipped_total": {(): self.onlookers.missed},
             "netrunner_connections_cut_total": {(why,): sum(site.cuts[why] for site in sites) for why in CUTS},
             "netrunner_upstream_connections": connections,
             "netrunner_upstream_waiting": waiting,

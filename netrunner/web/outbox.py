@@ -32,6 +32,9 @@ _encode = msgspec.json.Encoder().encode
 class Outbox(Protocol):
     """The way to one who looks on."""
 
+    missed: int
+    """Events it was too slow for, all told."""
+
     def put(self, name: str, data: Any) -> None:
         """Send an event, or count it as skipped."""
 
@@ -57,6 +60,7 @@ class EventStream:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._skipped = 0
+        self.missed = 0
         self._keepalive: IDelayedCall | None = None
 
     def begin(self) -> None:
@@ -72,6 +76,7 @@ class EventStream:
             return
         if self._skipped:
             self._skipped += 1
+            self.missed += 1
             return
         self._send(b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data)))
 
@@ -87,6 +92,7 @@ class EventStream:
             self._request.send(event)
         elif self._waiting_bytes + len(event) > MAX_WAITING_BYTES:
             self._skipped = 1
+            self.missed += 1
         else:
             self._waiting.append(event)
             self._waiting_bytes += len(event)

@@ -28,9 +28,11 @@ from netrunner.settings import PoolLimits, Secret, Timeouts
 from netrunner.values import Attempt, Usage
 from netrunner.web.families import FAMILIES
 from netrunner.web.gate import Gate
+from netrunner.web.live import Onlookers
 from netrunner.web.metrics import Metrics, Observed, registry
+from netrunner.web.outbox import MAX_WAITING_BYTES
 from netrunner.web.tree import NOTHING, pages_alone
-from tests.support.client import Client, answers
+from tests.support.client import Asked, Client, answers, site_of
 from tests.support.records import record_maker
 from tests.support.stage import DONE, EVENT, JSON, LOOPBACK, SSE, Stage, error_of, request
 
@@ -73,6 +75,7 @@ class Plant:
         self.journal = Journal(folder, Policy(), self.clock, random.Random(0).getrandbits, reserve_bytes=4096)
         self.stage.pipeline.journal = self.journal
         sweep = Sweep(self.clock)
+        self.onlookers = Onlookers(self.clock)
         self.pool = Pool(None, sweep, Timeouts(), PoolLimits())
         self.sinks: list[dict[str, Any]] = []
         self.stage.site._refused = self.measures.refused
@@ -80,6 +83,7 @@ class Plant:
             measures=self.measures,
             lag=self.lag,
             live=live,
+            onlookers=self.onlookers,
             journal=self.journal,
             recovered=Upkept(),
             sinks=lambda: self.sinks,
@@ -330,6 +334,21 @@ def test_a_client_that_sends_too_much_ahead_is_counted(plant: Plant) -> None:
     assert plant.value("netrunner_connections_cut_total", "pipelined") == 1
 
 
+def test_events_that_an_onlooker_was_too_slow_for_are_counted_after_it_has_gone_too(plant: Plant) -> None:
+    admitted: list[Any] = []
+    site, clock = site_of(Asked(lambda request: admitted.append(plant.onlookers.admit(request, lambda: None, None))))
+    client = Client(site, clock).say(request("/"))
+    (outbox,) = admitted
+    outbox.pauseProducing()
+    for _ in range(3):
+        outbox.put("event", "x" * MAX_WAITING_BYTES)
+    assert plant.value("netrunner_onlookers") == 1
+    assert plant.value("netrunner_onlookers_skipped_total") == 3
+    client.settle()
+    assert plant.value("netrunner_onlookers") == 0
+    assert plant.value("netrunner_onlookers_skipped_total") == 3
+
+
 def test_sinks_tell_how_far_behind_they_are(plant: Plant) -> None:
     plant.sinks.append({"name": "a", "lag": 5, "dropped": 2, "damaged_bytes": 3, "failures": 1, "written": 9})
     seen = plant.scrape()
@@ -451,7 +470,9 @@ def test_every_query_of_the_dashboard_is_of_metrics_and_labels_that_are_there(pl
 
 def test_the_dashboard_shows_every_metric_that_tells_of_loss() -> None:
     text = json.dumps(DASHBOARD)
-    lost = [family.name for family in FAMILIES if re.search("refus|error|drop|cut|events|failed|resent", family.name)]
+    lost = [
+        family.name for family in FAMILIES if re.search("refus|error|drop|cut|skip|events|failed|resent", family.name)
+    ]
     assert lost
     assert [name for name in lost if name not in text] == []
 
