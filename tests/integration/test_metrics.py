@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.daemon import ECHO, Daemon
+from tests.support.daemon import ECHO, ROOT, Daemon
 
 pytestmark = pytest.mark.integration
 
@@ -52,6 +52,17 @@ def test_a_scrape_tells_of_requests_sinks_and_the_process(tmp_path: Path) -> Non
         daemon.wait_for(lambda: total(daemon, "netrunner_sink_written_total", sink="jsonl") == 4)
         assert total(daemon, "netrunner_sink_lag_records") == 0
     assert len((tmp_path / "records").read_text().splitlines()) == 4
+
+
+def test_every_metric_of_the_dashboard_is_in_a_scrape(tmp_path: Path) -> None:
+    asked = set(
+        re.findall(r"\b(?:netrunner|process)_[a-z_]+(?=\{)", (ROOT / "conf/grafana/netrunner.json").read_text())
+    )
+    with Daemon(tmp_path, ECHO) as daemon:
+        scraped = daemon.request("GET", "/metrics")[2].decode()
+    there = set(re.findall(r"^# TYPE (\S+)", scraped, re.MULTILINE))
+    assert len(asked) > 20
+    assert {name.removesuffix("_bucket") for name in asked} <= there
 
 
 def test_counts_outlive_a_reload_and_know_its_models(tmp_path: Path) -> None:

@@ -349,6 +349,21 @@ def test_events_that_an_onlooker_was_too_slow_for_are_counted_after_it_has_gone_
     assert plant.value("netrunner_onlookers_skipped_total") == 3
 
 
+def test_a_body_that_breaks_while_it_is_passed_on_is_counted(tmp_path: Path) -> None:
+    plant = Plant(tmp_path, routes={"/raw": ("http://raw.example", "keep")})
+    client = plant.stage.client().say(
+        b"POST /raw HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\nno size\r\n"
+    )
+    assert client.transport.aborted
+    assert plant.value("netrunner_connections_cut_total", "body") == 1
+
+
+def test_requests_that_pools_sent_again_are_counted_with_those_of_pools_that_are_gone(plant: Plant) -> None:
+    plant.pool.resent = 2
+    plant.observed.resent = lambda: 3
+    assert plant.value("netrunner_upstream_resent_total") == 5
+
+
 def test_sinks_tell_how_far_behind_they_are(plant: Plant) -> None:
     plant.sinks.append({"name": "a", "lag": 5, "dropped": 2, "damaged_bytes": 3, "failures": 1, "written": 9})
     seen = plant.scrape()
