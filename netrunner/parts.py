@@ -29,6 +29,7 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
+from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
 from netrunner.routing.table import Candidate, Table
@@ -37,6 +38,7 @@ from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import Records, api
+from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.tree import OPENAI, pages_alone, tree
@@ -61,18 +63,21 @@ class Parts:
         flush: Flush,
         live: Live,
         books: Bookkeeping,
+        observed: Observed,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
         self._books = books
-        self.pools: list[Pool] = []
+        self._observed = observed
+        self.pools: list[tuple[str, Pool]] = []
+        """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
         providers = {}
         for config in settings.providers:
             provider = self._build(config)
-            upstream = provider if IUpstream.providedBy(provider) else self._pool(config.settings)
+            upstream = provider if IUpstream.providedBy(provider) else self._pool(config.name, config.settings)
             providers[config.name] = (provider, upstream)
         filters = [self._build(config) for config in settings.filters]
         access = settings.access
@@ -82,8 +87,9 @@ class Parts:
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
+        chain = Chain(filters)
         self.pipeline = Pipeline(
-            Chain(filters),
+            chain,
             _table(settings),
             providers,
             books.journal,
@@ -91,7 +97,9 @@ class Parts:
             max_streams(settings),
             live,
             self._observing,
+            ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
         )
+        observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)
         entry = Entry(
             self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
@@ -102,7 +110,7 @@ class Parts:
                 OPENAI,
                 route.name,
                 route.destination,
-                self._pool(ProviderSettings(base_url=route.destination)),
+                self._pool(route.name, ProviderSettings(base_url=route.destination)),
                 route.source.encode() if route.rewrite == "replace" else b"",
             )
             for route in settings.routes
@@ -120,7 +128,8 @@ class Parts:
         books = self._books
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
-        return {**api(gate, records), **dashboard.resources()}
+        metrics = Metrics(gate, registry(self._observed))
+        return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random)
@@ -135,7 +144,7 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
-    def _pool(self, settings: Any) -> Pool:
+    def _pool(self, name: str, settings: Any) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
         pool = Pool(
             self._reactor,
@@ -146,7 +155,7 @@ class Parts:
             tls=TlsContexts(ca_file),
             flush=self._flush,
         )
-        self.pools.append(pool)
+        self.pools.append((name, pool))
         return pool
 
     def start(self) -> None:
@@ -171,7 +180,7 @@ class Parts:
 
     def stop(self) -> Deferred[Any]:
         """Close connections, and stop what is no sink; for ``STOP_S`` at the most."""
-        for pool in self.pools:
+        for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins)
 

@@ -21,12 +21,16 @@ from netrunner.config.forms import listener
 from netrunner.config.settings import Settings
 from netrunner.errors import Overloaded
 from netrunner.http.flush import Flush
+from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
 from netrunner.parts import Parts, limits, max_streams
+from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
+from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.values import Outcome
+from netrunner.web.metrics import Observed
 from netrunner.web.tree import NOTHING
 
 
@@ -53,8 +57,12 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live()
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
-        self._parts = self._build(settings)
+        self._lag = Lag(self._clock)
         self._retired: list[Parts] = []
+        self._resent = 0
+        """By pools that are gone."""
+        self._observed = self._observe()
+        self._parts = self._build(settings)
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._retiring: Any = None
@@ -67,12 +75,20 @@ class NetrunnerService(Service):
         return [self.site] if self._admin_site is None else [self.site, self._admin_site]
 
     def _site(self, root: IResource) -> Site:
-        return Site(root, self._sweep, limits(self.settings), NOTHING.refusal, flush=self.flush)
+        return Site(
+            root,
+            self._sweep,
+            limits(self.settings),
+            NOTHING.refusal,
+            refused=self._observed.measures.refused,
+            flush=self.flush,
+        )
 
     def startService(self) -> None:
         """Take the sockets and serve."""
         super().startService()
         self._sweep.start()
+        self._lag.start()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         admin = self.settings.admin
@@ -83,7 +99,28 @@ class NetrunnerService(Service):
             self.log.info("listening on {name}", name=bound.name)
 
     def _build(self, settings: Settings) -> Parts:
-        return Parts(settings, self._reactor, self._clock, self._sweep, self.flush, self.live, self.books)
+        return Parts(
+            settings, self._reactor, self._clock, self._sweep, self.flush, self.live, self.books, self._observed
+        )
+
+    def _observe(self) -> Observed:
+        measures = Measures()
+        self.live.follow(measures)
+        return Observed(
+            measures=measures,
+            lag=self._lag,
+            live=self.live,
+            onlookers=self.books.onlookers,
+            journal=self.books.journal,
+            recovered=self.books.recovered,
+            sinks=self.books.feeds.summaries,
+            sites=lambda: self._sites,
+            pools=self._pools,
+            resent=lambda: self._resent,
+        )
+
+    def _pools(self) -> list[tuple[str, Pool]]:
+        return [pool for parts in [*self._retired, self._parts] for pool in parts.pools]
 
     def reload(self, settings: Settings) -> None:
         """Serve new requests by another configuration; those in progress finish on the one they began with."""
@@ -104,6 +141,7 @@ class NetrunnerService(Service):
         """Stop the configurations that nothing runs on any more; look again while there are others."""
         for parts in [parts for parts in self._retired if not parts.pipeline.inflight]:
             self._retired.remove(parts)
+            self._resent += sum(pool.resent for _, pool in parts.pools)
             parts.stop().addErrback(lambda failure: self.log.failure("an old configuration did not stop", failure))
         if self._retired and self.running:
             self._retiring = self._clock.callLater(1.0, self._retire)
@@ -126,7 +164,7 @@ class NetrunnerService(Service):
 
     def counts(self) -> dict[str, int]:
         """Return how much of everything there is now; all of it comes down again when nothing happens."""
-        pools = [pool.stats() for parts in [*self._retired, self._parts] for pool in parts.pools]
+        pools = [pool.stats() for _, pool in self._pools()]
         return {
             "connections": sum(len(site.channels) for site in self._sites),
             "buffered_bytes": sum(site.buffered_bytes for site in self._sites),
@@ -201,6 +239,7 @@ class NetrunnerService(Service):
 
     def _close(self) -> Deferred[Any]:
         self._sweep.stop()
+        self._lag.stop()
         if self._retiring is not None and self._retiring.active():
             self._retiring.cancel()
         stopped = DeferredList([parts.stop() for parts in [*self._retired, self._parts]])

@@ -238,7 +238,8 @@ class Record(msgspec.Struct):
     bytes_out: int
     duration_s: float
     timings: dict[str, float]
-    """Seconds since ``at_accept``, by stage: body, upstream_sent, first_byte, last_byte."""
+    """Seconds since ``at_accept`` by stage, in order: body, filtered, routed, upstream_sent, first_byte, committed,
+    last_byte; those that were reached."""
     token: str | None = None
     """Identity of the caller's credential: a masked prefix, never the credential."""
     project: str | None = None

@@ -49,6 +49,7 @@ class ServerSettings:
     max_streams: Literal["auto"] | int = setting(
         "auto", minimum=1, doc="Exchanges at once; `auto` derives it from the limit of open files."
     )
+    server_timing: bool = setting(True, doc="Tells callers in `Server-Timing` where the time of an answer went.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,7 @@ class Channel(Ending):
         elif self._requests and (self._requests[0].body_complete or len(self._requests) > 1):
             self._held += data
             if len(self._held) > MAX_PIPELINED_BYTES:
+                self.site.cuts["pipelined"] += 1
                 self.transport.abortConnection()
         else:
             self._feed(data)
@@ -183,6 +184,7 @@ class Channel(Ending):
     def _fail_body(self, request: Request, error: ExchangeError) -> None:
         """End a request whose body cannot be received: by an answer if nobody works on it yet."""
         if request.startedWriting or request.streamed is not None or request.head_pending:
+            self.site.cuts["body"] += 1
             self.transport.abortConnection()
         else:
             request.close_after()

@@ -111,6 +111,8 @@ class Ending(Protocol):
         if self._untaken and self._took_enough(left, pace_s):
             self._set_stall_clock(left)
         elif now >= self._moved + pace_s:
+            if left:
+                self.site.cuts["stalled"] += 1
             self.transport.abortConnection()
             return
         self.deadline = min(self._moved + pace_s, now + LOOK_S)

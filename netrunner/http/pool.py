@@ -69,6 +69,8 @@ class Pool:
         self._active: set[Connection] = set()
         self._waiting: deque[Call] = deque()
         self._closed = False
+        self.resent = 0
+        """Requests sent again since a warm connection died before a byte of the answer."""
 
     def send(self, request: UpstreamRequest, receiver: IResponseReceiver) -> Call:
         """Send ``request``; ``receiver.sent`` is called within when a warm connection takes it."""
@@ -152,6 +154,7 @@ class Pool:
         if self.resend != "no_response" or self._closed or type(call.request.body) is not bytes:
             return False
         call.wire = request_bytes(call.request)
+        self.resent += 1
         self._connect(call)
         return True
 

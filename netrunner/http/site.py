@@ -5,6 +5,7 @@ This module must not know what stands in the tree.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -77,6 +78,8 @@ class Site(server.Site):
         self.channels: set[Channel] = set()
         self.buffered_bytes = 0
         self.accepting = True
+        self.cuts: Counter[str] = Counter()
+        """Connections dropped without an answer, by reason: ``no_room``, ``stalled``, ``pipelined``, ``body``."""
         self._refusal = refusal or plain_refusal
         self._refused = refused
         self.sessions: dict[bytes, Any] = {}
@@ -99,6 +102,7 @@ class Site(server.Site):
     def buildProtocol(self, addr: Any) -> Channel | None:  # type: ignore[override]  # a channel of our own
         """Return the channel of a new connection; None closes one that is not even worth a refusal."""
         if len(self.channels) >= self.limits.max_connections + self.limits.spare_connections:
+            self.cuts["no_room"] += 1
             return None
         return Channel(self)
 

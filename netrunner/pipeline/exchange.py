@@ -14,6 +14,7 @@ from typing import Any
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock, IDialect, IRequestView
 from netrunner.pipeline.recording import Recording
+from netrunner.pipeline.stages import ServerTiming
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 
@@ -23,6 +24,13 @@ class EndedTwice(NetrunnerError):
 
 class Exchange:
     """What is known about one request from its head to its end."""
+
+    tap: Any
+    """Reads the answer passing by; None until there is one."""
+    upload: Any
+    """The request's body where it is passed on as it comes; its ``received`` counts."""
+    work: Any
+    """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
 
     __slots__ = (
         "_on_end",
@@ -53,6 +61,7 @@ class Exchange:
         "request_id",
         "route",
         "source",
+        "stages",
         "started",
         "status",
         "stream",
@@ -109,13 +118,10 @@ class Exchange:
         self.attempts: list[Attempt] = []
         self.outcome: Outcome | None = None
         self.error: str | None = None
-        self.status = 0
-        self.tap: Any = None
-        self.upload: Any = None
-        """The request's body where it is passed on as it comes; its ``received`` counts."""
-        self.bytes_in = self.bytes_out = 0
-        self.work: Any = None
-        """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
+        self.status = self.bytes_in = self.bytes_out = 0
+        self.tap = self.upload = self.work = None
+        self.stages: ServerTiming | None = None
+        """Tells the client where the time went; None tells nothing."""
         self.recording: Recording | None = None
         """What is recorded of its messages, and shown to whoever watches."""
         self._view: IRequestView | None = None

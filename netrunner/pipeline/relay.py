@@ -32,6 +32,8 @@ MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
 WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
 """Fields of a provider that are no business of our callers, or that we answer with ourselves."""
+TIMING = b"server-timing"
+"""Where a provider has one too, both are told."""
 _ID_FIELDS = frozenset({b"x-request-id", b"request-id"})
 """In which providers tell their own id of a request."""
 
@@ -298,7 +300,7 @@ class Relay:
         own = self._run.own_headers
         if self._run.verbatim:
             theirs = {name for name, _ in head.headers}
-            return head.headers + [field for field in own if field[0] not in theirs]
+            return head.headers + [field for field in own if field[0] not in theirs or field[0] == TIMING]
         # The length of a stream is left out: an error event may have to follow where the provider broke off.
         changed: tuple[bytes, ...] = (b"content-length",) if self._exchange.stream else ()
         if self._inflater is not None:

@@ -23,7 +23,7 @@ from netrunner.pipeline.handshake import handshake, with_model
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.refusal import refusal
-from netrunner.pipeline.relay import Relay
+from netrunner.pipeline.relay import TIMING, Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
@@ -57,9 +57,13 @@ class Run:
         self._sent: UpstreamRequest | None = None
         self.filters_events = False
         """Whether the answer passes event filters."""
-        self.own_headers: Headers = own_headers(exchange)
         exchange.work = self
         request.on_disconnect = self.client_gone
+
+    @property
+    def own_headers(self) -> Headers:
+        """The header fields that the answer carries; to be asked for once, when it is committed."""
+        return own_headers(self._exchange)
 
     def start(self) -> None:
         """Begin; returns at the first wait."""
@@ -86,6 +90,7 @@ class Run:
         exchange, chain = self._exchange, self._pipeline.chain
         if chain.request:
             answer = await chain.on_request(exchange)
+            exchange.mark("filtered")
             if exchange.outcome is not None:
                 return
             if answer is not None:
@@ -163,8 +168,13 @@ class Run:
         exchange.attempts.append(attempt)
         self._sent = request
         exchange.upstream = request.origin
+        exchange.mark("routed")
         if len(exchange.attempts) == 1:
             self._tell_intent()
+        else:
+            # Stages are those of the last attempt; what came before it is routing.
+            exchange.timings.pop("upstream_sent", None)
+            exchange.timings.pop("first_byte", None)
         relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
         exchange.work = relay
         self._request.on_disconnect = relay.client_gone
@@ -306,9 +316,10 @@ class Run:
 
     def _answer(self, answer: Answer) -> None:
         exchange = self._exchange
+        headers = [*answer.headers, *self.own_headers]
         exchange.bytes_out = len(answer.body)
         exchange.end(Outcome.DONE, answer.status)
-        self._request.respond(answer.status, [*answer.headers, *self.own_headers], answer.body)
+        self._request.respond(answer.status, headers, answer.body)
 
 
 def _watchers(sink: ILiveSink, record: Record) -> list[IWatcher]:
@@ -322,10 +333,12 @@ def _watchers(sink: ILiveSink, record: Record) -> list[IWatcher]:
 
 
 def own_headers(exchange: Exchange) -> Headers:
-    """Return the header fields that every answer to ``exchange`` carries."""
+    """Return the header fields that every answer to ``exchange`` carries; to be asked for once, as it is committed."""
     headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
     if exchange.correlation_id is not None:
         headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
+    if exchange.stages is not None:
+        headers.append((TIMING, exchange.stages.commit(exchange)))
     return headers
 
 

@@ -13,6 +13,7 @@ from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
+from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
 from netrunner.values import Outcome
@@ -50,6 +51,7 @@ class Pipeline:
         max_streams: Most exchanges at once; beyond it 503.
         live: Who looks on.
         observing: What recordings are made with.
+        stages: Tells callers where the time went; None tells nothing.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Pipeline:
         max_streams: int,
         live: Live | None = None,
         observing: Observing | None = None,
+        stages: ServerTiming | None = None,
     ) -> None:
+        self.stages = stages
         self.live = live or Live()
         self.journal = journal
         self.observing = observing or Observing()

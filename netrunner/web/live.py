@@ -36,6 +36,8 @@ class Onlookers:
     def __init__(self, clock: IClock) -> None:
         self._clock = clock
         self._open: set[Outbox] = set()
+        self._missed = 0
+        """By those who are gone."""
 
     def admit(self, request: Request, closed: Callable[[], None], asked: Callable[[str], None] | None) -> Outbox:
         """Return the way to one more, counted but not begun: a stream of events, or a WebSocket.
@@ -56,7 +58,9 @@ class Onlookers:
             raise Overloaded("Too many look on already.", code="too_many_onlookers", retry_after_s=5)
 
         def over() -> None:
-            self._open.discard(outbox)
+            if outbox in self._open:
+                self._open.remove(outbox)
+                self._missed += outbox.missed
             closed()
 
         outbox: EventStream | websocket.WebSocket
@@ -75,6 +79,11 @@ class Onlookers:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def missed(self) -> int:
+        """How many events were left out for those too slow for them."""
+        return self._missed + sum(outbox.missed for outbox in self._open)
 
 
 class Feed(Guarded):

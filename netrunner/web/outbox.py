@@ -32,6 +32,9 @@ _encode = msgspec.json.Encoder().encode
 class Outbox(Protocol):
     """The way to one who looks on."""
 
+    missed: int
+    """Events it was too slow for, all told."""
+
     @property
     def is_open(self) -> bool:
         """Whether anything more can be told."""
@@ -64,6 +67,7 @@ class EventStream:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._skipped = 0
+        self.missed = 0
         self._keepalive: IDelayedCall | None = None
 
     @property
@@ -87,6 +91,7 @@ class EventStream:
             return
         if self._skipped:
             self._skipped += 1
+            self.missed += 1
             return
         self._send(b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data)))
 
@@ -106,6 +111,7 @@ class EventStream:
             self._request.send(event)
         elif self._waiting_bytes + len(event) > MAX_WAITING_BYTES:
             self._skipped = 1
+            self.missed += 1
         else:
             self._waiting.append(event)
             self._waiting_bytes += len(event)

@@ -105,8 +105,9 @@ class Models(ModelRoute):
         body = _encode(self._one(wanted) if wanted else self._all(names))
         exchange = request.exchange
         exchange.bytes_out = len(body)
+        headers = [*JSON, *own_headers(exchange)]
         exchange.end(Outcome.DONE, 200)
-        request.respond(200, [*JSON, *own_headers(exchange)], body)
+        request.respond(200, headers, body)
         return NOT_DONE_YET
 
     def _one(self, name: str) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class Entry:
         )
         if request.query:
             exchange.key = _key(request.query)
+        exchange.stages = pipeline.stages
         request.exchange = exchange
         pipeline.enter(exchange)
         request.on_disconnect = lambda: leave(exchange)

@@ -77,6 +77,7 @@ class WebSocket:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._skipped = 0
+        self.missed = 0
         self._ping: IDelayedCall | None = None
 
     @property
@@ -100,6 +101,7 @@ class WebSocket:
             return
         if self._skipped:
             self._skipped += 1
+            self.missed += 1
             return
         self._write(self._wire.send(TextMessage(_encode({"type": name, "data": data}).decode())))
 
@@ -116,6 +118,7 @@ class WebSocket:
             self._request.channel.write_now(frame)
         elif self._waiting_bytes + len(frame) > MAX_WAITING_BYTES:
             self._skipped = 1
+            self.missed += 1
         else:
             self._waiting.append(frame)
             self._waiting_bytes += len(frame)

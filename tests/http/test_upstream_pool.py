@@ -328,7 +328,7 @@ def test_an_unanswered_request_is_sent_again_only_by_policy_and_from_a_warm_conn
         peer = upstreams.accept()
     before = upstreams.attempts
     peer.closes(clean=clean)
-    assert upstreams.attempts - before == again
+    assert upstreams.attempts - before == upstreams.pool.resent == again
     if again:
         fresh = upstreams.accept()
         assert fresh.heard() == peer.heard()

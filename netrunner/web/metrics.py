@@ -1,0 +1,242 @@
+"""Metrics: ``/metrics`` as Prometheus text, OpenMetrics, or JSON.
+
+What is told is put together when it is asked for; see ``pipeline.measures`` for what is counted as it happens. This
+module must not count anything.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+import twisted
+from netrunner import __version__
+from netrunner.errors import NotFound
+from netrunner.http.pool import Pool
+from netrunner.http.request import Request
+from netrunner.http.site import Site
+from netrunner.journal.journal import Journal
+from netrunner.journal.upkeep import Upkept
+from netrunner.pipeline.lag import Lag
+from netrunner.pipeline.live import Live
+from netrunner.pipeline.measures import NONE, TOKENS, Measures, Spread
+from netrunner.values import Answer, Outcome
+from netrunner.web.families import CUTS, EVENTS, FAMILIES, Family
+from netrunner.web.gate import Gate, Guarded
+from netrunner.web.live import Onlookers
+
+_encode = msgspec.json.Encoder().encode
+Labels = tuple[str, ...]
+Values = Mapping[Any, Any]
+"""By the labels' values, in the family's order."""
+
+
+class Observed:
+    """Everything that is measured.
+
+    Args:
+        measures: Of exchanges and refusals.
+        lag: Of the reactor.
+        live: What is in progress.
+        onlookers: Those who look on.
+        journal: Of this process.
+        recovered: What was found of processes that are gone.
+        sinks: Returns how each sink fares, as ``Feeds.summaries`` does.
+        sites: Returns what listens.
+        pools: Returns every pool with the name of its provider or route.
+        resent: Returns what pools that are gone had sent again.
+    """
+
+    def __init__(
+        self,
+        *,
+        measures: Measures,
+        lag: Lag,
+        live: Live,
+        onlookers: Onlookers,
+        journal: Journal,
+        recovered: Upkept,
+        sinks: Callable[[], Iterable[Mapping[str, Any]]],
+        sites: Callable[[], Iterable[Site]],
+        pools: Callable[[], Iterable[tuple[str, Pool]]],
+        resent: Callable[[], int],
+    ) -> None:
+        self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
+        self.onlookers = onlookers
+        self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
+
+    def values(self) -> dict[str, Values]:
+        """Return the values of every family by its name."""
+        return {**self._of_exchanges(), **self._of_connections(), **self._of_the_journal(), **self._of_the_process()}
+
+    def _of_exchanges(self) -> dict[str, Values]:
+        measures = self.measures
+        requests: Counter[Labels] = Counter()
+        tokens: Counter[Labels] = Counter()
+        received: Counter[Labels] = Counter()
+        sent: Counter[Labels] = Counter()
+        spreads: dict[str, dict[Labels, Spread]] = defaultdict(dict)
+        for (route, dialect, provider, model, status, outcome), tally in measures.tallies.items():
+            whose = provider or NONE, model or NONE
+            requests[route, dialect or NONE, *whose, f"{status // 100}xx", outcome] += tally.count
+            received[whose] += tally.bytes_in
+            sent[whose] += tally.bytes_out
+            for kind in TOKENS:
+                if count := getattr(tally, kind):
+                    tokens[*whose, kind] += count
+            for name, spread in (
+                ("netrunner_request_duration_seconds", tally.durations),
+                ("netrunner_first_byte_seconds", tally.first_bytes),
+                ("netrunner_token_gap_seconds", tally.token_gaps),
+            ):
+                spreads[name].setdefault(whose, Spread(spread.bounds)).take(spread)
+        refused = {(code, "no"): count for code, count in measures.refusals.items()}
+        for (outcome, code), count in measures.errors.items():
+            if outcome == Outcome.REFUSED.value:
+                refused[code, "yes"] = count
+        return {
+            "netrunner_requests_total": requests,
+            "netrunner_errors_total": measures.errors,
+            "netrunner_refusals_total": refused,
+            "netrunner_failed_attempts_total": measures.attempts,
+            "netrunner_tokens_total": tokens,
+            "netrunner_received_bytes_total": received,
+            "netrunner_sent_bytes_total": sent,
+            **spreads,
+            "netrunner_inflight_requests": {(): len(self.live.inflight)},
+        }
+
+    def _of_connections(self) -> dict[str, Values]:
+        sites, pools = list(self.sites()), list(self.pools())
+        connections: Counter[Labels] = Counter()
+        waiting: Counter[Labels] = Counter()
+        for name, pool in pools:
+            stats = pool.stats()
+            for state in ("active", "idle"):
+                connections[name, state] += stats[state]
+            waiting[name,] += stats["waiting"]
+        return {
+            "netrunner_connections": {(): sum(len(site.channels) for site in sites)},
+            "netrunner_buffered_bytes": {(): sum(site.buffered_bytes for site in sites)},
+            "netrunner_onlookers": {(): len(self.onlookers)},
+            "netrunner_onlookers_skipped_total": {(): self.onlookers.missed},
+            "netrunner_connections_cut_total": {(why,): sum(site.cuts[why] for site in sites) for why in CUTS},
+            "netrunner_upstream_connections": connections,
+            "netrunner_upstream_waiting": waiting,
+            "netrunner_upstream_resent_total": {(): self.resent() + sum(pool.resent for _, pool in pools)},
+        }
+
+    def _of_the_journal(self) -> dict[str, Values]:
+        journal, sinks = self.journal, list(self.sinks())
+        told = {
+            "netrunner_sink_lag_records": "lag",
+            "netrunner_sink_written_total": "written",
+            "netrunner_sink_dropped_total": "dropped",
+            "netrunner_sink_damaged_bytes_total": "damaged_bytes",
+            "netrunner_sink_failures": "failures",
+        }
+        return {
+            **{name: {(str(sink["name"]),): sink[key] for sink in sinks} for name, key in told.items()},
+            "netrunner_journal_events_total": {(event,): journal.counts[event] for event in EVENTS},
+            "netrunner_journal_full": {(): int(journal.full)},
+            "netrunner_journal_crowded": {(): int(journal.crowded)},
+            "netrunner_journal_interrupted_total": {(): self.recovered.interrupted},
+            "netrunner_journal_damaged_bytes_total": {(): self.recovered.damaged_bytes},
+        }
+
+    def _of_the_process(self) -> dict[str, Values]:
+        lag = self.lag
+        return {
+            "netrunner_reactor_lag_seconds": {("last",): lag.last_s, ("p99",): lag.p99_s, ("max",): lag.max_s},
+            "netrunner_build_info": {(__version__, platform.python_version(), twisted.__version__): 1},
+        }
+
+
+class _Families(Collector):
+    """Turns values into what the client library writes."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family, those without a value too."""
+        values = self._observed.values()
+        for family in FAMILIES:
+            yield _metric(family, values.get(family.name, {}))
+
+
+def _metric(family: Family, values: Values) -> Metric:
+    if family.kind == "histogram":
+        spreads = HistogramMetricFamily(family.name, family.meaning, labels=family.labels)
+        for labels, spread in values.items():
+            bounds = [*(str(bound) for bound in spread.bounds), "+Inf"]
+            spreads.add_metric(labels, list(zip(bounds, accumulate(spread.counts), strict=True)), spread.sum)
+        return spreads
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    numbers = kind(family.name, family.meaning, labels=family.labels)
+    for labels, value in values.items():
+        numbers.add_metric(labels, value)
+    return numbers
+
+
+def registry(observed: Observed) -> CollectorRegistry:
+    """Return a registry of everything observed, and of the process."""
+    made = CollectorRegistry()
+    made.register(_Families(observed))
+    ProcessCollector(registry=made)
+    return made
+
+
+class Metrics(Guarded):
+    """``/metrics``.
+
+    Args:
+        gate: Who is let in.
+        registry: What is told.
+    """
+
+    def __init__(self, gate: Gate, registry: CollectorRegistry) -> None:
+        super().__init__(gate)
+        self._registry = registry
+
+    async def answer(self, request: Request) -> Answer | None:
+        """Tell everything, in the form that is asked for."""
+        if any(request.postpath or []):
+            raise NotFound("There is nothing at this path.")
+        accept = (request.header(b"accept") or b"").decode("latin-1")
+        if "application/json" in accept:
+            return _told("application/json", _encode(_document(self._registry)))
+        encode, content_type = choose_encoder(accept)
+        return _told(content_type, encode(self._registry))
+
+
+def _told(content_type: str, body: bytes) -> Answer:
+    return Answer(200, [(b"content-type", content_type.encode("ascii")), (b"cache-control", b"no-store")], body)
+
+
+def _document(registry: CollectorRegistry) -> dict[str, Any]:
+    """Return every family by its name, with its samples as they are called in Prometheus text."""
+    return {
+        metric.name + ("_total" if metric.type == "counter" else ""): {
+            "type": metric.type,
+            "help": metric.documentation,
+            "samples": [
+                {"name": sample.name, "labels": sample.labels, "value": sample.value} for sample in metric.samples
+            ],
+        }
+        for metric in registry.collect()
+    }
