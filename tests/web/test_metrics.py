@@ -339,6 +339,7 @@ def test_events_that_an_onlooker_was_too_slow_for_are_counted_after_it_has_gone_
     site, clock = site_of(Asked(lambda request: admitted.append(plant.onlookers.admit(request, lambda: None, None))))
     client = Client(site, clock).say(request("/"))
     (outbox,) = admitted
+    outbox.begin()
     outbox.pauseProducing()
     for _ in range(3):
         outbox.put("event", "x" * MAX_WAITING_BYTES)
