@@ -37,14 +37,6 @@ class Tail:
         last = min(bisect_right(self._ends, until), first + most)
         return self._records[first:last], self._ends[last - 1] if last > first else offset
 
-    def trim(self, offset: int, keep: int) -> None:
-        """Forget all but ``keep`` of the records that everybody has read, up to ``offset``."""
-        self._drop(min(bisect_right(self._ends, offset), len(self._ends) - keep))
-
-    def newest(self, most: int) -> list[Record]:
-        """Return the newest records, newest first."""
-        return self._records[: -most - 1 : -1]
-
     def _drop(self, count: int) -> None:
         if count > 0:
             self.begin = self._ends[count - 1]

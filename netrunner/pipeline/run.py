@@ -170,7 +170,12 @@ class Run:
         exchange.upstream = request.origin
         exchange.mark("routed")
         if len(exchange.attempts) == 1:
-            self._tell_intent()
+            try:
+                self._tell_intent()
+            except ExchangeError:
+                exchange.attempts.clear()
+                exchange.upstream = None
+                raise
         else:
             # Stages are those of the last attempt; what came before it is routing.
             exchange.timings.pop("upstream_sent", None)

@@ -8,14 +8,15 @@ from netrunner.filters.strip_thinking import StripThinking, StripThinkingSetting
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.echo import EchoProvider, EchoSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
-from netrunner.sinks.access_line import AccessLine, AccessLineSettings
+from netrunner.sinks.access_line import AccessLine
 from netrunner.sinks.cloudwatch import CloudWatch, CloudWatchFactory, CloudWatchSettings
-from netrunner.sinks.console import Console, ConsoleSettings
+from netrunner.sinks.console import Console
 from netrunner.sinks.database import Database, DatabaseSettings
 from netrunner.sinks.duplex import Duplex, DuplexSettings
 from netrunner.sinks.http_batch import HttpBatch, HttpBatchFactory, HttpBatchSettings
 from netrunner.sinks.jsonl import Jsonl, JsonlSettings
-from netrunner.sinks.metrics_line import MetricsLine, MetricsLineSettings
+from netrunner.sinks.lines import LineSettings
+from netrunner.sinks.metrics_line import MetricsLine
 
 echo = ProviderFactory(
     name="echo",
@@ -44,7 +45,7 @@ strip_thinking = FilterFactory(
 access_line = SinkFactory(
     name="access_line",
     build=AccessLine,
-    settings=AccessLineSettings,
+    settings=LineSettings,
     doc="Writes one short line for each request that has ended.",
 )
 cloudwatch = CloudWatchFactory(
@@ -56,7 +57,7 @@ cloudwatch = CloudWatchFactory(
 console = SinkFactory(
     name="console",
     build=Console,
-    settings=ConsoleSettings,
+    settings=LineSettings,
     doc="Writes one line a request.",
 )
 database = SinkFactory(
@@ -86,6 +87,6 @@ jsonl = SinkFactory(
 metrics_line = SinkFactory(
     name="metrics_line",
     build=MetricsLine,
-    settings=MetricsLineSettings,
+    settings=LineSettings,
     doc="Writes the times of each request as one line.",
 )

@@ -7,45 +7,11 @@ This module must not write anything of a body, a query or a credential.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-
-from zope.interface import implementer
-
-from netrunner.interfaces import IEnvironment, ILogSink, IStartable
-from netrunner.settings import setting
-from netrunner.sinks.lines import Lines, local_time, words
+from netrunner.sinks.lines import LineSink, local_time, words
 from netrunner.values import Record
 
 UNMATCHED = "-"
 """The route of a record whose path leads nowhere."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ConsoleSettings:
-    """Settings of the sink ``console``."""
-
-    path: str | None = setting(None, doc="File to append to instead of standard output.", form="path")
-
-
-@implementer(ILogSink, IStartable)
-class Console:
-    """Writes lines to standard output or to a file."""
-
-    def __init__(self, settings: ConsoleSettings, environment: IEnvironment) -> None:
-        self._lines = Lines(settings.path)
-
-    def start(self) -> None:
-        """Open the file; a new one is readable for its owner only."""
-        self._lines.open()
-
-    def stop(self) -> None:
-        """Close the file."""
-        self._lines.close()
-
-    async def write(self, records: Sequence[Record]) -> None:
-        """Write one line for each record, all at once."""
-        self._lines.write("".join(map(line, records)))
 
 
 def line(record: Record) -> str:
@@ -64,3 +30,9 @@ def _destination(record: Record) -> str:
     if record.upstream is None and record.status == 404 and record.route == UNMATCHED:
         return "NOT_FOUND"
     return record.upstream or "-"
+
+
+class Console(LineSink):
+    """Writes such lines."""
+
+    line = staticmethod(line)

@@ -8,11 +8,19 @@ This module must not know what a line says.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+
+from zope.interface import implementer
+
+from netrunner.interfaces import IEnvironment, ILogSink, IStartable
+from netrunner.settings import setting
+from netrunner.values import Record
 
 _BLOCK = 65536
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -104,6 +112,36 @@ class Lines:
         else:
             sys.stdout.write(text)
             sys.stdout.flush()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """Settings of a sink that writes a line for each record."""
+
+    path: str | None = setting(None, doc="File to append to instead of standard output.", form="path")
+
+
+@implementer(ILogSink, IStartable)
+class LineSink:
+    """Writes what ``line`` makes of each record, to standard output or to a file."""
+
+    line: Callable[[Record], str]
+    """Returns the line of a record, its end included; a static method of each such sink."""
+
+    def __init__(self, settings: LineSettings, environment: IEnvironment) -> None:
+        self._lines = Lines(settings.path)
+
+    def start(self) -> None:
+        """Open the file; a new one is readable for its owner only."""
+        self._lines.open()
+
+    def stop(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Write one line for each record, all at once."""
+        self._lines.write("".join(map(self.line, records)))
 
 
 def _mend(descriptor: int) -> None:

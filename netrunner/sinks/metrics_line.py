@@ -9,44 +9,11 @@ This module must not write anything of a body, a query or a credential.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-
 import msgspec
-from zope.interface import implementer
 
-from netrunner.interfaces import IEnvironment, ILogSink, IStartable
-from netrunner.settings import setting
 from netrunner.sinks.entry import milliseconds, timestamp
-from netrunner.sinks.lines import Lines, one_line
+from netrunner.sinks.lines import LineSink, one_line
 from netrunner.values import Record
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsLineSettings:
-    """Settings of the sink ``metrics_line``."""
-
-    path: str | None = setting(None, doc="File to append to instead of standard output.", form="path")
-
-
-@implementer(ILogSink, IStartable)
-class MetricsLine:
-    """Writes lines to standard output or to a file."""
-
-    def __init__(self, settings: MetricsLineSettings, environment: IEnvironment) -> None:
-        self._lines = Lines(settings.path)
-
-    def start(self) -> None:
-        """Open the file; a new one is readable for its owner only."""
-        self._lines.open()
-
-    def stop(self) -> None:
-        """Close the file."""
-        self._lines.close()
-
-    async def write(self, records: Sequence[Record]) -> None:
-        """Write one line for each record, all at once."""
-        self._lines.write("".join(map(line, records)))
 
 
 def line(record: Record) -> str:
@@ -73,3 +40,9 @@ def _metrics(record: Record) -> dict[str, object]:
 
 def _span(since: float, until: float | None) -> float | None:
     return None if until is None else milliseconds(max(0.0, until - since))
+
+
+class MetricsLine(LineSink):
+    """Writes such lines."""
+
+    line = staticmethod(line)

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from netrunner.sinks.console import Console, ConsoleSettings, line
+from netrunner.sinks.console import Console, line
+from netrunner.sinks.lines import LineSettings
 from netrunner.testing.fakes import FakeEnvironment
 
 
@@ -52,7 +53,7 @@ def test_nothing_a_client_sends_can_end_or_forge_a_line(record, evil):
 
 
 def test_lines_go_to_standard_output(record, run, capsys):
-    sink = Console(ConsoleSettings(), FakeEnvironment())
+    sink = Console(LineSettings(), FakeEnvironment())
     sink.start()
     run(sink.write([record(), record(status=500)]))
     sink.stop()
@@ -62,7 +63,7 @@ def test_lines_go_to_standard_output(record, run, capsys):
 def test_lines_are_appended_to_a_private_file(record, run, tmp_path):
     path = tmp_path / "log"
     for _ in range(2):
-        sink = Console(ConsoleSettings(path=str(path)), FakeEnvironment())
+        sink = Console(LineSettings(path=str(path)), FakeEnvironment())
         sink.start()
         run(sink.write([record(path="/ä")]))
         sink.stop()

@@ -5,15 +5,14 @@ import stat
 
 import pytest
 
-from netrunner.sinks.access_line import AccessLine, AccessLineSettings
+from netrunner.sinks.access_line import AccessLine
 from netrunner.sinks.access_line import line as access_line
-from netrunner.sinks.console import Console, ConsoleSettings
-from netrunner.sinks.lines import LineFile, Lines, local_time
-from netrunner.sinks.metrics_line import MetricsLine, MetricsLineSettings
+from netrunner.sinks.console import Console
+from netrunner.sinks.lines import LineFile, Lines, LineSettings, local_time
+from netrunner.sinks.metrics_line import MetricsLine
 from netrunner.testing.fakes import FakeEnvironment
 
-SINKS = [(Console, ConsoleSettings), (AccessLine, AccessLineSettings), (MetricsLine, MetricsLineSettings)]
-each_sink = pytest.mark.parametrize(("sink_class", "settings_class"), SINKS)
+each_sink = pytest.mark.parametrize("sink_class", [Console, AccessLine, MetricsLine])
 
 
 @pytest.fixture
@@ -77,8 +76,8 @@ def test_closing_twice_does_no_harm(file):
 
 
 @each_sink
-def test_a_sink_writes_one_line_a_record_to_standard_output(sink_class, settings_class, record, run, capsys):
-    sink = sink_class(settings_class(), FakeEnvironment())
+def test_a_sink_writes_one_line_a_record_to_standard_output(sink_class, record, run, capsys):
+    sink = sink_class(LineSettings(), FakeEnvironment())
     sink.start()
     assert run(sink.write([record(), record()])) is None
     sink.stop()
@@ -86,10 +85,10 @@ def test_a_sink_writes_one_line_a_record_to_standard_output(sink_class, settings
 
 
 @each_sink
-def test_a_sink_mends_its_file_and_appends_to_it(sink_class, settings_class, record, run, tmp_path):
+def test_a_sink_mends_its_file_and_appends_to_it(sink_class, record, run, tmp_path):
     path = tmp_path / "log"
     path.write_text("whole\ntorn")
-    sink = sink_class(settings_class(path=str(path)), FakeEnvironment())
+    sink = sink_class(LineSettings(path=str(path)), FakeEnvironment())
     sink.start()
     run(sink.write([record(), record()]))
     sink.stop()
@@ -99,9 +98,9 @@ def test_a_sink_mends_its_file_and_appends_to_it(sink_class, settings_class, rec
 
 
 @each_sink
-def test_a_hostile_record_is_one_line(sink_class, settings_class, hostile, record, run, tmp_path):
+def test_a_hostile_record_is_one_line(sink_class, hostile, record, run, tmp_path):
     path = tmp_path / "log"
-    sink = sink_class(settings_class(path=str(path)), FakeEnvironment())
+    sink = sink_class(LineSettings(path=str(path)), FakeEnvironment())
     run(sink.write([hostile, record()]))
     sink.stop()
     text = path.read_bytes().decode()
