@@ -118,7 +118,7 @@ class Parts:
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books = self._books
-        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers)
+        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
         return {**api(gate, records), **dashboard.resources()}
 

@@ -17,8 +17,9 @@ from zope.interface import implementer
 
 from netrunner.interfaces import IEnvironment, ILogSink, IStartable
 from netrunner.settings import setting
-from netrunner.sinks.entry import milliseconds, timestamp
+from netrunner.sinks.entry import milliseconds
 from netrunner.sinks.lines import Lines, one_line
+from netrunner.times import stamp
 from netrunner.values import Record
 
 
@@ -58,7 +59,7 @@ def _metrics(record: Record) -> dict[str, object]:
     timings = record.timings
     body, sent = timings.get("body"), timings.get("upstream_sent")
     return {
-        "timestamp": timestamp(record),
+        "timestamp": stamp(record.at_accept),
         "custom_model": record.model,
         "actual_model": record.upstream_model,
         "status": record.status,

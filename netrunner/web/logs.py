@@ -18,13 +18,15 @@ from netrunner.figures import DAY_S
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock, ICopies, ILogs
 from netrunner.pipeline.live import Live
-from netrunner.query import matches
+from netrunner.query import Query, matches
+from netrunner.times import stamp
 from netrunner.values import Answer, Copy, Headers, Record
 from netrunner.web import download
 from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.live import Feed, Onlookers, Tail, end
-from netrunner.web.rows import elapsed_ms, iso, row, row_in_progress
+from netrunner.web.recent import Recent
+from netrunner.web.rows import elapsed_ms, record_in_progress, row, row_in_progress
 from netrunner.web.tree import Branch
 from netrunner.web.websocket import is_same_host
 
@@ -50,12 +52,43 @@ class Records:
         live: What is in progress.
         clock: Time.
         onlookers: Those who look on.
+        recent: What ended lately, whether the log knows it or not.
     """
 
     def __init__(
-        self, logs: Callable[[], ILogs], copies: ICopies, live: Live, clock: IClock, onlookers: Onlookers
+        self,
+        logs: Callable[[], ILogs],
+        copies: ICopies,
+        live: Live,
+        clock: IClock,
+        onlookers: Onlookers,
+        recent: Recent,
     ) -> None:
-        self.logs, self.copies, self.live, self.clock, self.onlookers = logs, copies, live, clock, onlookers
+        self.logs, self.copies, self.live, self.clock = logs, copies, live, clock
+        self.onlookers, self.recent = onlookers, recent
+
+    async def one(self, id: str) -> Record:
+        """Return the record of an exchange that has ended.
+
+        Raises:
+            NotFound: when there is none of that id.
+        """
+        record: Record | None = self.recent.one(id) or await self.logs().one(id)
+        if record is None:
+            raise NotFound(f"There is no request {id!r}.", code="not_found")
+        return record
+
+    async def page(self, query: Query, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        """Return the newest rows that match, at most ``limit``, and whether there may be older ones.
+
+        The log is asked first: whatever ends while it searches is among what ended lately.
+        """
+        found = await self.logs().page(query, limit)
+        rows = [row(record) for record in self.recent.merged(found, limit + 1, query)]
+        running = self.live.inflight.values()
+        rows += [row_in_progress(one) for one in running if matches(query, one.record(), ended=False)]
+        rows.sort(key=lambda one: one["id"], reverse=True)
+        return rows[:limit], len(rows) > limit or len(found) == limit
 
 
 def tell(value: Any, *headers: tuple[bytes, bytes]) -> Answer:
@@ -145,7 +178,7 @@ class Performance(Told):
         told = [
             {
                 "id": point.id,
-                "timestamp": iso(point.at),
+                "timestamp": stamp(point.at),
                 "service_type": point.dialect,
                 "original_model": point.model,
                 "mapped_model": point.upstream_model,
@@ -168,7 +201,7 @@ class Logs(Told):
 
     def __init__(self, gate: Gate, records: Records) -> None:
         super().__init__(gate, records)
-        self._tail = Tail(records.live, records.logs, records.onlookers)
+        self._tail = Tail(records.live, records.one, records.onlookers)
 
     async def answer(self, request: Request) -> Answer | None:
         """Answer by what the path names."""
@@ -192,39 +225,28 @@ class Logs(Told):
     async def _page(self, request: Request) -> Answer:
         arguments = Arguments(request, self.known)
         limit = arguments.number("limit", 100, MAX_ROWS)
-        query = arguments.query()
-        rows = []
-        if query.before is None:
-            exchanges = reversed(self._records.live.inflight.values())
-            rows = [row_in_progress(one) for one in exchanges if matches(query, one.record())][:limit]
-        found = await self._records.logs().page(query, limit)
-        running = {one["id"] for one in rows}
-        rows += [row(record) for record in found if record.id not in running]
+        rows, older = await self._records.page(arguments.query(), limit)
         links = []
-        if len(found) == limit:
+        if older:
             kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}
-            target = f"/api/logs?{urlencode(kept | {'before': found[-1].id})}"
+            target = f"/api/logs?{urlencode(kept | {'before': rows[-1]['id']})}"
             links.append((b"link", f'<{target}>; rel="next"'.encode("ascii")))
         return tell(rows, *links)
-
-    async def _record(self, id: str) -> Record:
-        record: Record | None = await self._records.logs().one(id)
-        if record is None:
-            raise NotFound(f"There is no request {id!r}.", code="not_found")
-        return record
 
     async def _one(self, id: str) -> Answer:
         exchange = self._records.live.inflight.get(id)
         if exchange is not None:
-            return tell(row_in_progress(exchange) | {"request": None, "response": None, "record": exchange.record()})
-        record = await self._record(id)
+            return tell(
+                row_in_progress(exchange) | {"request": None, "response": None, "record": record_in_progress(exchange)}
+            )
+        record = await self._records.one(id)
         messages = {
             direction: _message(self._records.copies, getattr(record, f"{direction}_copy")) for direction in DIRECTIONS
         }
         return tell(row(record) | messages | {"record": record})
 
     async def _raw(self, request: Request, id: str, direction: str) -> None:
-        copy: Copy | None = getattr(await self._record(id), f"{direction}_copy")
+        copy: Copy | None = getattr(await self._records.one(id), f"{direction}_copy")
         if copy is None:
             raise NotFound(f"Nothing of the {direction} was recorded.", code="not_recorded")
         download.send(request, self._records.clock, self._records.copies, copy, f"{id}-{direction}.bin")
