@@ -36,9 +36,10 @@ from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
-from netrunner.web.logs import Records, api
+from netrunner.web.logs import api
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
+from netrunner.web.records import Records
 from netrunner.web.tree import OPENAI, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64

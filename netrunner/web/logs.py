@@ -6,7 +6,7 @@ This module must not change anything but to end an exchange in progress.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,16 +16,14 @@ from twisted.web.resource import Resource
 from netrunner.errors import Expired, Forbidden, MethodNotAllowed, NotFound
 from netrunner.figures import DAY_S
 from netrunner.http.request import Request
-from netrunner.interfaces import IClock, ICopies, ILogs
-from netrunner.pipeline.live import Live
-from netrunner.query import Query, matches
+from netrunner.interfaces import ICopies
 from netrunner.times import stamp
-from netrunner.values import Answer, Copy, Headers, Record
+from netrunner.values import Answer, Copy, Headers
 from netrunner.web import download
 from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
-from netrunner.web.live import Feed, Onlookers, Tail, end
-from netrunner.web.recent import Recent
+from netrunner.web.live import Feed, Tail, end
+from netrunner.web.records import Records
 from netrunner.web.rows import elapsed_ms, record_in_progress, row, row_in_progress
 from netrunner.web.tree import Branch
 from netrunner.web.websocket import is_same_host
@@ -41,54 +39,6 @@ JSON: Headers = [
     (b"x-content-type-options", b"nosniff"),
 ]
 _encode = msgspec.json.Encoder().encode
-
-
-class Records:
-    """What the log API tells of, together.
-
-    Args:
-        logs: Returns where records are found; it may be another place later.
-        copies: Reads messages.
-        live: What is in progress.
-        clock: Time.
-        onlookers: Those who look on.
-        recent: What ended lately, whether the log knows it or not.
-    """
-
-    def __init__(
-        self,
-        logs: Callable[[], ILogs],
-        copies: ICopies,
-        live: Live,
-        clock: IClock,
-        onlookers: Onlookers,
-        recent: Recent,
-    ) -> None:
-        self.logs, self.copies, self.live, self.clock = logs, copies, live, clock
-        self.onlookers, self.recent = onlookers, recent
-
-    async def one(self, id: str) -> Record:
-        """Return the record of an exchange that has ended.
-
-        Raises:
-            NotFound: when there is none of that id.
-        """
-        record: Record | None = self.recent.one(id) or await self.logs().one(id)
-        if record is None:
-            raise NotFound(f"There is no request {id!r}.", code="not_found")
-        return record
-
-    async def page(self, query: Query, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """Return the newest rows that match, at most ``limit``, and whether there may be older ones.
-
-        The log is asked first: whatever ends while it searches is among what ended lately.
-        """
-        found = await self.logs().page(query, limit)
-        rows = [row(record) for record in self.recent.merged(found, limit + 1, query)]
-        running = self.live.inflight.values()
-        rows += [row_in_progress(one) for one in running if matches(query, one.record(), ended=False)]
-        rows.sort(key=lambda one: one["id"], reverse=True)
-        return rows[:limit], len(rows) > limit or len(found) == limit
 
 
 def tell(value: Any, *headers: tuple[bytes, bytes]) -> Answer:
