@@ -37,10 +37,11 @@ from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
-from netrunner.web.logs import Records, api
+from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
+from netrunner.web.records import Records
 from netrunner.web.tree import OPENAI, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
@@ -126,7 +127,7 @@ class Parts:
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books = self._books
-        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers)
+        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
         metrics = Metrics(gate, registry(self._observed))
         return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}

@@ -37,6 +37,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """What a term may name, and the fields of a ``Record`` that it looks at; one of them has to hold its text."""
 PREFIXES = frozenset({"id", "request_id"})
 """Fields that have to begin with the text: nobody remembers the middle of an id, and beginnings are found by index."""
+ENDINGS = frozenset({"status", "outcome"})
+"""Fields that tell how an exchange ended."""
 FOLDED_CHARACTERS = 400
 """So much of a field is searched; who names a model at greater length is found by its beginning."""
 FAILED_STATUS = 400
@@ -48,6 +50,7 @@ MAX_TERMS = 20
 _TERM = re.compile(r'(?:([^\s":]+):)?("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SHOWN_CHARACTERS = 80
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -120,23 +123,30 @@ def _bad(term: str, why: str) -> BadRequest:
     return BadRequest(f"'{shown}' is no filter. {why} Known are {known}.", code="invalid_filter", param="q")
 
 
-def matches(query: Query, record: Record) -> bool:
-    """Return whether ``record`` is among those that ``query`` asks for."""
+def matches(query: Query, record: Record, ended: bool = True) -> bool:
+    """Return whether ``record`` is among those that ``query`` asks for.
+
+    Args:
+        query: What is asked for.
+        record: Of an exchange.
+        ended: Whether it has; of one in progress nothing is known that ``ENDINGS`` tell.
+    """
+    unknown = _NOTHING if ended else ENDINGS
     return (
         (query.before is None or record.id < query.before)
         and (query.since_s is None or record.at_accept >= query.since_s)
         and (query.until_s is None or record.at_accept < query.until_s)
-        and (query.failed is None or query.failed == (record.status >= FAILED_STATUS))
+        and (query.failed is None or (ended and query.failed == (record.status >= FAILED_STATUS)))
         and (query.dialect is None or fold(query.dialect) == folded(record, "dialect"))
-        and (query.outcome is None or fold(query.outcome) == folded(record, "outcome"))
-        and all(_holds(record, term) for term in query.terms)
+        and (query.outcome is None or (ended and fold(query.outcome) == folded(record, "outcome")))
+        and all(_holds(record, term, unknown) for term in query.terms)
     )
 
 
-def _holds(record: Record, term: Term) -> bool:
+def _holds(record: Record, term: Term, unknown: frozenset[str]) -> bool:
     wanted = fold(term.text)
     for field in looked_at(term):
-        value = folded(record, field)
+        value = None if field in unknown else folded(record, field)
         if value is not None and (value.startswith(wanted) if field in PREFIXES else wanted in value):
             return True
     return False

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from netrunner.http.site import Site
 
 T = TypeVar("T")
-_OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
+_OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"upgrade"})
 """Response fields that ``begin`` looks at: framing is written here and nowhere else."""
 _CHUNKED = (b"transfer-encoding", b"chunked")
 _FORM = b"application/x-www-form-urlencoded"
@@ -240,6 +240,8 @@ class Request(server.Request):
             if name in _OURS:
                 if name == b"date":
                     dated = True
+                elif name == b"upgrade":
+                    fields.append((b"connection", b"upgrade"))  # one goes with the other (RFC 9110, 7.8)
                 elif name == b"content-length" and declared is None and status != 204 and _is_length(value):
                     declared = int(value)
                 else:

@@ -192,7 +192,7 @@ class Exchange:
                 self.correlation_id,
                 self.at_accept,
                 self.source,
-                self.method.decode("ascii"),
+                self.method.decode("latin-1"),
                 self.path.decode("latin-1"),
                 self.route,
                 self.dialect.name,

@@ -8,13 +8,12 @@ This module must not write anything anywhere.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from functools import lru_cache
 
 import msgspec
 
 from netrunner.sinks.lines import one_line
+from netrunner.times import stamp
 from netrunner.values import Attempt, Record, Usage
 
 
@@ -71,17 +70,6 @@ class Entry(msgspec.Struct, gc=False):
 _ENCODER = msgspec.json.Encoder()
 
 
-def timestamp(record: Record) -> str:
-    """Return when a request was accepted: UTC, ISO 8601, to the millisecond."""
-    at_ms = int(record.at_accept * 1000)
-    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(at: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
-
-
 def milliseconds(seconds: float) -> float:
     """Return seconds as milliseconds, to the microsecond."""
     return int(seconds * 1e6 + 0.5) / 1000  # four times as quick as round(), and this is asked for each record
@@ -90,7 +78,7 @@ def milliseconds(seconds: float) -> float:
 def entry(record: Record) -> Entry:
     """Return the document of ``record``."""
     return Entry(
-        timestamp(record),
+        stamp(record.at_accept),
         record.token,
         record.project,
         record.path,

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import msgspec
 
-from netrunner.sinks.entry import milliseconds, timestamp
+from netrunner.sinks.entry import milliseconds
 from netrunner.sinks.lines import LineSink, one_line
+from netrunner.times import stamp
 from netrunner.values import Record
 
 
@@ -25,7 +26,7 @@ def _metrics(record: Record) -> dict[str, object]:
     timings = record.timings
     body, sent = timings.get("body"), timings.get("upstream_sent")
     return {
-        "timestamp": timestamp(record),
+        "timestamp": stamp(record.at_accept),
         "custom_model": record.model,
         "actual_model": record.upstream_model,
         "status": record.status,

@@ -6,14 +6,14 @@ Each as Server-Sent Events and as a WebSocket. This module must not look into re
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from zope.interface import implementer
 
 from netrunner.errors import NotFound, Overloaded
 from netrunner.http.request import Request
-from netrunner.interfaces import IClock, ILogs, IWatcher
+from netrunner.interfaces import IClock, IWatcher
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
 from netrunner.values import Answer, MessageHead, Record
@@ -146,13 +146,13 @@ class Tail:
 
     Args:
         live: What is in progress.
-        logs: Finds those that have ended.
+        ended: Finds the record of one that has ended, or raises ``NotFound``.
         onlookers: Those who look on.
     """
 
-    def __init__(self, live: Live, logs: Callable[[], ILogs], onlookers: Onlookers) -> None:
+    def __init__(self, live: Live, ended: Callable[[str], Awaitable[Record]], onlookers: Onlookers) -> None:
         self._live = live
-        self._logs = logs
+        self._ended = ended
         self._onlookers = onlookers
 
     async def open(self, request: Request, id: str, sockets: bool) -> None:
@@ -161,11 +161,7 @@ class Tail:
         Raises:
             NotFound: when there is none of that id.
         """
-        ended: Record | None = None
-        if id not in self._live.inflight:
-            ended = await self._logs().one(id)
-            if ended is None:
-                raise NotFound(f"There is no request {id!r}.", code="not_found")
+        ended = None if id in self._live.inflight else await self._ended(id)
         watcher = Watcher()
 
         def closed() -> None:
@@ -201,14 +197,17 @@ class Watcher:
 
     def piece(self, direction: str, data: bytes) -> None:
         """More of its body, as text."""
-        text = self._decoders[direction].decode(data)
-        if text:
-            self.outbox.put("piece", {"direction": direction, "text": text})
+        self._show(direction, self._decoders[direction].decode(data))
 
     def ended(self, record: Record) -> None:
-        """It has ended."""
-        self.outbox.put("ended", row(record))
-        self.outbox.end()
+        """It has ended; what is left of a character that never came whole is shown as such."""
+        for direction, decoder in self._decoders.items():
+            self._show(direction, decoder.decode(b"", final=True))
+        self.outbox.finish("ended", row(record))
+
+    def _show(self, direction: str, text: str) -> None:
+        if text:
+            self.outbox.put("piece", {"direction": direction, "text": text})
 
 
 def end(live: Live, id: str) -> dict[str, Any]:

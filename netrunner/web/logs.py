@@ -6,7 +6,7 @@ This module must not change anything but to end an exchange in progress.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,15 +16,15 @@ from twisted.web.resource import Resource
 from netrunner.errors import Expired, Forbidden, MethodNotAllowed, NotFound
 from netrunner.figures import DAY_S
 from netrunner.http.request import Request
-from netrunner.interfaces import IClock, ICopies, ILogs
-from netrunner.pipeline.live import Live
-from netrunner.query import matches
-from netrunner.values import Answer, Copy, Headers, Record
+from netrunner.interfaces import ICopies
+from netrunner.times import stamp
+from netrunner.values import Answer, Copy, Headers
 from netrunner.web import download
 from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
-from netrunner.web.live import Feed, Onlookers, Tail, end
-from netrunner.web.rows import elapsed_ms, iso, row, row_in_progress
+from netrunner.web.live import Feed, Tail, end
+from netrunner.web.records import Records
+from netrunner.web.rows import elapsed_ms, record_in_progress, row, row_in_progress
 from netrunner.web.tree import Branch
 from netrunner.web.websocket import is_same_host
 
@@ -39,23 +39,6 @@ JSON: Headers = [
     (b"x-content-type-options", b"nosniff"),
 ]
 _encode = msgspec.json.Encoder().encode
-
-
-class Records:
-    """What the log API tells of, together.
-
-    Args:
-        logs: Returns where records are found; it may be another place later.
-        copies: Reads messages.
-        live: What is in progress.
-        clock: Time.
-        onlookers: Those who look on.
-    """
-
-    def __init__(
-        self, logs: Callable[[], ILogs], copies: ICopies, live: Live, clock: IClock, onlookers: Onlookers
-    ) -> None:
-        self.logs, self.copies, self.live, self.clock, self.onlookers = logs, copies, live, clock, onlookers
 
 
 def tell(value: Any, *headers: tuple[bytes, bytes]) -> Answer:
@@ -145,7 +128,7 @@ class Performance(Told):
         told = [
             {
                 "id": point.id,
-                "timestamp": iso(point.at),
+                "timestamp": stamp(point.at),
                 "service_type": point.dialect,
                 "original_model": point.model,
                 "mapped_model": point.upstream_model,
@@ -168,7 +151,7 @@ class Logs(Told):
 
     def __init__(self, gate: Gate, records: Records) -> None:
         super().__init__(gate, records)
-        self._tail = Tail(records.live, records.logs, records.onlookers)
+        self._tail = Tail(records.live, records.one, records.onlookers)
 
     async def answer(self, request: Request) -> Answer | None:
         """Answer by what the path names."""
@@ -192,39 +175,28 @@ class Logs(Told):
     async def _page(self, request: Request) -> Answer:
         arguments = Arguments(request, self.known)
         limit = arguments.number("limit", 100, MAX_ROWS)
-        query = arguments.query()
-        rows = []
-        if query.before is None:
-            exchanges = reversed(self._records.live.inflight.values())
-            rows = [row_in_progress(one) for one in exchanges if matches(query, one.record())][:limit]
-        found = await self._records.logs().page(query, limit)
-        running = {one["id"] for one in rows}
-        rows += [row(record) for record in found if record.id not in running]
+        rows, older = await self._records.page(arguments.query(), limit)
         links = []
-        if len(found) == limit:
+        if older:
             kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}
-            target = f"/api/logs?{urlencode(kept | {'before': found[-1].id})}"
+            target = f"/api/logs?{urlencode(kept | {'before': rows[-1]['id']})}"
             links.append((b"link", f'<{target}>; rel="next"'.encode("ascii")))
         return tell(rows, *links)
-
-    async def _record(self, id: str) -> Record:
-        record: Record | None = await self._records.logs().one(id)
-        if record is None:
-            raise NotFound(f"There is no request {id!r}.", code="not_found")
-        return record
 
     async def _one(self, id: str) -> Answer:
         exchange = self._records.live.inflight.get(id)
         if exchange is not None:
-            return tell(row_in_progress(exchange) | {"request": None, "response": None, "record": exchange.record()})
-        record = await self._record(id)
+            return tell(
+                row_in_progress(exchange) | {"request": None, "response": None, "record": record_in_progress(exchange)}
+            )
+        record = await self._records.one(id)
         messages = {
             direction: _message(self._records.copies, getattr(record, f"{direction}_copy")) for direction in DIRECTIONS
         }
         return tell(row(record) | messages | {"record": record})
 
     async def _raw(self, request: Request, id: str, direction: str) -> None:
-        copy: Copy | None = getattr(await self._record(id), f"{direction}_copy")
+        copy: Copy | None = getattr(await self._records.one(id), f"{direction}_copy")
         if copy is None:
             raise NotFound(f"Nothing of the {direction} was recorded.", code="not_recorded")
         download.send(request, self._records.clock, self._records.copies, copy, f"{id}-{direction}.bin")

@@ -5,18 +5,13 @@ This module must not look anything up.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from netrunner.pipeline.exchange import Exchange
+from netrunner.times import stamp
 from netrunner.values import Record
-
-
-def iso(at: float) -> str:
-    """Return a Unix time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def row(record: Record) -> dict[str, Any]:
@@ -24,7 +19,7 @@ def row(record: Record) -> dict[str, Any]:
     first = record.timings.get("first_byte")
     return {
         "id": record.id,
-        "timestamp": iso(record.at_accept),
+        "timestamp": stamp(record.at_accept),
         "source_ip": record.source,
         "method": record.method,
         "path": record.path,
@@ -36,7 +31,7 @@ def row(record: Record) -> dict[str, Any]:
         "response_size": record.bytes_out,
         "status_code": record.status,
         "error_message": record.error,
-        "completed_at": iso(record.at_accept + record.duration_s),
+        "completed_at": stamp(record.at_accept + record.duration_s),
         "is_inflight": False,
         "outcome": record.outcome,
         "request_id": record.request_id,
@@ -49,6 +44,12 @@ def row(record: Record) -> dict[str, Any]:
         "token": record.token,
         "project": record.project,
     }
+
+
+def record_in_progress(exchange: Exchange) -> dict[str, Any]:
+    """Return the record of an exchange that has not ended; what only its end tells is null."""
+    told: dict[str, Any] = msgspec.to_builtins(exchange.record())
+    return told | {"status": None, "outcome": None, "duration_s": None}
 
 
 def row_in_progress(exchange: Exchange) -> dict[str, Any]:

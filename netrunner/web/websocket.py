@@ -5,25 +5,28 @@ Events are text frames, ``{"type": NAME, "data": ...}``. This module must not kn
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_accept_token
-from zope.interface import implementer
 
 from netrunner.errors import BadRequest, Forbidden
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock
-from netrunner.web.outbox import KEEPALIVE_S, MAX_WAITING_BYTES
+from netrunner.web.outbox import KEEPALIVE_S, Outbox
 
 MAX_MESSAGE_BYTES = 4096
 """Of what a browser says; it has little to say."""
+KEY_BYTES = 16
 GOING_AWAY = 1001
+_WHAT_IS_SPOKEN = ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
+"""Fields of a 426: what would be understood (RFC 9110, 15.5.22; RFC 6455, 4.4)."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -34,13 +37,23 @@ def check(request: Request) -> bytes:
         BadRequest: when it is none.
         Forbidden: ``cross_origin`` when a page of another host opens it.
     """
-    key = request.header(b"sec-websocket-key")
-    if request.facts.upgrade is None or request.header(b"sec-websocket-version") != b"13" or not key:
-        raise BadRequest("A WebSocket's handshake is expected here.", code="upgrade_required", status=426)
+    if request.facts.upgrade is None or request.header(b"sec-websocket-version") != b"13":
+        message = "A WebSocket's handshake of version 13 is expected here."
+        raise BadRequest(message, code="upgrade_required", status=426, headers=_WHAT_IS_SPOKEN)
+    key = request.header(b"sec-websocket-key") or b""
+    if not _is_key(key):
+        raise BadRequest("Sec-WebSocket-Key: is 16 bytes in base64.", code="invalid_handshake")
     origin = request.header(b"origin")
     if origin is not None and not is_same_host(origin, request):
         raise Forbidden("A page of another host may not look here.", code="cross_origin")
     return key
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == KEY_BYTES
+    except binascii.Error:
+        return False
 
 
 def is_same_host(origin: bytes, request: Request) -> bool:
@@ -51,8 +64,7 @@ def is_same_host(origin: bytes, request: Request) -> bool:
         return False
 
 
-@implementer(IPushProducer)
-class WebSocket:
+class WebSocket(Outbox):
     """One WebSocket.
 
     Args:
@@ -66,24 +78,13 @@ class WebSocket:
     def __init__(
         self, request: Request, clock: IClock, closed: Callable[[], None], asked: Callable[[str], None], key: bytes
     ) -> None:
+        super().__init__(request, clock, closed)
         self._key = key
-        self._request = request
-        self._clock = clock
-        self._closed: Callable[[], None] | None = closed
         self._asked = asked
         self._wire = Connection(ConnectionType.SERVER)
         self._said = ""
-        self._paused = False
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._skipped = 0
-        self.missed = 0
-        self._ping: IDelayedCall | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether anything more can be told."""
-        return self._closed is not None
+        self._pong = b""
+        """The answer to the last ping of a browser that does not read; the ones before need none (RFC 6455, 5.5.3)."""
 
     def begin(self) -> None:
         """Answer the handshake."""
@@ -95,33 +96,24 @@ class WebSocket:
         if self.is_open:
             self._keep_alive()
 
-    def put(self, name: str, data: Any) -> None:
-        """Send an event, or count it as skipped."""
-        if self._closed is None:
-            return
-        if self._skipped:
-            self._skipped += 1
-            self.missed += 1
-            return
-        self._write(self._wire.send(TextMessage(_encode({"type": name, "data": data}).decode())))
+    def resumeProducing(self) -> None:
+        """It has caught up: answer its last ping, then send the rest."""
+        pong, self._pong = self._pong, b""
+        if pong and self._closed is not None:
+            self._send(pong)
+        super().resumeProducing()
 
-    def end(self) -> None:
-        """Say goodbye, and close."""
-        if self._closed is not None:
-            if self._wire.state is ConnectionState.OPEN:
-                self._waiting.append(self._wire.send(CloseConnection(GOING_AWAY)))
-            self._request.channel.write(b"".join(self._waiting))
-            self._hang_up()
+    def _event(self, name: str, data: Any) -> bytes:
+        return self._wire.send(TextMessage(_encode({"type": name, "data": data}).decode()))
 
-    def _write(self, frame: bytes) -> None:
-        if not self._paused:
-            self._request.channel.write_now(frame)
-        elif self._waiting_bytes + len(frame) > MAX_WAITING_BYTES:
-            self._skipped = 1
-            self.missed += 1
-        else:
-            self._waiting.append(frame)
-            self._waiting_bytes += len(frame)
+    def _send(self, data: bytes) -> None:
+        self._request.channel.write_now(data)
+
+    def _send_last(self, data: bytes) -> None:
+        if self._wire.state is ConnectionState.OPEN:
+            data += self._wire.send(CloseConnection(GOING_AWAY))
+        self._request.channel.write(data)
+        self._cut()
 
     def _received(self, data: bytes) -> None:
         if self._closed is None:
@@ -129,7 +121,8 @@ class WebSocket:
         try:
             self._wire.receive_data(data)
             for event in self._wire.events():
-                self._react(event)
+                if self._closed is not None:
+                    self._react(event)
         except (RemoteProtocolError, LocalProtocolError):
             self._hang_up()
 
@@ -145,7 +138,11 @@ class WebSocket:
             case Message():
                 self._hang_up()
             case Ping():
-                self._write(self._wire.send(event.response()))
+                pong = self._wire.send(event.response())
+                if self._paused:
+                    self._pong = pong
+                else:
+                    self._send(pong)
             case CloseConnection():
                 if self._wire.state is ConnectionState.REMOTE_CLOSING:
                     self._request.channel.write(self._wire.send(event.response()))
@@ -153,40 +150,19 @@ class WebSocket:
             case Pong():
                 pass
 
-    def pauseProducing(self) -> None:
-        """The browser does not keep up."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """It has caught up: send what waits, and say how much it missed."""
-        self._paused = False
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        if waiting:
-            self._request.channel.write_now(b"".join(waiting))
-        if self._skipped:
-            skipped, self._skipped = self._skipped, 0
-            self.put("skipped", {"events": skipped})
-
-    def stopProducing(self) -> None:
-        """The transport is lost; ``on_disconnect`` tells the rest."""
-
     def _keep_alive(self) -> None:
-        self._ping = self._clock.callLater(KEEPALIVE_S, self._keep_alive)
+        self._keepalive = self._clock.callLater(KEEPALIVE_S, self._keep_alive)
         if not self._paused and self._wire.state is ConnectionState.OPEN:
-            self._request.channel.write_now(self._wire.send(Ping()))
+            self._send(self._wire.send(Ping()))
 
     def _hang_up(self) -> None:
         if self._closed is not None:
             self._over()
-            self._request.unregisterProducer()
-            self._request.channel.cut()
+            self._cut()
 
-    def _over(self) -> None:
-        closed, self._closed = self._closed, None
-        if self._ping is not None and self._ping.active():
-            self._ping.cancel()
-        if closed is not None:
-            closed()
+    def _cut(self) -> None:
+        self._request.unregisterProducer()
+        self._request.channel.cut()
 
 
 def _type_of(said: str) -> str:

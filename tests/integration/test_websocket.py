@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wsproto import ConnectionType, WSConnection
+from wsproto import ConnectionType
 from wsproto.events import (
     AcceptConnection,
     BytesMessage,
     CloseConnection,
-    Event,
     Ping,
     Pong,
     RejectConnection,
@@ -23,40 +21,15 @@ from wsproto.events import (
 )
 
 from tests.support.daemon import Daemon
-from tests.support.dialogue import Peer, Provider, dial
+from tests.support.dialogue import Provider, dial
 from tests.support.nginx import Nginx
 from tests.support.sdk import Records, named
+from tests.support.speaker import Speaker
 
 pytestmark = pytest.mark.integration
 
 TARGET = "/v1/realtime?model=m"
 REFUSAL = b'{"error":"no"}'
-
-
-class Speaker:
-    """One side of a WebSocket."""
-
-    def __init__(self, peer: Peer, kind: ConnectionType) -> None:
-        self.peer = peer
-        self._socket = WSConnection(kind)
-
-    def say(self, *events: Event) -> None:
-        """Send ``events``."""
-        for event in events:
-            self.peer.send(self._socket.send(event))
-
-    def hear(self) -> Any:
-        """Return the next event; the pieces of a message as one."""
-        event = self._next()
-        while not getattr(event, "message_finished", True) or not getattr(event, "body_finished", True):
-            more = self._next()
-            event = replace(more, data=event.data + more.data)
-        return event
-
-    def _next(self) -> Any:
-        while (event := next(iter(self._socket.events()), None)) is None:
-            self._socket.receive_data(self.peer.exactly(1))
-        return event
 
 
 def open_through(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from netrunner.sinks.entry import documents, lines, milliseconds, timestamp
+from netrunner.sinks.entry import documents, lines, milliseconds
 from netrunner.values import Attempt, Copy, Record, Usage
 
 
@@ -89,13 +89,6 @@ def test_a_hostile_record_is_one_line_for_every_reader(hostile, record):
 
 def test_text_of_other_scripts_stays_readable(record):
     assert "größer 模型".encode() in lines([record(model="größer 模型")])
-
-
-@pytest.mark.parametrize(
-    ("at", "text"), [(0.0, "1970-01-01T00:00:00.000Z"), (1_700_000_000.9996, "2023-11-14T22:13:20.999Z")]
-)
-def test_a_time_is_utc_to_the_millisecond(record, at, text):
-    assert timestamp(record(at_accept=at)) == text
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, 0.0), (1.2345, 1234.5), (0.0000014, 0.001), (86400.0, 86400000.0)])

@@ -183,7 +183,7 @@ class Theatre(Resource):
 
     def began(self, exchange: Exchange) -> None:
         """Tell the feed."""
-        row = rows.row_in_flight(exchange, self.stage.clock.seconds())
+        row = rows.row_in_flight(exchange)
         self.streams.tell("feed", "new_request", {**_plain(row), "duration_ms": row["elapsed_ms"]})
 
     def ended(self, record: Record) -> None:

@@ -3,91 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from zope.interface import implementer
 
-from netrunner.errors import Expired
-from netrunner.http.site import Limits, Site
-from netrunner.http.sweep import Sweep
-from netrunner.interfaces import ICopies
-from netrunner.testing.fakes import FakeClock
-from netrunner.values import Copy, MessageHead, Record
-from netrunner.web.gate import Gate
-from netrunner.web.live import Onlookers
-from netrunner.web.logs import MAX_SHOWN_BYTES, Records, api
-from netrunner.web.tree import NOTHING, pages_alone
+from netrunner.web.logs import MAX_SHOWN_BYTES
 from tests.journal.conftest import make_record
-from tests.support.client import Client
-from tests.support.shelf import Log
-from tests.support.stage import LOOPBACK, Stage, error_of, request
+from tests.support.office import Office
+from tests.support.stage import DONE, EVENT, SSE, error_of, request
 
 HOSTILE = "</script><script>alert(1)</script>\u2028\"'\\\r\n\x00\x1b[31m"
-
-
-@implementer(ICopies)
-class Bodies:
-    """Messages by the offset of their copy."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[int, bytes] = {}
-
-    def head(self, copy: Copy) -> MessageHead:
-        return MessageHead(b"POST /x HTTP/1.1", [(b"authorization", b"***")])
-
-    def pieces(self, copy: Copy) -> Iterator[bytes]:
-        if copy.offset not in self.bodies:
-            raise Expired("gone")
-        data = self.bodies[copy.offset]
-        for at in range(0, len(data), 65536):
-            yield data[at : at + 65536]
-
-
-class Office:
-    """The API over a shelf, and a stage whose exchanges it sees."""
-
-    def __init__(self) -> None:
-        self.stage = Stage()
-        self.clock: FakeClock = self.stage.clock
-        self.shelf = Log()
-        self.bodies = Bodies()
-        self.onlookers = Onlookers(self.clock)
-        self.live = self.stage.pipeline.live
-        records = Records(lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers)
-        self.site = Site(
-            pages_alone(api(Gate(None, None), records), self.clock), Sweep(self.clock), Limits(), NOTHING.refusal
-        )
-
-    def client(self) -> Client:
-        client = Client(self.site, self.clock)
-        client.transport.hostAddr = client.transport.peerAddr = LOOPBACK
-        return client
-
-    def ask(self, path: str, *fields: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-        client = self.client().say(request(path, b"", *fields, method=method))
-        self.clock.pump([0] * 50)
-        heard = client.heard()
-        head, _, body = heard.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        return int(status.split()[1]), {n.lower(): v for n, _, v in (line.partition(": ") for line in lines)}, body
-
-    def json(self, path: str) -> Any:
-        status, headers, body = self.ask(path)
-        assert (status, headers["content-type"]) == (200, "application/json")
-        return json.loads(body)
-
-    def record(
-        self, number: int, request: bytes | None = None, response: bytes | None = None, **changes: Any
-    ) -> Record:
-        record = make_record(number, **changes)
-        for name, offset, body in (("request_copy", number * 2, request), ("response_copy", number * 2 + 1, response)):
-            if body is not None:
-                self.bodies.bodies[offset] = body
-                setattr(record, name, Copy("boot", offset, len(body), True))
-        self.shelf.records.append(record)
-        return record
 
 
 @pytest.fixture
@@ -276,3 +200,58 @@ def test_only_what_is_in_progress_can_be_ended(office: Office) -> None:
     assert office.ask(path, "X-Requested-With: x", method="POST")[0] == 404
     assert office.ask("/api/inflight", "X-Requested-With: x", method="POST")[0] == 405
     assert office.ask("/api/logs", "X-Requested-With: x", method="POST")[0] == 405
+
+
+def test_a_page_holds_no_more_than_was_asked_for_and_all_pages_hold_everything_once(office: Office) -> None:
+    for number in range(1, 4):
+        office.record(number)
+    for _ in range(3):
+        office.stage.ask()
+    path, pages = "/api/logs?limit=2", []
+    while path:
+        _, headers, body = office.ask(path)
+        pages.append([row["id"] for row in json.loads(body)])
+        path = headers.get("link", "").partition(">")[0][1:]
+    seen = [id for page in pages for id in page]
+    assert max(len(page) for page in pages) == 2
+    assert seen == sorted(seen, reverse=True)
+    assert set(seen) == {record.id for record in office.shelf.records} | set(office.live.inflight)
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize(
+    "query", ["outcome=interrupted", "failed=false", "failed=true", "q=status:0", "q=outcome:inter", "q=interrupted"]
+)
+def test_what_is_in_progress_has_no_end_to_be_found_by(office: Office, query: str) -> None:
+    office.stage.ask()
+    assert office.json("/api/logs?q=model:m") != []
+    assert office.json(f"/api/logs?{query}") == []
+
+
+def test_one_in_progress_is_told_without_an_end(office: Office) -> None:
+    office.stage.ask()
+    [id] = office.live.inflight
+    told = office.json(f"/api/logs/{id}")
+    ends = ("outcome", "status", "duration_s")
+    assert [told["record"][name] for name in ends] == [None, None, None]
+    assert (told["record"]["id"], told["outcome"], told["is_inflight"]) == (id, None, True)
+    assert (told["request"], told["response"]) == (None, None)
+
+
+def test_one_that_has_just_ended_is_found_before_the_log_knows_it(office: Office) -> None:
+    office.record(1)
+    office.stage.ask()
+    office.stage.call.head(200, SSE).body(EVENT + DONE, last=True)
+    [ended] = office.stage.records
+    assert office.json(f"/api/logs/{ended.id}")["record"]["outcome"] == "done"
+    assert [row["id"] for row in office.json("/api/logs?limit=1")] == [ended.id]
+    assert [row["id"] for row in office.json("/api/logs?outcome=refused")] == []
+    office.shelf.records.append(ended)
+    assert len(office.json("/api/logs")) == 2
+
+
+def test_head_of_a_body_tells_its_length(office: Office) -> None:
+    record = office.record(1, None, b"x" * 100_000)
+    status, headers, body = office.ask(f"/api/logs/{record.id}/response", method="HEAD")
+    assert (status, headers["content-length"], body) == (200, "100000", b"")
+    assert "transfer-encoding" not in headers

@@ -18,6 +18,7 @@ import jinja2
 import msgspec
 
 from netrunner import __version__
+from netrunner.times import stamp
 from netrunner.values import Answer, Headers
 from netrunner.web.dashboard import rows
 
@@ -78,7 +79,7 @@ class Look:
             segment=lambda text: quote(str(text), safe=""),
             service=rows.service,
             size=rows.size,
-            stamp=rows.stamp,
+            stamp=stamp,
         )
         self._environment = environment
 

@@ -9,7 +9,7 @@ from netrunner.interfaces import IClock
 from netrunner.pipeline.live import Live
 from netrunner.web.dashboard.figures import Figures
 from netrunner.web.dashboard.look import Look
-from netrunner.web.dashboard.recent import Recent
+from netrunner.web.recent import Recent
 
 
 class Lookout:

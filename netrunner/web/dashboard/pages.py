@@ -67,9 +67,8 @@ class Dashboard:
 
     def in_flight(self) -> list[rows.Row]:
         """Return what is in progress, newest first; not more than a page can show."""
-        now = self.clock.seconds()
         newest = list(self.live.inflight.values())[: -SHOWN_IN_FLIGHT - 1 : -1]
-        return [rows.row_in_flight(exchange, now) for exchange in newest]
+        return [rows.row_in_flight(exchange) for exchange in newest]
 
     async def totals(self) -> dict[str, int]:
         """Return how many records there are, by kind.
@@ -227,7 +226,7 @@ class Logs(Page):
         dashboard = self.dashboard
         exchange = dashboard.live.inflight.get(id)
         if exchange is not None:
-            row = rows.row_in_flight(exchange, dashboard.clock.seconds())
+            row = rows.row_in_flight(exchange)
             return dashboard.look.page("live", {"here": "logs", "row": row})
         record, known = await self._record(id)
         values = {

@@ -1,18 +1,19 @@
 """One exchange as a row of a table, and how numbers are told.
 
-Rows have the names of the log API, so that the page's script treats those it is sent and those it was given alike.
+Rows are those of the log API, so that the page's script treats those it is sent and those it was given alike, and what
+a page says of them besides.
 
 This module must not write any markup.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from netrunner.pipeline.exchange import Exchange
 from netrunner.values import Record
 from netrunner.web.dashboard.figures import is_failure
+from netrunner.web.rows import elapsed_ms, row, row_in_progress
 
 Row = dict[str, Any]
 UNKNOWN = "\u2013"
@@ -23,49 +24,14 @@ SERVICES = {"openai": "OpenAI", "ollama": "Ollama", "anthropic": "Anthropic", "g
 
 def row_of(record: Record) -> Row:
     """Return the row of an exchange that has ended."""
-    return {
-        "id": record.id,
-        "timestamp": stamp(record.at_accept),
-        "source_ip": record.source,
-        "method": record.method,
-        "path": record.path,
-        "service_type": record.dialect,
-        "provider": record.provider,
-        "original_model": record.model,
-        "mapped_model": record.upstream_model,
-        "duration_ms": round(record.duration_s * 1000),
-        "request_size": record.bytes_in,
-        "response_size": record.bytes_out,
-        "status_code": record.status,
-        "error_message": record.error,
-        "outcome": record.outcome,
-        "state": state(record),
-        "word": word(record),
-        "was": _was(record.model, record.upstream_model),
-        "tokens": tokens(record),
-        "is_inflight": False,
-    }
+    told = {"state": state(record), "word": word(record), "tokens": tokens(record)}
+    return row(record) | told | {"was": _was(record.model, record.upstream_model)}
 
 
-def row_in_flight(exchange: Exchange, now_s: float) -> Row:
-    """Return the row of an exchange in progress; ``now_s`` is the clock's monotonic time."""
-    return {
-        "id": exchange.id,
-        "timestamp": stamp(exchange.at_accept),
-        "source_ip": exchange.source,
-        "method": exchange.method.decode("latin-1"),
-        "path": exchange.path.decode("latin-1"),
-        "service_type": exchange.dialect.name,
-        "provider": exchange.provider,
-        "original_model": exchange.model,
-        "mapped_model": exchange.upstream_model,
-        "elapsed_ms": round((now_s - exchange.started) * 1000),
-        "status_code": None,
-        "state": "flying",
-        "word": "in flight",
-        "was": _was(exchange.model, exchange.upstream_model),
-        "is_inflight": True,
-    }
+def row_in_flight(exchange: Exchange) -> Row:
+    """Return the row of an exchange in progress."""
+    told = {"state": "flying", "word": "in flight", "elapsed_ms": elapsed_ms(exchange)}
+    return row_in_progress(exchange) | told | {"was": _was(exchange.model, exchange.upstream_model)}
 
 
 BLANK: Row = {
@@ -108,11 +74,6 @@ def state(record: Record) -> str:
 def service(name: str | None) -> str:
     """Return a dialect's name for people."""
     return UNKNOWN if name is None else SERVICES.get(name, name)
-
-
-def stamp(at: float) -> str:
-    """Return a Unix time in ISO 8601, UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock_time(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The sums of every minute, and the exchanges that ended last."""
+"""The sums of every minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from netrunner.errors import StoreError
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Usage
 from netrunner.web.dashboard.figures import MINUTES, Figures, is_failure, total
-from netrunner.web.dashboard.recent import Recent
 from tests.support.dashboard import NOW_S, record
 from tests.support.shelf import Log
 
@@ -123,20 +122,3 @@ def test_a_log_that_cannot_be_read_is_asked_again() -> None:
     log.broken = False
     recalled(figures, log)
     assert total(figures.slots(MINUTES, 1)).requests == 1
-
-
-def test_only_the_last_records_are_kept() -> None:
-    recent = Recent(2)
-    records = [record(number, NOW_S + number) for number in range(3)]
-    for one in records:
-        recent.ended(one)
-    assert [recent.one(one.id) for one in records] == [None, *records[1:]]
-
-
-def test_a_page_of_the_log_is_completed_by_what_it_does_not_know_yet() -> None:
-    recent = Recent()
-    old, known, new = (record(number, NOW_S + number) for number in range(3))
-    recent.ended(known)
-    recent.ended(new)
-    assert recent.merged([known, old], 10) == [new, known, old]
-    assert recent.merged([known, old], 2) == [new, known]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netrunner.pipeline.exchange import Exchange
+from netrunner.query import Query, matches
 from netrunner.values import Record
+
+EVERYTHING = Query()
 
 
 class Recent:
@@ -35,7 +38,14 @@ class Recent:
         """Return the record of that id while it is kept."""
         return self._records.get(id)
 
-    def merged(self, page: Sequence[Record], limit: int) -> list[Record]:
-        """Return a first page of the log, newest first, with what the log does not know yet."""
-        records = {**self._records, **{record.id: record for record in page}}
+    def merged(self, page: Sequence[Record], limit: int, query: Query = EVERYTHING) -> list[Record]:
+        """Return a page of the log, newest first, with what the log does not know yet.
+
+        Args:
+            page: What the log found; if that is ``limit`` records, there may be older ones.
+            limit: Records on a page.
+            query: What the log was asked for.
+        """
+        records = {id: record for id, record in self._records.items() if matches(query, record)}
+        records.update((record.id, record) for record in page)
         return sorted(records.values(), key=lambda record: record.id, reverse=True)[:limit]

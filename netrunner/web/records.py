@@ -1,0 +1,66 @@
+"""The exchanges that the log API tells of, wherever they are: in progress, just ended, or in the log.
+
+This module must not answer any request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netrunner.errors import NotFound
+from netrunner.interfaces import IClock, ICopies, ILogs
+from netrunner.pipeline.live import Live
+from netrunner.query import Query, matches
+from netrunner.values import Record
+from netrunner.web.live import Onlookers
+from netrunner.web.recent import Recent
+from netrunner.web.rows import row, row_in_progress
+
+
+class Records:
+    """All of them, and who looks on.
+
+    Args:
+        logs: Returns where records are found; it may be another place later.
+        copies: Reads messages.
+        live: What is in progress.
+        clock: Time.
+        onlookers: Those who look on.
+        recent: What ended lately, whether the log knows it or not.
+    """
+
+    def __init__(
+        self,
+        logs: Callable[[], ILogs],
+        copies: ICopies,
+        live: Live,
+        clock: IClock,
+        onlookers: Onlookers,
+        recent: Recent,
+    ) -> None:
+        self.logs, self.copies, self.live, self.clock = logs, copies, live, clock
+        self.onlookers, self.recent = onlookers, recent
+
+    async def one(self, id: str) -> Record:
+        """Return the record of an exchange that has ended.
+
+        Raises:
+            NotFound: when there is none of that id.
+        """
+        record: Record | None = self.recent.one(id) or await self.logs().one(id)
+        if record is None:
+            raise NotFound(f"There is no request {id!r}.", code="not_found")
+        return record
+
+    async def page(self, query: Query, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        """Return the newest rows that match, at most ``limit``, and whether there may be older ones.
+
+        The log is asked first: whatever ends while it searches is among what ended lately.
+        """
+        found = await self.logs().page(query, limit)
+        rows = [row(record) for record in self.recent.merged(found, limit + 1, query)]
+        running = self.live.inflight.values()
+        rows += [row_in_progress(one) for one in running if matches(query, one.record(), ended=False)]
+        rows.sort(key=lambda one: one["id"], reverse=True)
+        return rows[:limit], len(rows) > limit or len(found) == limit
