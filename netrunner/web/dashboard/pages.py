@@ -28,7 +28,6 @@ PAGE = 100
 LATEST = 25
 """Records on the first page."""
 SHOWN_IN_FLIGHT = 200
-_DAY_S = 86400
 
 
 class Dashboard:
@@ -36,7 +35,7 @@ class Dashboard:
 
     Args:
         gate: Who is let in.
-        logs: Returns what finds records; only its ``page``, ``one`` and ``count`` are asked.
+        logs: Returns what finds records; only its ``page``, ``one`` and ``stats`` are asked.
         copies: Reads recorded messages.
         lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
@@ -77,13 +76,14 @@ class Dashboard:
         Raises:
             StoreError: when the log cannot be read.
         """
-        asked = {
-            "all": Query(),
-            "openai": Query(dialect="openai"),
-            "ollama": Query(dialect="ollama"),
-            "day": Query(since_s=self.clock.wall() - _DAY_S),
+        stats = await self.logs.stats(self.clock.wall())
+        spoken = stats.by_dialect
+        return {
+            "all": stats.total,
+            "openai": spoken.get("openai", 0),
+            "ollama": spoken.get("ollama", 0),
+            "day": stats.recent,
         }
-        return {name: await self.logs.count(query) for name, query in asked.items()}
 
     async def latest(self) -> list[rows.Row]:
         """Return the newest records, those that the log does not know yet among them.
