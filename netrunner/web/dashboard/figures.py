@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from twisted.internet.defer import DeferredLock
 
 from netrunner.interfaces import IClock, ILogs
 from netrunner.pipeline.exchange import Exchange
@@ -84,6 +85,7 @@ class Figures:
         self._ring: list[Minute | None] = [None] * MINUTES
         self._since = clock.wall()
         self._recalled = False
+        self._turn = DeferredLock()
 
     def began(self, exchange: Exchange) -> None:
         """Nothing to sum up yet."""
@@ -95,24 +97,28 @@ class Figures:
     async def recall(self, logs: ILogs) -> None:
         """Sum up what ended before this began to follow; reads the log once, and only its newest records.
 
+        Whoever asks while that goes on waits for its end.
+
         Raises:
             StoreError: when the log cannot be read; it will be tried again.
         """
-        if self._recalled:
-            return
-        self._recalled = True
+        await self._turn.acquire()
+        try:
+            if not self._recalled:
+                await self._recall(logs)
+        finally:
+            self._turn.release()
+
+    async def _recall(self, logs: ILogs) -> None:
         query = Query(since_s=self._since - MINUTES * 60)
         found: list[Record] = []
-        try:
-            while len(found) < MAX_RECALLED:
-                page = await logs.page(query, _PAGE)
-                found += page
-                if len(page) < _PAGE:
-                    break
-                query = msgspec.structs.replace(query, before=page[-1].id)
-        except BaseException:
-            self._recalled = False
-            raise
+        while len(found) < MAX_RECALLED:
+            page = await logs.page(query, _PAGE)
+            found += page
+            if len(page) < _PAGE:
+                break
+            query = msgspec.structs.replace(query, before=page[-1].id)
+        self._recalled = True
         for record in found:
             at = record.at_accept + record.duration_s
             if at < self._since:

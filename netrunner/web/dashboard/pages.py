@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 
 from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
@@ -145,8 +146,10 @@ class Overview(Page):
         span = _span(request)
         latest: list[rows.Row] = []
         totals: Mapping[str, int | None] = dict.fromkeys(("all", "openai", "ollama", "day"))
+        # Nobody waits for what was before the start: the script asks for the charts again, and has the rest then.
+        recalling = Deferred.fromCoroutine(dashboard.figures.recall(dashboard.logs))
+        recalling.addErrback(lambda failure: failure.trap(StoreError))
         try:
-            await dashboard.figures.recall(dashboard.logs)
             latest, totals = await dashboard.latest(), await dashboard.totals()
         except StoreError:
             pass  # the page tells it, and shows what goes on
@@ -175,6 +178,7 @@ class Now(Page):
         self.expect_end(request)
         dashboard = self.dashboard
         try:
+            await dashboard.figures.recall(dashboard.logs)
             latest = await dashboard.latest()
             totals = await dashboard.totals() if b"totals" in request.args else None
         except StoreError as error:
@@ -292,7 +296,12 @@ class Performance(Page):
 
 
 class Static(Page):
-    """Style, scripts and icon, under names that change with their content."""
+    """Style, scripts and icon, under names that change with their content.
+
+    They are for everybody: nothing in them is secret, and a page that asks for a credential is drawn with them too.
+    """
+
+    open_to_all = True
 
     async def answer(self, request: Request) -> Answer:
         """Send one; it never changes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -243,12 +244,21 @@ def test_pages_are_kept_nowhere() -> None:
         assert stage.get(path).headers[b"cache-control"] == b"no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/logs", "/logs/x", "/performance", "/now", "/static/x", "/logs/x/request"])
+@pytest.mark.parametrize("path", ["/", "/logs", "/logs/x", "/performance", "/now", "/logs/x/request"])
 def test_everything_stands_behind_the_gate(path: str) -> None:
     stage = Stage(record(1), gate=Gate(Secret("ann"), Secret("word")))
     assert stage.get(path).status == 401
     credential = base64.b64encode(b"ann:word").decode()
     assert stage.get(path, f"Authorization: Basic {credential}").status != 401
+
+
+def test_style_is_for_everybody_so_that_a_refusal_has_some_too() -> None:
+    stage = Stage(gate=Gate(Secret("ann"), Secret("word")))
+    refused = stage.get("/logs")
+    assert refused.status == 401
+    (style,) = re.findall(r'href="(/static/dashboard\.[0-9a-f]+\.css)"', refused.body.decode())
+    assert stage.get(style).status == 200
+    assert stage.get("/static/x").status == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/now"])
