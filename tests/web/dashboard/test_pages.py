@@ -5,23 +5,40 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from netrunner.interfaces import ICopies, ILogs
-from netrunner.query import parse
+from netrunner.query import Query, parse
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import Outcome
+from netrunner.values import Outcome, Record
 from netrunner.web.dashboard import form
 from netrunner.web.dashboard.look import Look
 from netrunner.web.gate import Gate
 from tests.support.client import Client
 from tests.support.dashboard import NOW_S, STREAM, Stage, record
+from tests.support.shelf import Log
 from tests.support.stage import LOOPBACK, request
 
 DAY_S = 86400
+
+
+class SlowLog(Log):
+    """A log whose past is read when ``read`` fires."""
+
+    def __init__(self, records: Sequence[Record], read: Deferred[None]) -> None:
+        super().__init__(records)
+        self._read = read
+
+    async def page(self, query: Query, limit: int) -> list[Record]:
+        """Answer at once, but for what was since some time."""
+        if query.since_s is not None:
+            await self._read
+        return await super().page(query, limit)
 
 
 def test_the_stand_ins_are_what_the_pages_are_given() -> None:
@@ -162,6 +179,12 @@ def test_what_was_not_recorded_says_so() -> None:
     assert "Not recorded: the journal keeps what journal.bodies says." in stage.text(f"/logs/{stage.log.records[0].id}")
 
 
+def test_a_refused_request_says_why_nothing_more_is_there() -> None:
+    stage = Stage(record(1, status=404, outcome="refused", error="model_not_found"))
+    page = stage.text(f"/logs/{stage.log.records[0].id}")
+    assert page.count("Not recorded: of a request that is refused nothing is kept but its record.") == 2
+
+
 def test_what_has_expired_says_so_and_cannot_be_downloaded() -> None:
     stage = Stage()
     stored = stage.with_bodies(1)
@@ -236,6 +259,19 @@ def test_static_files_are_named_by_their_content_and_never_asked_for_again() -> 
         assert answer.headers[b"etag"].strip(b'"').decode() in asset.name
         again = stage.get(f"/static/{asset.name}", f"If-None-Match: {answer.headers[b'etag'].decode()}")
         assert (again.status, again.body) == (304, b"")
+
+
+def test_the_first_page_does_not_wait_for_the_day_before_and_the_charts_that_follow_do() -> None:
+    stage = Stage()
+    read: Deferred[None] = Deferred()
+    stage.log = SlowLog([record(1, NOW_S - 120)], read)
+    assert "data-total" in stage.text("/")
+    client = Client(stage.site(), stage.clock)
+    client.transport.hostAddr = LOOPBACK
+    assert client.say(request("/now")).heard() == b""
+    read.callback(None)
+    stage.clock.advance(0)
+    assert b'"figure":"1"' in client.heard()
 
 
 def test_pages_are_kept_nowhere() -> None:
