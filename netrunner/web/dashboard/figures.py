@@ -84,6 +84,8 @@ class Figures:
         self._clock = clock
         self._ring: list[Minute | None] = [None] * MINUTES
         self._since = clock.wall()
+        self._past = Query(since_s=self._since - MINUTES * 60)
+        self._taken = 0
         self._recalled = False
         self._turn = DeferredLock()
 
@@ -100,29 +102,25 @@ class Figures:
         Whoever asks while that goes on waits for its end.
 
         Raises:
-            StoreError: when the log cannot be read; it will be tried again.
+            StoreError: when the log cannot be read; what asks next goes on from there.
         """
         await self._turn.acquire()
         try:
-            if not self._recalled:
-                await self._recall(logs)
+            while not self._recalled:
+                self._take(await logs.page(self._past, _PAGE))
         finally:
             self._turn.release()
 
-    async def _recall(self, logs: ILogs) -> None:
-        query = Query(since_s=self._since - MINUTES * 60)
-        found: list[Record] = []
-        while len(found) < MAX_RECALLED:
-            page = await logs.page(query, _PAGE)
-            found += page
-            if len(page) < _PAGE:
-                break
-            query = msgspec.structs.replace(query, before=page[-1].id)
-        self._recalled = True
-        for record in found:
+    def _take(self, page: Sequence[Record]) -> None:
+        """Sum up one page of what was before; piece by piece, so that nobody else waits for long."""
+        for record in page:
             at = record.at_accept + record.duration_s
             if at < self._since:
                 self._add(record, at)
+        self._taken += len(page)
+        self._recalled = len(page) < _PAGE or self._taken >= MAX_RECALLED
+        if page:
+            self._past = msgspec.structs.replace(self._past, before=page[-1].id)
 
     def slots(self, count: int, minutes: int) -> list[Minute]:
         """Return the sums of the last ``count`` spans of ``minutes`` each, oldest first; the last is not over."""

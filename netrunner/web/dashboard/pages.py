@@ -146,13 +146,13 @@ class Overview(Page):
         span = _span(request)
         latest: list[rows.Row] = []
         totals: Mapping[str, int | None] = dict.fromkeys(("all", "openai", "ollama", "day"))
-        # Nobody waits for what was before the start: the script asks for the charts again, and has the rest then.
-        recalling = Deferred.fromCoroutine(dashboard.figures.recall(dashboard.logs))
-        recalling.addErrback(lambda failure: failure.trap(StoreError))
         try:
             latest, totals = await dashboard.latest(), await dashboard.totals()
         except StoreError:
             pass  # the page tells it, and shows what goes on
+        # Nobody waits for what was before the start: the script asks for the charts again, and has the rest then.
+        recalling = Deferred.fromCoroutine(dashboard.figures.recall(dashboard.logs))
+        recalling.addErrback(lambda failure: failure.trap(StoreError))
         values = {
             "here": "overview",
             "totals": totals,
