@@ -33,7 +33,7 @@ def row_of(record: Record) -> Row:
         "provider": record.provider,
         "original_model": record.model,
         "mapped_model": record.upstream_model,
-        "duration_ms": round(record.duration_s * 1000),
+        "duration_ms": round(record.duration_s * 1000, 3),
         "request_size": record.bytes_in,
         "response_size": record.bytes_out,
         "status_code": record.status,
@@ -59,7 +59,7 @@ def row_in_flight(exchange: Exchange, now_s: float) -> Row:
         "provider": exchange.provider,
         "original_model": exchange.model,
         "mapped_model": exchange.upstream_model,
-        "elapsed_ms": round((now_s - exchange.started) * 1000),
+        "elapsed_ms": round((now_s - exchange.started) * 1000, 3),
         "status_code": None,
         "state": "flying",
         "word": "in flight",
@@ -127,7 +127,7 @@ def calendar(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration in three digits or so."""
-    if 0 < seconds < 0.01:
+    if 0.00005 <= seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
