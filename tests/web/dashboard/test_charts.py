@@ -106,6 +106,7 @@ def test_models_are_told_apart_by_their_provider() -> None:
     ("seconds", "told"),
     [
         (0, "0 ms"),
+        (0.00001, "0 ms"),
         (0.00031, "0.3 ms"),
         (0.4123, "412 ms"),
         (1.234, "1.23 s"),

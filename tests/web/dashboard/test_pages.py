@@ -82,6 +82,10 @@ def test_an_end_is_told_by_a_word_as_well_as_by_colour(changes: dict[str, Any], 
     assert f'<span data-cell="word">{words}</span>' in page
 
 
+def test_a_short_time_is_told_in_the_list_as_well() -> None:
+    assert "0.4 ms" in Stage(record(1, duration_s=0.0004)).text("/logs")
+
+
 @pytest.mark.parametrize("path", ["/", "/logs", "/performance"])
 def test_an_empty_page_says_what_to_try(path: str) -> None:
     assert "curl -N http://localhost/v1/chat/completions" in Stage().text(path)
