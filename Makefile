@@ -29,7 +29,7 @@ endef
 export CURL
 
 run: $(VENV)/.run
-	@printf '\nnetrunner will answer on http://127.0.0.1:$(PORT); in another terminal try:\n\n'
+	@printf '\nThe dashboard will be at http://127.0.0.1:$(PORT)/; in another terminal try:\n\n'
 	@printf '%s\n' "$$CURL"
 	@printf '\nCtrl-C ends it.\n\n'
 	@PORT=$(PORT) exec $(BIN)/twistd -n --pidfile= netrunner --config conf/dev.yaml

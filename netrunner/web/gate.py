@@ -87,6 +87,8 @@ class Guarded(Resource):
 
     isLeaf = True
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+    open_to_all = False
+    """Whether the gate stands open for it."""
     _log = Logger()
 
     def __init__(self, gate: Gate) -> None:
@@ -99,7 +101,8 @@ class Guarded(Resource):
 
     def head_received(self, request: Request) -> None:
         """Ask for the credential, then for an allowed method."""
-        self._gate.check(request)
+        if not self.open_to_all:
+            self._gate.check(request)
         if request.method not in self.methods:
             allowed = b", ".join(self.methods)
             raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])

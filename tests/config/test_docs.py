@@ -16,6 +16,9 @@ from tests.config.reference import rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "config.md").read_text()
+UNIT = (ROOT / "conf" / "netrunner.service").read_text()
+SECRETS = ("auth_token", "openai_api_key", "admin_user", "admin_password")
+ENVIRON = {"OPENAI_API_KEY": "k", "DATABASE_URL": "postgresql://netrunner@db.example/netrunner"}
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -80,7 +83,7 @@ def test_the_port_of_the_configuration_for_development_comes_from_the_environmen
 
 
 def test_the_configuration_for_production_keeps_its_secrets_in_files(tmp_path: Path) -> None:
-    for name in ("auth_token", "openai_api_key"):
+    for name in SECRETS:
         (tmp_path / name).write_text(f"{name}-canary\n")
         (tmp_path / name).chmod(0o600)
     environ = {name: str(tmp_path) for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "LOGS_DIRECTORY")}
@@ -89,17 +92,34 @@ def test_the_configuration_for_production_keeps_its_secrets_in_files(tmp_path: P
     assert settings.access.token is not None
     assert settings.access.token.reveal() == "auth_token-canary"
     assert settings.providers[0].settings.api_key.reveal() == "openai_api_key-canary"
+    assert settings.admin is not None
+    assert settings.admin.user.reveal() == "admin_user-canary"
+    assert settings.admin.password.reveal() == "admin_password-canary"
     assert settings.server.hosts == ("llm.example", "localhost", "127.0.0.1")
     assert [sink.type for sink in settings.sinks] == ["jsonl"]
     assert "canary" not in repr(settings)
 
 
+def test_the_configuration_for_production_keeps_no_bodies_and_no_secret_of_its_own(tmp_path: Path) -> None:
+    for name in SECRETS:
+        (tmp_path / name).write_text("secret")
+    settings, _ = load_file(ROOT / "conf" / "prod.yaml", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert settings.journal.bodies == "none"
+    assert settings.access.mode == "token"
+
+
+def test_the_unit_of_systemd_hands_over_every_secret_of_the_configuration_for_production() -> None:
+    named = re.findall(r"CREDENTIALS_DIRECTORY:-/etc/netrunner}/(\w+)", (ROOT / "conf" / "prod.yaml").read_text())
+    handed = re.findall(r"^LoadCredential=(\w+):/etc/netrunner/\1$", UNIT, re.MULTILINE)
+    assert set(handed) == set(named) == set(SECRETS)
+
+
 @pytest.mark.parametrize("name", ["dev.yaml", "prod.yaml"])
 def test_every_commented_line_of_a_handed_out_configuration_could_be_used(name: str, tmp_path: Path) -> None:
     text = (ROOT / "conf" / name).read_text()
-    usable = re.sub(r"^( *)# (?=(?:- )?[\w{]+: ?\{|- \{)", r"\1", text, flags=re.MULTILINE)
-    for secret in ("auth_token", "openai_api_key"):
+    usable = re.sub(r"^( *)# (?=(?:- )?\w+: |- \{)", r"\1", text, flags=re.MULTILINE)
+    for secret in SECRETS:
         (tmp_path / secret).write_text("secret")
     (tmp_path / "x.yaml").write_text(usable)
-    settings, _ = load_file(tmp_path / "x.yaml", {"OPENAI_API_KEY": "k", "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    settings, _ = load_file(tmp_path / "x.yaml", ENVIRON | {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert settings.providers

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from twisted.internet.defer import DeferredLock
 
 from netrunner.interfaces import IClock, ILogs
 from netrunner.pipeline.exchange import Exchange
@@ -83,7 +84,10 @@ class Figures:
         self._clock = clock
         self._ring: list[Minute | None] = [None] * MINUTES
         self._since = clock.wall()
+        self._past = Query(since_s=self._since - MINUTES * 60)
+        self._taken = 0
         self._recalled = False
+        self._turn = DeferredLock()
 
     def began(self, exchange: Exchange) -> None:
         """Nothing to sum up yet."""
@@ -95,28 +99,28 @@ class Figures:
     async def recall(self, logs: ILogs) -> None:
         """Sum up what ended before this began to follow; reads the log once, and only its newest records.
 
+        Whoever asks while that goes on waits for its end.
+
         Raises:
-            StoreError: when the log cannot be read; it will be tried again.
+            StoreError: when the log cannot be read; what asks next goes on from there.
         """
-        if self._recalled:
-            return
-        self._recalled = True
-        query = Query(since_s=self._since - MINUTES * 60)
-        found: list[Record] = []
+        await self._turn.acquire()
         try:
-            while len(found) < MAX_RECALLED:
-                page = await logs.page(query, _PAGE)
-                found += page
-                if len(page) < _PAGE:
-                    break
-                query = msgspec.structs.replace(query, before=page[-1].id)
-        except BaseException:
-            self._recalled = False
-            raise
-        for record in found:
+            while not self._recalled:
+                self._take(await logs.page(self._past, _PAGE))
+        finally:
+            self._turn.release()
+
+    def _take(self, page: Sequence[Record]) -> None:
+        """Sum up one page of what was before; piece by piece, so that nobody else waits for long."""
+        for record in page:
             at = record.at_accept + record.duration_s
             if at < self._since:
                 self._add(record, at)
+        self._taken += len(page)
+        self._recalled = len(page) < _PAGE or self._taken >= MAX_RECALLED
+        if page:
+            self._past = msgspec.structs.replace(self._past, before=page[-1].id)
 
     def slots(self, count: int, minutes: int) -> list[Minute]:
         """Return the sums of the last ``count`` spans of ``minutes`` each, oldest first; the last is not over."""

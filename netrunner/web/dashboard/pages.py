@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 
 from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
@@ -28,7 +29,6 @@ PAGE = 100
 LATEST = 25
 """Records on the first page."""
 SHOWN_IN_FLIGHT = 200
-_DAY_S = 86400
 
 
 class Dashboard:
@@ -36,7 +36,7 @@ class Dashboard:
 
     Args:
         gate: Who is let in.
-        logs: Returns what finds records; only its ``page``, ``one`` and ``count`` are asked.
+        logs: Returns what finds records; only its ``page``, ``one`` and ``stats`` are asked.
         copies: Reads recorded messages.
         lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
@@ -76,13 +76,14 @@ class Dashboard:
         Raises:
             StoreError: when the log cannot be read.
         """
-        asked = {
-            "all": Query(),
-            "openai": Query(dialect="openai"),
-            "ollama": Query(dialect="ollama"),
-            "day": Query(since_s=self.clock.wall() - _DAY_S),
+        stats = await self.logs.stats(self.clock.wall())
+        spoken = stats.by_dialect
+        return {
+            "all": stats.total,
+            "openai": spoken.get("openai", 0),
+            "ollama": spoken.get("ollama", 0),
+            "day": stats.recent,
         }
-        return {name: await self.logs.count(query) for name, query in asked.items()}
 
     async def latest(self) -> list[rows.Row]:
         """Return the newest records, those that the log does not know yet among them.
@@ -145,10 +146,12 @@ class Overview(Page):
         latest: list[rows.Row] = []
         totals: Mapping[str, int | None] = dict.fromkeys(("all", "openai", "ollama", "day"))
         try:
-            await dashboard.figures.recall(dashboard.logs)
             latest, totals = await dashboard.latest(), await dashboard.totals()
         except StoreError:
             pass  # the page tells it, and shows what goes on
+        # Nobody waits for what was before the start: the script asks for the charts again, and has the rest then.
+        recalling = Deferred.fromCoroutine(dashboard.figures.recall(dashboard.logs))
+        recalling.addErrback(lambda failure: failure.trap(StoreError))
         values = {
             "here": "overview",
             "totals": totals,
@@ -174,6 +177,7 @@ class Now(Page):
         self.expect_end(request)
         dashboard = self.dashboard
         try:
+            await dashboard.figures.recall(dashboard.logs)
             latest = await dashboard.latest()
             totals = await dashboard.totals() if b"totals" in request.args else None
         except StoreError as error:
@@ -291,7 +295,12 @@ class Performance(Page):
 
 
 class Static(Page):
-    """Style, scripts and icon, under names that change with their content."""
+    """Style, scripts and icon, under names that change with their content.
+
+    They are for everybody: nothing in them is secret, and a page that asks for a credential is drawn with them too.
+    """
+
+    open_to_all = True
 
     async def answer(self, request: Request) -> Answer:
         """Send one; it never changes."""

@@ -88,6 +88,8 @@ def calendar(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration in three digits or so."""
+    if 0.00005 <= seconds < 0.01:
+        return f"{seconds * 1000:.1f} ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

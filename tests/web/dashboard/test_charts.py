@@ -104,7 +104,16 @@ def test_models_are_told_apart_by_their_provider() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0, "0 ms"), (0.4123, "412 ms"), (1.234, "1.23 s"), (12.34, "12.3 s"), (125, "2 m 05 s"), (7260, "2 h 01 m")],
+    [
+        (0, "0 ms"),
+        (0.00001, "0 ms"),
+        (0.00031, "0.3 ms"),
+        (0.4123, "412 ms"),
+        (1.234, "1.23 s"),
+        (12.34, "12.3 s"),
+        (125, "2 m 05 s"),
+        (7260, "2 h 01 m"),
+    ],
 )
 def test_durations_are_told_in_three_digits(seconds: float, told: str) -> None:
     assert rows.duration(seconds) == told

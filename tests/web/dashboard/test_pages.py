@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from netrunner.interfaces import ICopies, ILogs
-from netrunner.query import parse
+from netrunner.query import Query, parse
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import Outcome
+from netrunner.values import Outcome, Record
 from netrunner.web.dashboard import form
 from netrunner.web.dashboard.look import Look
 from netrunner.web.gate import Gate
 from tests.support.client import Client
 from tests.support.dashboard import NOW_S, STREAM, Stage, record
+from tests.support.shelf import Log
 from tests.support.stage import LOOPBACK, request
 
 DAY_S = 86400
+
+
+class SlowLog(Log):
+    """A log whose past is read when ``read`` fires."""
+
+    def __init__(self, records: Sequence[Record], read: Deferred[None]) -> None:
+        super().__init__(records)
+        self._read = read
+
+    async def page(self, query: Query, limit: int) -> list[Record]:
+        """Answer at once, but for what was since some time."""
+        if query.since_s is not None:
+            await self._read
+        return await super().page(query, limit)
 
 
 def test_the_stand_ins_are_what_the_pages_are_given() -> None:
@@ -62,6 +80,10 @@ def test_an_end_is_told_by_a_word_as_well_as_by_colour(changes: dict[str, Any], 
     page = Stage(record(1, **changes)).text("/logs")
     assert f'data-state="{state}" data-cell="mark">' in page
     assert f'<span data-cell="word">{words}</span>' in page
+
+
+def test_a_short_time_is_told_in_the_list_as_well() -> None:
+    assert "0.4 ms" in Stage(record(1, duration_s=0.0004)).text("/logs")
 
 
 @pytest.mark.parametrize("path", ["/", "/logs", "/performance"])
@@ -161,6 +183,12 @@ def test_what_was_not_recorded_says_so() -> None:
     assert "Not recorded: the journal keeps what journal.bodies says." in stage.text(f"/logs/{stage.log.records[0].id}")
 
 
+def test_a_refused_request_says_why_nothing_more_is_there() -> None:
+    stage = Stage(record(1, status=404, outcome="refused", error="model_not_found"))
+    page = stage.text(f"/logs/{stage.log.records[0].id}")
+    assert page.count("Not recorded: of a request that is refused nothing is kept but its record.") == 2
+
+
 def test_what_has_expired_says_so_and_cannot_be_downloaded() -> None:
     stage = Stage()
     stored = stage.with_bodies(1)
@@ -237,18 +265,40 @@ def test_static_files_are_named_by_their_content_and_never_asked_for_again() -> 
         assert (again.status, again.body) == (304, b"")
 
 
+def test_the_first_page_does_not_wait_for_the_day_before_and_the_charts_that_follow_do() -> None:
+    stage = Stage()
+    read: Deferred[None] = Deferred()
+    stage.log = SlowLog([record(1, NOW_S - 120)], read)
+    assert "data-total" in stage.text("/")
+    client = Client(stage.site(), stage.clock)
+    client.transport.hostAddr = LOOPBACK
+    assert client.say(request("/now")).heard() == b""
+    read.callback(None)
+    stage.clock.advance(0)
+    assert b'"figure":"1"' in client.heard()
+
+
 def test_pages_are_kept_nowhere() -> None:
     stage = Stage(record(1))
     for path in ("/", "/logs", "/performance", "/now", f"/logs/{stage.log.records[0].id}"):
         assert stage.get(path).headers[b"cache-control"] == b"no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/logs", "/logs/x", "/performance", "/now", "/static/x", "/logs/x/request"])
+@pytest.mark.parametrize("path", ["/", "/logs", "/logs/x", "/performance", "/now", "/logs/x/request"])
 def test_everything_stands_behind_the_gate(path: str) -> None:
     stage = Stage(record(1), gate=Gate(Secret("ann"), Secret("word")))
     assert stage.get(path).status == 401
     credential = base64.b64encode(b"ann:word").decode()
     assert stage.get(path, f"Authorization: Basic {credential}").status != 401
+
+
+def test_style_is_for_everybody_so_that_a_refusal_has_some_too() -> None:
+    stage = Stage(gate=Gate(Secret("ann"), Secret("word")))
+    refused = stage.get("/logs")
+    assert refused.status == 401
+    (style,) = re.findall(r'href="(/static/dashboard\.[0-9a-f]+\.css)"', refused.body.decode())
+    assert stage.get(style).status == 200
+    assert stage.get("/static/x").status == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/now"])

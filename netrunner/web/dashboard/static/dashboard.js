@@ -19,6 +19,7 @@
   // Numbers, told as the server tells them.
 
   function duration(seconds) {
+    if (seconds >= 0.00005 && seconds < 0.01) return `${(seconds * 1000).toFixed(1)} ms`;
     if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
     if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
     const minutes = Math.floor(seconds / 60);
