@@ -23,6 +23,7 @@ BLIND_EXCEPTS = {
     "netrunner/http/channel.py:_dispatch": "resource edge: whatever choosing a resource raises becomes a 500",
     "netrunner/http/channel.py:proceed": "resource edge: the same, once the body is there",
     "netrunner/http/request.py:process": "resource edge: whatever a resource raises becomes a 500",
+    "netrunner/parts.py:_start": "sink call: one that cannot start is asked to write all the same, and again",
     "netrunner/pipeline/chain.py:_call": "plugin call: a filter that raises ends the request with a 500",
     "netrunner/pipeline/chain.py:_rest": "hands on what was awaited, to the coroutine that awaits it",
     "netrunner/pipeline/chain.py:on_end": "plugin call: as on_event",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 from pathlib import Path
@@ -168,3 +169,21 @@ class Faulty(Daemon):
         fault = "enable_random name=posix/io/rw/write,probability=0.01,failinfo=5"
         self._arguments = ["fiu-run", "-x", "-c", fault, *self._arguments]
         super().start()
+
+
+def test_a_sink_that_cannot_write_costs_nothing_and_gets_everything_later(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    sinks = f"sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\n"
+    with CountingProvider() as provider:
+        text = config(provider.port).replace("sinks: []\n", sinks)
+        with Daemon(tmp_path / "daemon", text) as daemon, Callers(daemon.port, "s", 2) as callers:
+            callers.wait_for(10)
+            callers.stop()
+            assert "the sink jsonl did not start" in daemon.log()
+            folder.mkdir()
+            lines = folder / "requests.jsonl"
+            daemon.wait_for(
+                lambda: lines.exists() and len(lines.read_bytes().splitlines()) >= len(callers.acknowledged)
+            )
+    told = {json.loads(line)["request_id"] for line in lines.read_bytes().splitlines()}
+    assert set(callers.acknowledged) <= told
