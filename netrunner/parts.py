@@ -169,16 +169,16 @@ class Parts:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
         for sink in self.sinks:
             if IStartable.providedBy(sink.plugin):
-                self._start(sink)
+                self._start(sink.name, sink.plugin)
         self._observing.live_sinks = tuple(one.plugin for one in self.sinks if ILiveSink.providedBy(one.plugin))
         self._sinks_run = True
 
-    def _start(self, sink: Sink) -> None:
+    def _start(self, name: str, plugin: Any) -> None:
         try:
-            sink.plugin.start()
+            plugin.start()
         except Exception as error:  # noqa: BLE001 - the border to a sink: it is asked to write all the same, and again
             reason = f"{type(error).__name__}: {error}"
-            self.log.error("the sink {sink} did not start: {reason}", sink=sink.name, reason=reason)
+            self.log.error("the sink {sink} did not start: {reason}", sink=name, reason=reason)
 
     def stop_sinks(self) -> Deferred[Any]:
         """Stop the sinks, if they run."""
