@@ -85,14 +85,18 @@ class Feed:
         self._call: IDelayedCall | None = None
         self._stopped = False
 
-    def start(self, others: Sequence[str]) -> None:
-        """Tell the sink where it left off, and begin; ``others`` are journals of other processes."""
+    def resume(self) -> bool:
+        """Tell the sink where it left off; return whether the cursor has to be written before it is given anything."""
         if IResumes.providedBy(self.sink):
             try:
-                self.sink.resume(self.cursor.mark)
+                mark = self.sink.resume(self.cursor.mark)
             except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
                 self.log.failure("the sink {sink} could not resume", sink=self.name)
-        self.look_at(others)
+                return False
+            if mark is not None and mark != self.cursor.mark:
+                self.cursor.mark = mark
+                return True
+        return False
 
     def look_at(self, others: Sequence[str]) -> None:
         """Read the journals of ``others`` too, those of processes that are gone and of those that still write."""
