@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock, ILogSink, IResumes
 from netrunner.journal.cursor import Cursor, Position
 from netrunner.journal.journal import Journal
@@ -159,8 +160,8 @@ class Feed:
             if records:
                 try:
                     mark = await self.sink.write(records)
-                except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
-                    self._failed(len(records), last)
+                except Exception as error:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
+                    self._failed(len(records), last, error)
                     return
                 self.written += len(records)
                 if mark is not None:
@@ -172,10 +173,15 @@ class Feed:
             if self._stopped and not last:
                 return
 
-    def _failed(self, count: int, last: bool) -> None:
+    def _failed(self, count: int, last: bool, error: Exception) -> None:
         self.failures += 1
         if self.failures == 1 or self.failures % 60 == 0:
-            self.log.failure("the sink {sink} did not take {count} records; they are kept", sink=self.name, count=count)
+            told = "the sink {sink} did not take {count} records; they are kept"
+            if isinstance(error, (NetrunnerError, OSError)):
+                # Somebody else is away or full: where in here that was noticed is of no use to anybody.
+                self.log.error(f"{told}: {{error}}", sink=self.name, count=count, error=error)
+            else:
+                self.log.failure(told, sink=self.name, count=count)
         if not self._stopped and not last:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10))
             self._call = self._clock.callLater(pause_s * self._chance.uniform(0.75, 1.25), self._begin)

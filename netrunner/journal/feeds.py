@@ -135,7 +135,7 @@ class Feeds:
         if self._trying is not None and self._trying.active():
             self._trying.cancel()
         feeds, self.feeds = self.feeds, []
-        finishing: Deferred[Any] = DeferredList([feed.finish() for feed in feeds])
+        finishing: Deferred[Any] = DeferredList([feed.finish() for feed in feeds], consumeErrors=True)
         finishing.addTimeout(within_s, self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
         finishing.addErrback(lambda _: self.log.error("the last records were not taken in time; they are kept"))
         return finishing.addCallback(lambda _: self._save(feeds, set(self._moved)))
