@@ -164,8 +164,14 @@ class Bookkeeping:
         return stopped.addErrback(lambda _: self.log.error("the database was not left in time"))
 
     def counts(self) -> dict[str, int]:
-        """Return how much of everything there is."""
-        return {f"journal_{name}": count for name, count in self.journal.counts.items()}
+        """Return what could not be recorded, and whether there is room."""
+        counts = {
+            **{name: 0 for name in ("refused", "unrecorded", "write_errors", "sync_errors", "refusals_aggregated")},
+            **self.journal.counts,
+            "full": int(self.journal.full),
+            "crowded": int(self.journal.crowded),
+        }
+        return {f"journal_{name}": count for name, count in counts.items()}
 
     # Now and then.
 
