@@ -134,8 +134,13 @@ class Bookkeeping:
 
         self._turns.run(change).addErrback(lambda failure: self.log.failure("sinks were not replaced", failure))
 
-    def stop(self, stop: Callable[[], Deferred[Any]]) -> Deferred[Any]:
-        """Hand the last records over, stop the sinks by ``stop``, and end the journal."""
+    def stop(self, stop: Callable[[float], Deferred[Any]], left_s: Callable[[], float]) -> Deferred[Any]:
+        """Hand the last records over, stop the sinks by ``stop``, and end the journal.
+
+        Args:
+            stop: Is given how long that may take.
+            left_s: Tells how long everything may take from now on.
+        """
         if self._upkeep is not None and self._upkeep.active():
             self._upkeep.cancel()
         self._stopped = True
@@ -143,20 +148,30 @@ class Bookkeeping:
         self.journal.commit()
 
         def end() -> Deferred[Any]:
-            return self.feeds.stop(STOP_S).addCallback(lambda _: stop())
+            return self.feeds.stop(min(STOP_S, left_s())).addCallback(lambda _: stop(min(STOP_S, left_s())))
 
-        return self._turns.run(end).addBoth(self._end)
+        return self._turns.run(end).addBoth(self._end, left_s)
 
-    def _end(self, result: object) -> Any:
+    def _end(self, result: object, left_s: Callable[[], float]) -> Any:
         if isinstance(result, Failure):
             self.log.failure("the sinks did not stop", result)
         self.journal.stop()
         self._pool.stop()
-        return None if self._store is None else self._store.stop()
+        if self._store is None:
+            return None
+        stopped = self._store.stop()
+        stopped.addTimeout(min(STOP_S, left_s()), self._clock)
+        return stopped.addErrback(lambda _: self.log.error("the database was not left in time"))
 
     def counts(self) -> dict[str, int]:
-        """Return how much of everything there is."""
-        return {f"journal_{name}": count for name, count in self.journal.counts.items()}
+        """Return what could not be recorded, and whether there is room."""
+        counts = {
+            **dict.fromkeys(("refused", "unrecorded", "write_errors", "sync_errors", "refusals_aggregated"), 0),
+            **self.journal.counts,
+            "full": int(self.journal.full),
+            "crowded": int(self.journal.crowded),
+        }
+        return {f"journal_{name}": count for name, count in counts.items()}
 
     # Now and then.
 

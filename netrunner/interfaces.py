@@ -390,8 +390,11 @@ class IResumes(Interface):
         """Called once after ``start`` and before the first ``write``.
 
         Args:
-            mark: What the last ``write`` returned whose cursor is safe; None when there is none. Records written after
-                it will be handed over again.
+            mark: What the last ``write`` returned whose cursor is safe, or else ``resume``; None when there is none.
+                Records written after it will be handed over again.
+
+        Returns:
+            The mark of where it is now, which is safe before the first ``write``; None leaves ``mark`` as it is.
         """
 
 

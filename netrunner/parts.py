@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import TimeoutError as NotInTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
@@ -180,27 +182,30 @@ class Parts:
             reason = f"{type(error).__name__}: {error}"
             self.log.error("the sink {sink} did not start: {reason}", sink=name, reason=reason)
 
-    def stop_sinks(self) -> Deferred[Any]:
-        """Stop the sinks, if they run."""
+    def stop_sinks(self, within_s: float = STOP_S) -> Deferred[Any]:
+        """Stop the sinks, if they run; fire after ``within_s`` at the latest."""
         running, self._sinks_run = self._sinks_run, False
         self._observing.live_sinks = ()
-        return self._stop([sink.plugin for sink in self.sinks]) if running else succeed(None)
+        return self._stop([sink.plugin for sink in self.sinks], within_s) if running else succeed(None)
 
-    def stop(self) -> Deferred[Any]:
-        """Close connections, and stop what is no sink; for ``STOP_S`` at the most."""
+    def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
+        """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
         for _, pool in self.pools:
             pool.close()
-        return self._stop(self._plugins)
+        return self._stop(self._plugins, within_s)
 
-    def _stop(self, plugins: Sequence[Any]) -> Deferred[Any]:
+    def _stop(self, plugins: Sequence[Any], within_s: float) -> Deferred[Any]:
         stopping = [maybeDeferred(one.stop) for one in plugins if IStartable.providedBy(one)]
         for one in stopping:
-            one.addErrback(lambda failure: self.log.failure("a plugin did not stop", failure))
-        return self._within(DeferredList(stopping), "a plugin did not stop in time")
+            one.addTimeout(within_s, self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
+            one.addErrback(self._not_stopped)
+        return DeferredList(stopping)
 
-    def _within(self, done: Deferred[Any], otherwise: str) -> Deferred[Any]:
-        done.addTimeout(STOP_S, self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
-        return done.addErrback(lambda _: self.log.error("{what}", what=otherwise))
+    def _not_stopped(self, failure: Failure) -> None:
+        if failure.check(NotInTime):
+            self.log.error("a plugin did not stop in time")
+        else:
+            self.log.failure("a plugin did not stop", failure)
 
 
 def max_streams(settings: Settings) -> int:

@@ -24,7 +24,7 @@ from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
-from netrunner.parts import Parts, limits, max_streams
+from netrunner.parts import STOP_S, Parts, limits, max_streams
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
@@ -32,6 +32,11 @@ from netrunner.process import listen
 from netrunner.values import Outcome
 from netrunner.web.metrics import Observed
 from netrunner.web.tree import NOTHING
+
+ABORT_S = 0.5
+"""How long connections have, at the end of a drain, for what tells their clients of it."""
+LEAVE_S = 1.2
+"""After the end of a drain, by when everything else should have stopped."""
 
 
 class NetrunnerService(Service):
@@ -65,6 +70,8 @@ class NetrunnerService(Service):
         self._parts = self._build(settings)
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
+        self._limit = 0.0
+        """When the drain ends at the latest."""
         self._retiring: Any = None
         self.settings = settings
         self.site = self._site(self._parts.root)
@@ -195,21 +202,21 @@ class NetrunnerService(Service):
         self.stop_accepting()
         if self._drained is None:
             self._drained = Deferred()
-            limit = self._clock.seconds() + self.settings.server.drain_s
-            self._deadline = self._clock.callLater(0, self._look, limit)
+            self._limit = self._clock.seconds() + self.settings.server.drain_s
+            self._deadline = self._clock.callLater(0, self._look)
         done: Deferred[None] = Deferred()
         self._drained.addCallback(lambda _: done.callback(None))
         return done
 
-    def _look(self, limit: float) -> None:
+    def _look(self) -> None:
         if not any(site.channels for site in self._sites):
             self._deadline = None
             self._finish()
-        elif self._clock.seconds() >= limit:
+        elif self._clock.seconds() >= self._limit:
             self._deadline = None
             self.end_now()
         else:
-            self._deadline = self._clock.callLater(0.05, self._look, limit)
+            self._deadline = self._clock.callLater(0.05, self._look)
 
     def end_now(self) -> None:
         """Cut a drain short: every exchange ends with its dialect's error, connections close."""
@@ -219,7 +226,8 @@ class NetrunnerService(Service):
                 exchange.work.stop(Outcome.SHUT_DOWN, error)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self._clock.callLater(1.0, self._abort_rest)
+        self._limit = min(self._limit, self._clock.seconds())
+        self._deadline = self._clock.callLater(ABORT_S, self._abort_rest)
 
     def _abort_rest(self) -> None:
         self._deadline = None
@@ -242,8 +250,12 @@ class NetrunnerService(Service):
         self._lag.stop()
         if self._retiring is not None and self._retiring.active():
             self._retiring.cancel()
-        stopped = DeferredList([parts.stop() for parts in [*self._retired, self._parts]])
-        return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks))
+        stopped = DeferredList([parts.stop(min(STOP_S, self._left_s())) for parts in [*self._retired, self._parts]])
+        return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))
+
+    def _left_s(self) -> float:
+        """Return how long what stops now may take; a moment it always has."""
+        return max(0.1, self._limit + LEAVE_S - self._clock.seconds())
 
 
 def make_service(

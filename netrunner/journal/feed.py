@@ -86,14 +86,18 @@ class Feed:
         self._call: IDelayedCall | None = None
         self._stopped = False
 
-    def start(self, others: Sequence[str]) -> None:
-        """Tell the sink where it left off, and begin; ``others`` are journals of other processes."""
+    def resume(self) -> bool:
+        """Tell the sink where it left off; return whether the cursor has to be written before it is given anything."""
         if IResumes.providedBy(self.sink):
             try:
-                self.sink.resume(self.cursor.mark)
+                mark = self.sink.resume(self.cursor.mark)
             except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
                 self.log.failure("the sink {sink} could not resume", sink=self.name)
-        self.look_at(others)
+                return False
+            if mark is not None and mark != self.cursor.mark:
+                self.cursor.mark = mark
+                return True
+        return False
 
     def look_at(self, others: Sequence[str]) -> None:
         """Read the journals of ``others`` too, those of processes that are gone and of those that still write."""
@@ -157,7 +161,7 @@ class Feed:
                 try:
                     mark = await self.sink.write(records)
                 except Exception as error:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
-                    self._failed(error, len(records), last)
+                    self._failed(len(records), last, error)
                     return
                 self.written += len(records)
                 if mark is not None:
@@ -169,14 +173,15 @@ class Feed:
             if self._stopped and not last:
                 return
 
-    def _failed(self, error: Exception, count: int, last: bool) -> None:
+    def _failed(self, count: int, last: bool, error: Exception) -> None:
         self.failures += 1
         if self.failures == 1 or self.failures % 60 == 0:
-            told = "the sink {sink} did not take {count} records, they are kept: {error}"
-            if isinstance(error, OSError | NetrunnerError):
-                self.log.error(told, sink=self.name, count=count, error=error)
+            told = "the sink {sink} did not take {count} records; they are kept"
+            if isinstance(error, (NetrunnerError, OSError)):
+                # Somebody else is away or full: where in here that was noticed is of no use to anybody.
+                self.log.error(f"{told}: {{error}}", sink=self.name, count=count, error=error)
             else:
-                self.log.failure(told, sink=self.name, count=count, error=error)
+                self.log.failure(told, sink=self.name, count=count)
         if not self._stopped and not last:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10))
             self._call = self._clock.callLater(pause_s * self._chance.uniform(0.75, 1.25), self._begin)

@@ -104,10 +104,9 @@ class Feeds:
         except ValueError as error:
             self.log.error("{path} is damaged: {error}; its sink begins anew", path=path, error=error)
             cursor = None
+        begins = cursor is None
         if cursor is None:
             cursor = Cursor(self._journal.folder_name)
-            # From here on nothing may be missed, whatever happens next.
-            cursors.write(path, cursor.encoded())
 
         def moved() -> None:
             self._moved.add(sink.name)
@@ -116,7 +115,10 @@ class Feeds:
             sink.name, sink.plugin, cursor, self._folder, self._journal, self._clock, self._chance, moved, sink.required
         )
         self.feeds.append(feed)
-        feed.start(others)
+        if feed.resume() or begins:
+            # From here on nothing may be missed, nor written twice, whatever happens next.
+            cursors.write(path, cursor.encoded())
+        feed.look_at(others)
 
     def wake(self) -> None:
         """Something was recorded: hand it over soon, with what else comes by then."""
@@ -133,7 +135,7 @@ class Feeds:
         if self._trying is not None and self._trying.active():
             self._trying.cancel()
         feeds, self.feeds = self.feeds, []
-        finishing: Deferred[Any] = DeferredList([feed.finish() for feed in feeds])
+        finishing: Deferred[Any] = DeferredList([feed.finish() for feed in feeds], consumeErrors=True)
         finishing.addTimeout(within_s, self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
         finishing.addErrback(lambda _: self.log.error("the last records were not taken in time; they are kept"))
         return finishing.addCallback(lambda _: self._save(feeds, set(self._moved)))

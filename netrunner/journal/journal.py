@@ -173,9 +173,9 @@ class Journal:
         if self._policy.off:
             return None
         if self.full or self.crowded:
-            self.counts["refused" if self._policy.refuse else "unrecorded"] += 1
             if not self._policy.refuse:
                 return None
+            self.counts["refused"] += 1
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
         entry = Entry(self, number, lost)
@@ -193,6 +193,9 @@ class Journal:
             self.on_record()
             return
         if not refused:
+            if (self.full or self.crowded) and not self._policy.refuse:
+                self.counts["unrecorded"] += 1
+                return
             self.lane.append(Kind.OUTCOME, frames.entry(0, _encode(record)))
             self.lane.records += 1
             self.tails[MAIN].add(self.lane.offset, record)

@@ -51,12 +51,14 @@ class Jsonl:
         """Close the file."""
         self._file.close()
 
-    def resume(self, mark: str | None) -> None:
+    def resume(self, mark: str | None) -> str:
         """Cut off what was written after ``mark``; nothing if its file is gone, or is another one by now."""
         found = _MARK.fullmatch(mark or "")
-        if found is None:
-            return
-        device, inode, size = map(int, found.groups())
+        if found is not None:
+            self._cut_back(*map(int, found.groups()))
+        return self._mark()
+
+    def _cut_back(self, device: int, inode: int, size: int) -> None:
         paths = [self.settings.path, *(self._older(number) for number in range(1, self.settings.keep + 1))]
         for number, path in enumerate(paths):
             if _is(path, device, inode):
@@ -78,6 +80,9 @@ class Jsonl:
         if self.settings.max_bytes and size and size + len(data) > self.settings.max_bytes:
             self._rotate()
         self._file.append(data)
+        return self._mark()
+
+    def _mark(self) -> str:
         status = os.fstat(self._file.open())
         return f"{status.st_dev}:{status.st_ino}:{status.st_size}"
 

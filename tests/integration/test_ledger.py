@@ -17,7 +17,7 @@ from netrunner.journal.verify import journals, verify
 from netrunner.values import Record
 from tests.support.binaries import require_binary
 from tests.support.daemon import Daemon
-from tests.support.reconcile import REPLY, Callers, CountingProvider
+from tests.support.reconcile import REPLY, Callers, CountingProvider, body_of
 
 pytestmark = pytest.mark.integration
 CLIENTS = 50
@@ -70,18 +70,7 @@ def test_a_killed_daemon_loses_nothing_acknowledged_and_calls_nobody_unrecorded(
             assert [finding for folder in journals(daemon.state) for finding in verify(folder, True)] == []
             whole = records[acknowledged[0]].response_copy
             assert whole is not None
-            assert b"".join(Copies(daemon.state / "journal").pieces(whole)) == body_of_reply()
-
-
-def body_of_reply() -> bytes:
-    """Return what a client gets of ``REPLY``, its chunks taken apart."""
-    _, _, rest = REPLY.partition(b"\r\n\r\n")
-    body = b""
-    while (size := int(rest.partition(b"\r\n")[0], 16)) > 0:
-        rest = rest.partition(b"\r\n")[2]
-        body += rest[:size]
-        rest = rest[size + 2 :]
-    return body
+            assert b"".join(Copies(daemon.state / "journal").pieces(whole)) == body_of(REPLY)
 
 
 def test_with_durability_disk_requests_are_answered_and_recorded(tmp_path: Path) -> None:

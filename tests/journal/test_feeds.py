@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from netrunner.interfaces import ILogSink, IResumes
+from netrunner.journal import cursor as cursors
 from netrunner.journal import feed as module
 from netrunner.journal.feeds import BATCH_S, LOCK_S, SAVE_S, Feeds, Sink
 from netrunner.journal.journal import Journal
@@ -32,9 +33,11 @@ class Keeper:
         self.failing = False
         self.waiting: Deferred[None] | None = None
         self.marks: list[str | None] = []
+        self.begins_at: str | None = None
 
-    def resume(self, mark: str | None) -> None:
+    def resume(self, mark: str | None) -> str | None:
         self.marks.append(mark)
+        return self.begins_at
 
     async def write(self, records: Sequence[Record]) -> str:
         if self.failing:
@@ -282,3 +285,13 @@ def test_old_journals_go_with_their_folders_and_the_one_being_written_stays(
     room = keep(desk, state, oldest=4e9)
     assert room.deleted == 1
     assert [path.name for path in (state / "journal").iterdir()] == [desk.journal.folder_name]
+
+
+def test_where_a_sink_begins_is_safe_before_it_is_given_anything(state: Path, desk: Desk, clock: FakeClock) -> None:
+    desk.keeper.begins_at = "the beginning"
+    desk.start().record(1)
+    desk.pass_time()
+    assert desk.keeper.all == ["01"]
+    told = cursors.read(state / "cursors" / "keeper.json")
+    assert told is not None
+    assert (told.mark, told.places) == ("the beginning", {})

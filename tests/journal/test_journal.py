@@ -258,7 +258,10 @@ def test_when_told_to_drop_requests_go_on_unrecorded_and_are_counted(journal_in:
     journal = journal_in(refuse=False)
     journal.full = True
     assert journal.begin(make_record(1), lambda: None, b"POST / HTTP/1.1", [], b"", b"") is None
+    journal.ended(make_record(1), False)
+    journal.commit()
     assert journal.counts["unrecorded"] == 1
+    assert records(journal) == []
 
 
 def test_a_full_journal_keeps_outcomes_and_cuts_bodies(journal_in: MakeJournal) -> None:

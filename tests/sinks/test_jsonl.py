@@ -132,6 +132,16 @@ def test_a_mark_of_no_file_there_is_leaves_the_lines_alone(again, record, run, t
     assert ids(tmp_path / "records.jsonl") == ["1"]
 
 
+def test_what_a_first_start_wrote_is_cut_off_back_to_where_it_began(again, record, run, tmp_path):
+    path = tmp_path / "records.jsonl"
+    run(again().write([record(id="1")]))
+    sink = again()
+    mark = sink.resume(None)
+    run(sink.write([record(id="2"), record(id="3")]))
+    again().resume(mark)
+    assert ids(path) == ["1"]
+
+
 def test_a_file_cut_short_in_place_is_left_as_it_is(again, record, run, tmp_path):
     path = tmp_path / "records.jsonl"
     sink = again()

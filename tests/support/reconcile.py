@@ -15,6 +15,17 @@ from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, event
 REPLY = STREAM_HEAD + b"".join(event(f"word {number}") for number in range(20)) + event("[DONE]") + END_OF_BODY
 
 
+def body_of(message: bytes) -> bytes:
+    """Return the body of a message that comes in chunks, taken apart."""
+    _, _, rest = message.partition(b"\r\n\r\n")
+    body = b""
+    while (size := int(rest.partition(b"\r\n")[0], 16)) > 0:
+        rest = rest.partition(b"\r\n")[2]
+        body += rest[:size]
+        rest = rest[size + 2 :]
+    return body
+
+
 class CountingProvider:
     """Answers every chat with a stream, in pieces, and writes down the id of every request it got."""
 

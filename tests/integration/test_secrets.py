@@ -1,0 +1,132 @@
+"""What must not be written down is nowhere: secrets in bodies where they are redacted, credentials always."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from netrunner.journal.logs import newest_first
+from tests.support.daemon import Daemon
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, dial, event
+from tests.support.logserver import LogServerProcess
+
+pytestmark = pytest.mark.integration
+
+ASKED = "sk-proj-" + "Aq7" * 15
+ANSWERED = "ghp_" + "b4XkQ" * 7 + "9"
+KEY = "canary-of-the-provider-5d1f"
+TOKEN = "canary-of-the-caller-77ab"
+ADMIN = "canary-of-the-admin-3e09"
+
+
+def forms(secret: str) -> list[bytes]:
+    """Return how a secret may be written: as it is, escaped, and in base64 at any of three places."""
+    shifted = [base64.b64encode(b"\0" * by + secret.encode())[4:-4] for by in range(3)]
+    return [secret.encode(), quote(secret, safe="").encode(), *shifted]
+
+
+def found(folder: Path, *secrets: str) -> list[tuple[str, str]]:
+    """Return in which files below a folder which secrets are."""
+    return [
+        (str(path), secret)
+        for path in folder.rglob("*")
+        if path.is_file()
+        for secret in secrets
+        if any(form in path.read_bytes() for form in forms(secret))
+    ]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LogServerProcess]:
+    (tmp_path / "copies").mkdir()
+    with LogServerProcess(tmp_path / "copies") as one:
+        yield one
+
+
+def config(provider: Provider, server: LogServerProcess, folder: Path, more: str) -> str:
+    sinks = [
+        *({"type": type, "path": str(folder / type)} for type in ("jsonl", "console", "access_line")),
+        {"type": "database"},
+        {"type": "duplex", "server_url": server.url},
+    ]
+    return (
+        provider.config.replace("type: openai,", "type: openai, api_key: {env: UP_KEY},")
+        + f"sinks: {json.dumps(sinks)}\naccess: {{mode: token, token: {{env: TOKEN}}}}\n"
+        + f"admin: {{user: ada, password: {{env: ADMIN}}}}\n{more}"
+    )
+
+
+def ask(port: int, text: str, target: str = "/v1/chat/completions") -> bytes:
+    body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": text}]}).encode()
+    head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    return f"{head}Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def api(daemon: Daemon) -> bytes:
+    """Return all that the log API tells of all records."""
+    shown = {"Authorization": "Basic " + base64.b64encode(f"ada:{ADMIN}".encode()).decode()}
+    records = list(newest_first(daemon.state))
+
+    def listed() -> bytes:
+        return daemon.request("GET", "/api/logs", headers=shown)[2]
+
+    daemon.wait_for(lambda: all(record.id.encode() in listed() for record in records))
+    told = listed()
+    for record in records:
+        for part, kept in (("", True), ("/request", record.request_copy), ("/response", record.response_copy)):
+            status, _, data = daemon.request("GET", f"/api/logs/{record.id}{part}", headers=shown)
+            assert status == (200 if kept else 404)
+            told += data
+    return told
+
+
+ENVIRON = {"UP_KEY": KEY, "TOKEN": TOKEN, "ADMIN": ADMIN}
+
+
+def test_secrets_are_relayed_untouched_and_are_nowhere_in_what_is_recorded(
+    tmp_path: Path, server: LogServerProcess
+) -> None:
+    with Provider() as provider:
+        text = config(provider, server, tmp_path, "journal: {redact: [secrets]}\n")
+        with Daemon(tmp_path / "daemon", text, environ=ENVIRON) as daemon:
+            with dial(daemon.port) as client:
+                client.send(ask(daemon.port, f"Is {ASKED} mine?"))
+                with provider.accept() as upstream:
+                    _, body = upstream.message()
+                    assert ASKED.encode() in body
+                    pieces = [event(f"It is {ANSWERED[:9]}"), event(f"{ANSWERED[9:]} that is."), event("[DONE]")]
+                    upstream.send(STREAM_HEAD + b"".join(pieces) + END_OF_BODY)
+                    heard = client.until(END_OF_BODY)
+            assert all(json.dumps(one).encode()[1:-1] in heard for one in (ANSWERED[:9], ANSWERED[9:]))
+            daemon.wait_for(lambda: len(server.files("response")) == 1 and server.metadata("response")[0]["completed"])
+            told = api(daemon)
+            assert b"[redacted:provider_keys]" in told
+            assert b"[redacted:service_tokens]" in told
+            assert not any(form in told for one in (ASKED, ANSWERED[9:]) for form in forms(one))
+        assert b"[redacted:" in server.files("request")[0]
+        assert b"[redacted:" in server.files("response")[0]
+    assert found(tmp_path, ASKED, ANSWERED, ANSWERED[9:]) == []
+
+
+def test_credentials_are_in_no_record_copy_line_or_log(tmp_path: Path, server: LogServerProcess) -> None:
+    with Provider() as provider:
+        with Daemon(tmp_path / "daemon", config(provider, server, tmp_path, ""), environ=ENVIRON) as daemon:
+            for target in ("/v1/chat/completions", f"/v1/chat/completions?key={TOKEN}&api-key={TOKEN}"):
+                with dial(daemon.port) as client:
+                    client.send(ask(daemon.port, "hi", target))
+                    with provider.accept() as upstream:
+                        head, _ = upstream.message()
+                        assert KEY.encode() in head
+                        upstream.send(STREAM_HEAD + event("[DONE]") + END_OF_BODY)
+                        client.until(END_OF_BODY)
+            wrong = {"Authorization": f"Bearer {TOKEN}x"}
+            assert daemon.request("POST", f"/v1/chat/completions?key={TOKEN}x", {"model": "m"}, wrong)[0] == 401
+            daemon.wait_for(lambda: len(list(newest_first(daemon.state))) == 3)
+            told = api(daemon)
+            assert not any(form in told for one in ENVIRON.values() for form in forms(one))
+    assert found(tmp_path, *ENVIRON.values()) == []
