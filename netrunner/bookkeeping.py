@@ -166,7 +166,7 @@ class Bookkeeping:
     def counts(self) -> dict[str, int]:
         """Return what could not be recorded, and whether there is room."""
         counts = {
-            **{name: 0 for name in ("refused", "unrecorded", "write_errors", "sync_errors", "refusals_aggregated")},
+            **dict.fromkeys(("refused", "unrecorded", "write_errors", "sync_errors", "refusals_aggregated"), 0),
             **self.journal.counts,
             "full": int(self.journal.full),
             "crowded": int(self.journal.crowded),
