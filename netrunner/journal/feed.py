@@ -175,6 +175,8 @@ class Feed:
 
     def _failed(self, count: int, last: bool, error: Exception) -> None:
         self.failures += 1
+        # What was read to its end just now is read again.
+        self._finished.clear()
         if self.failures == 1 or self.failures % 60 == 0:
             told = "the sink {sink} did not take {count} records; they are kept"
             if isinstance(error, (NetrunnerError, OSError)):

@@ -1,4 +1,4 @@
-"""What the sinks were given, against what clients saw: each record once, whatever becomes of the process that writes."""
+"""What the sinks were given, against what clients saw: each record once, whatever becomes of the process."""
 
 from __future__ import annotations
 

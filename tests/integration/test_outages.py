@@ -186,16 +186,17 @@ def copies(server: LogServerProcess, type: str) -> list[bytes]:
     return [
         path.with_name(path.name.replace("_metadata.json", ".bin")).read_bytes()
         for path in sorted(server.logs.glob(f"*_{type}*_metadata.json"))
-        if (about := json.loads(path.read_bytes()))["completed"] and not about["error"]
+        # What has just begun may still be empty.
+        if (about := json.loads(path.read_bytes() or b'{"completed": false}'))["completed"] and not about["error"]
     ]
 
 
 def told(server: LogServerProcess) -> Counter[str]:
     """Return which requests there are complete copies of, each with a whole answer."""
-    answers = copies(server, "response")
+    # What broke off has no last chunk.
+    answers = [one for one in copies(server, "response") if one.endswith(b"\r\n0\r\n\r\n")]
     assert {body_of(answer) for answer in answers} <= {body_of(REPLY)}
     requests = [re.search(rb"This is ([^ ]+)\.\"", one) for one in copies(server, "request")]
-    assert len(answers) <= len(requests) + CLIENTS
     return Counter(found[1].decode() for found in requests if found is not None)
 
 
@@ -222,7 +223,7 @@ def test_a_logging_server_has_what_both_sides_saw_though_both_daemons_die(
             callers.wait_for(len(callers.acknowledged) + 50)
             callers.stop()
             acknowledged += callers.acknowledged
-            daemon.wait_for(lambda: len(told(server)) >= len(acknowledged))
+            daemon.wait_for(lambda: set(acknowledged) <= set(told(server)))
             assert callers.refused == []
             daemon.wait_for(lambda: len(copies(server, "response")) >= len(acknowledged))
         assert {id: count for id, count in told(server).items() if id in acknowledged and count != 1} == {}

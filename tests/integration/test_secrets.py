@@ -115,7 +115,8 @@ def test_secrets_are_relayed_untouched_and_are_nowhere_in_what_is_recorded(
 
 def test_credentials_are_in_no_record_copy_line_or_log(tmp_path: Path, server: LogServerProcess) -> None:
     with Provider() as provider:
-        with Daemon(tmp_path / "daemon", config(provider, server, tmp_path, ""), environ=ENVIRON) as daemon:
+        text = config(provider, server, tmp_path, "")
+        with Daemon(tmp_path / "daemon", text, environ=ENVIRON) as daemon:
             for target in ("/v1/chat/completions", f"/v1/chat/completions?key={TOKEN}&api-key={TOKEN}"):
                 with dial(daemon.port) as client:
                     client.send(ask(daemon.port, "hi", target))

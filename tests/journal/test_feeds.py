@@ -295,3 +295,19 @@ def test_where_a_sink_begins_is_safe_before_it_is_given_anything(state: Path, de
     told = cursors.read(state / "cursors" / "keeper.json")
     assert told is not None
     assert (told.mark, told.places) == ("the beginning", {})
+
+
+def test_what_another_process_left_is_handed_over_again_when_it_was_not_taken(
+    desk: Desk, journal_in: MakeJournal, logged_failures: FailureLog
+) -> None:
+    desk.keeper.failing = True
+    desk.start()
+    other = journal_in("boot-9")
+    complete(other, 7)
+    other.stop()
+    desk.pass_time(SAVE_S + BATCH_S)
+    assert desk.keeper.all == []
+    desk.keeper.failing = False
+    desk.pass_time(5.0)
+    assert desk.keeper.all == ["07"]
+    logged_failures.flush(ValueError)
