@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from netrunner.interfaces import IWatcher
+from netrunner.interfaces import IClock, IWatcher
 from netrunner.journal.entry import REQUEST, RESPONSE, Entry
 from netrunner.journal.masking import mask_headers
 from netrunner.values import Headers, MessageHead, Record
 
 DIRECTIONS = ("request", "response")
+SLICE_BYTES = 1 << 20
+"""Of a large request that is recorded in one turn of the reactor."""
 _log = Logger()
 
 
@@ -57,7 +60,7 @@ class Recording:
         secret_header: A further field that holds the caller's credential, lowercase.
     """
 
-    __slots__ = ("_redaction", "_redactors", "_secret_header", "entry", "watchers")
+    __slots__ = ("_redaction", "_redactors", "_rest", "_secret_header", "_turn", "entry", "watchers")
 
     def __init__(self, redaction: Redaction | None = None, secret_header: bytes | None = None) -> None:
         self.entry: Entry | None = None
@@ -66,6 +69,9 @@ class Recording:
         """Those who see it flow."""
         self._redaction = redaction
         self._redactors: list[Redactor | None] = [None, None]
+        self._rest = memoryview(b"")
+        """Of a large request, what is still to be taken."""
+        self._turn: IDelayedCall | None = None
         self._secret_header = secret_header
 
     def begin(
@@ -101,6 +107,23 @@ class Recording:
             self._tell("message", DIRECTIONS[REQUEST], MessageHead(start, fields))
             self._tell("piece", DIRECTIONS[REQUEST], told)
 
+    def take(self, body: bytes, clock: IClock) -> None:
+        """Take a large request, a slice in each turn of the reactor: digests and disks take their time."""
+        self._rest = memoryview(body)
+        self._turn = clock.callLater(0, self._take_slice, clock)
+
+    def _take_slice(self, clock: IClock) -> None:
+        piece, self._rest = bytes(self._rest[:SLICE_BYTES]), self._rest[SLICE_BYTES:]
+        self.piece(REQUEST, piece)
+        self._turn = clock.callLater(0, self._take_slice, clock) if self._rest else None
+
+    def _take_rest(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+            self.piece(REQUEST, bytes(self._rest))
+            self._rest = memoryview(b"")
+
     def answer(self, start: bytes, headers: Headers, from_elsewhere: bool = True) -> None:
         """The response begins.
 
@@ -132,6 +155,8 @@ class Recording:
 
     def end(self, record: Record) -> None:
         """The exchange has ended; in the journal ``record`` then says where the messages are."""
+        if self._turn is not None:
+            self._take_rest()
         if self._redaction is not None:
             self._finish_redaction()
         if self.entry is not None:

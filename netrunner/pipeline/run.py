@@ -21,7 +21,7 @@ from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import handshake, with_model
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
-from netrunner.pipeline.recording import Recording
+from netrunner.pipeline.recording import SLICE_BYTES, Recording
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import TIMING, Relay
 from netrunner.pipeline.shared import Pipeline
@@ -206,7 +206,10 @@ class Run:
         target = exchange.path + b"?" + mask_query(exchange.query) if exchange.query else exchange.path
         start = b"%b %b HTTP/1.1" % (exchange.method, target)
         body = self._request.body()
-        recording.begin(self._pipeline.journal, record, self._unrecorded, start, exchange.headers, body)
+        whole = body if len(body) <= SLICE_BYTES else b""
+        recording.begin(self._pipeline.journal, record, self._unrecorded, start, exchange.headers, whole)
+        if whole is not body:
+            recording.take(body, exchange.clock)
         if exchange.upload is not None:
             exchange.upload.observe(partial(recording.piece, REQUEST))
 

@@ -66,7 +66,10 @@ def test_a_credential_in_a_query_is_masked(query: bytes, masked: bytes) -> None:
     assert mask_query(query) == masked
 
 
-secrets = st.binary(min_size=4, max_size=40).filter(lambda value: not value.endswith(b"***"))
+# What stands before white space may be a scheme, and is kept.
+secrets = st.binary(min_size=4, max_size=40).filter(
+    lambda value: not value.endswith(b"***") and not any(space in value for space in (b" ", b"\t"))
+)
 
 
 @settings(deadline=None)
