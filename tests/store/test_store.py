@@ -143,14 +143,14 @@ async def test_figures_are_of_all_records_and_of_the_last_day(store: LogStore, r
 async def test_points_tell_tokens_and_time_and_which_are_estimated(store: LogStore, record: Make) -> None:
     await store.start()
     counted = record(usage=Usage(input_total=10, output_total=20), model="My-Model", bytes_in=1, bytes_out=1)
-    uncounted = record(usage=Usage(input_total=10))
+    uncounted = record(usage=Usage(input_total=10), bytes_out=800)
     await store.add([counted, uncounted, record(dialect="ollama")])
     points = await store.performance(Query(dialect="openai"), 2)
     assert [(point.input_tokens, point.output_tokens, point.estimated) for point in points] == [
         (10, 200, True),
         (10, 20, False),
     ]
-    assert points[1] == Point(counted.id, counted.at_accept, "openai", "My-Model", "gpt-4o", 200, 1.25, 10, 20, False)
+    assert points[1] == Point(counted.id, counted.at_accept, "openai", "My-Model", "gpt", 200, 1.2345, 10, 20, False)
 
 
 @pytest_twisted.ensureDeferred

@@ -65,6 +65,14 @@ class Dashboard:
             b"static": Static(self),
         }
 
+    async def page(self, query: Query, limit: int) -> list[Record]:
+        """Return up to ``limit`` records that match, newest first, those too that the log does not know yet.
+
+        Raises:
+            StoreError: when the log cannot be read.
+        """
+        return self.recent.merged(await self.logs.page(query, limit), limit, query)
+
     def in_flight(self) -> list[rows.Row]:
         """Return what is in progress, newest first; not more than a page can show."""
         newest = list(self.live.inflight.values())[: -SHOWN_IN_FLIGHT - 1 : -1]
@@ -91,8 +99,7 @@ class Dashboard:
         Raises:
             StoreError: when the log cannot be read.
         """
-        page = await self.logs.page(Query(), LATEST)
-        return [rows.row_of(record) for record in self.recent.merged(page, LATEST)]
+        return [rows.row_of(record) for record in await self.page(Query(), LATEST)]
 
     def charts(self, span: Span) -> tuple[Any, ...]:
         """Return the charts of ``span``."""
@@ -212,7 +219,7 @@ class Logs(Page):
         found: list[Record] = []
         if asked.problem is None:
             try:
-                found = await self.dashboard.logs.page(asked.query, PAGE + 1)
+                found = await self.dashboard.page(asked.query, PAGE + 1)
             except StoreError as error:
                 raise _unreadable(error) from error
         values = {
@@ -276,7 +283,7 @@ class Performance(Page):
         since = dashboard.clock.wall() - span.slots * span.minutes * 60
         try:
             await dashboard.figures.recall(dashboard.logs)
-            found = await dashboard.logs.page(Query(since_s=since), performance.MOST)
+            found = await dashboard.page(Query(since_s=since), performance.MOST)
         except StoreError as error:
             raise _unreadable(error) from error
         values = {
