@@ -91,8 +91,8 @@ class Feed:
         if IResumes.providedBy(self.sink):
             try:
                 mark = self.sink.resume(self.cursor.mark)
-            except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
-                self.log.failure("the sink {sink} could not resume", sink=self.name)
+            except Exception as error:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
+                self._tell(error, "could not go on where it was")
                 return False
             if mark is not None and mark != self.cursor.mark:
                 self.cursor.mark = mark
@@ -178,15 +178,17 @@ class Feed:
         # What was read to its end just now is read again.
         self._finished.clear()
         if self.failures == 1 or self.failures % 60 == 0:
-            told = "the sink {sink} did not take {count} records; they are kept"
-            if isinstance(error, (NetrunnerError, OSError)):
-                # Somebody else is away or full: where in here that was noticed is of no use to anybody.
-                self.log.error(f"{told}: {{error}}", sink=self.name, count=count, error=error)
-            else:
-                self.log.failure(told, sink=self.name, count=count)
+            self._tell(error, f"did not take {count} records; they are kept")
         if not self._stopped and not last:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10))
             self._call = self._clock.callLater(pause_s * self._chance.uniform(0.75, 1.25), self._begin)
+
+    def _tell(self, error: Exception, what: str) -> None:
+        """Log what a sink raised: in a line if somebody is away or full, with its place if it is a fault."""
+        if isinstance(error, NetrunnerError | OSError):
+            self.log.error("the sink {sink} {what}: {error}", sink=self.name, what=what, error=error)
+        else:
+            self.log.failure("the sink {sink} {what}", sink=self.name, what=what)
 
     # Collecting.
 

@@ -129,6 +129,10 @@ class Feeds:
         self._waking = None
         for feed in self.feeds:
             feed.wake()
+        folder = self._journal.folder_name
+        for lane, tail in self._journal.tails.items():
+            places = [feed.cursor.places.get(folder, {}).get(lane) for feed in self.feeds]
+            tail.forget(min((0 if place is None else place.offset for place in places), default=tail.end))
 
     def finish(self, within_s: float) -> Deferred[None]:
         """Hand over what is left, and nothing after that; fire when that is done, at the latest after ``within_s``."""

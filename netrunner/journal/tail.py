@@ -21,6 +21,11 @@ class Tail:
         self._ends: list[int] = []
         self._records: list[Record] = []
 
+    @property
+    def end(self) -> int:
+        """The offset behind the newest record."""
+        return self._ends[-1] if self._ends else self.begin
+
     def add(self, end: int, record: Record) -> None:
         """Take the next record."""
         self._ends.append(end)
@@ -36,6 +41,10 @@ class Tail:
         first = bisect_right(self._ends, offset)
         last = min(bisect_right(self._ends, until), first + most)
         return self._records[first:last], self._ends[last - 1] if last > first else offset
+
+    def forget(self, offset: int) -> None:
+        """Drop what ends up to ``offset``: everybody has read it, and what is kept is not in the processor's way."""
+        self._drop(bisect_right(self._ends, offset))
 
     def _drop(self, count: int) -> None:
         if count > 0:

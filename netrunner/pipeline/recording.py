@@ -26,6 +26,9 @@ _log = Logger()
 class Ledger(Protocol):
     """The journal, as far as exchanges need it."""
 
+    messages: bool
+    """Whether it records heads and bodies."""
+
     def begin(
         self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
     ) -> Entry | None:
@@ -101,7 +104,7 @@ class Recording:
                 told = redactor.feed(body) + redactor.close()
             else:
                 self._redactors[REQUEST] = redactor
-        fields = mask_headers(headers, self._secret_header)
+        fields = mask_headers(headers, self._secret_header) if journal.messages or self.watchers else headers
         self.entry = journal.begin(record, lost, start, fields, body, told)
         if self.watchers:
             self._tell("message", DIRECTIONS[REQUEST], MessageHead(start, fields))
