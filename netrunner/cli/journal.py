@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,8 @@ from netrunner.config.load import load
 from netrunner.errors import BadRequest, ConfigurationError, Expired
 from netrunner.journal.copies import Copies
 from netrunner.journal.logs import find, newest_first
+from netrunner.journal.records import refusals
+from netrunner.journal.segments import Reader
 from netrunner.journal.upkeep import is_live
 from netrunner.journal.verify import journals, verify
 from netrunner.query import Query, matches, parse
@@ -44,7 +47,17 @@ class VerifyOptions(usage.Options):
             print(f"{folder.name}  {'live' if live else 'ended'}  {'ok' if not findings else 'NOT as it was written'}")
             for one in findings:
                 print(f"  {one.path.name} at {one.offset}: {one.what}")
+            for code, count in sorted(_only_counted(folder).items()):
+                print(f"  {count} refused with {code} came too fast to be recorded one by one")
         return 1 if wrong else 0
+
+
+def _only_counted(folder: Path) -> Counter[str]:
+    reader = Reader(folder, "refused")
+    try:
+        return refusals(reader)
+    finally:
+        reader.close()
 
 
 class ShowOptions(usage.Options):

@@ -5,6 +5,7 @@ This module must not keep a position.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -53,9 +54,13 @@ def checkpoint_of(frame: Frame) -> tuple[int, list[tuple[int, int, tuple[int, in
     return _checkpoint.decode(frame.payload)
 
 
-def refusals_of(frame: Frame) -> Refusals:
-    """Return what a REFUSALS frame tells."""
-    return _refusals.decode(frame.payload)
+def refusals(reader: Reader) -> Counter[str]:
+    """Return how many requests a lane only counts, by error code."""
+    counted: Counter[str] = Counter()
+    for found in reader.scan(0, closed=True):
+        if isinstance(found, Frame) and found.kind == Kind.REFUSALS:
+            counted.update(_refusals.decode(found.payload).counts)
+    return counted
 
 
 def walk(reader: Reader, offset: int, closed: bool = False) -> Iterator[Step]:

@@ -127,6 +127,18 @@ def test_the_command_finds_what_was_altered(
     assert b"cannot be read" in capfdbinary.readouterr().out
 
 
+def test_the_command_tells_what_was_only_counted(
+    journal_in: MakeJournal, state: Path, clock: FakeClock, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    journal = journal_in("0190")
+    for number in range(103):
+        journal.ended(make_record(number, outcome="refused", error="invalid_token"), True)
+    journal.stop()
+    assert run("--state", str(state), "verify") == 0
+    told = b"0190  ended  ok\n  3 refused with invalid_token came too fast to be recorded one by one\n"
+    assert capfdbinary.readouterr().out == told
+
+
 def test_a_running_process_has_no_end_yet(
     journal_in: MakeJournal, state: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
