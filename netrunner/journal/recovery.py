@@ -206,8 +206,13 @@ def _interrupted(reader: Reader, folder: str, one: _Open, now: float) -> Record 
     record.outcome = Outcome.INTERRUPTED.value
     record.error = "interrupted"
     record.duration_s = max(0.0, now - record.at_accept) if not record.timings else max(record.timings.values())
-    copies = [None if m.last == frames.NOWHERE else Copy(folder, m.last, m.kept, False) for m in one.messages]
-    record.request_copy, record.response_copy = copies
+    request, response = one.messages
+    record.bytes_out = response.kept
+    if request.last != frames.NOWHERE:
+        whole = request.kept == record.bytes_in and not request.cut
+        record.request_copy = Copy(folder, request.last, request.kept, whole)
+    if response.last != frames.NOWHERE:
+        record.response_copy = Copy(folder, response.last, response.kept, False)
     return record
 
 

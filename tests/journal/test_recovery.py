@@ -65,9 +65,20 @@ def test_what_was_open_is_closed_as_interrupted_with_what_had_come(journal_in: M
     assert (two.error, two.response_copy is not None) == ("interrupted", True)
     assert two.response_copy is not None
     assert b"".join(Copies(journal.folder.parent).pieces(two.response_copy)) == b"half an answ"
-    assert not two.response_copy.complete
+    assert (two.response_copy.complete, two.bytes_out) == (False, len(b"half an answ"))
     assert recover(journal.folder, wall, bits).interrupted == 0
     assert verify(journal.folder) == []
+
+
+def test_a_request_that_had_come_whole_is_whole(journal_in: MakeJournal) -> None:
+    journal = journal_in()
+    record = make_record(1, outcome="interrupted", bytes_in=8)
+    assert journal.begin(record, lambda: None, b"POST / HTTP/1.1", [], b"question", b"question") is not None
+    journal.commit()
+    recover(journal.folder, wall, bits)
+    [found] = records(journal.folder)
+    assert found.request_copy is not None
+    assert found.request_copy.complete
 
 
 def test_what_was_open_in_an_earlier_segment_is_closed_too(journal_in: MakeJournal) -> None:
