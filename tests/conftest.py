@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.support.crowd import Figures
 from tests.support.logs import FailureLog
 
 # No test judges by the time it takes: machines are busy with other things.
@@ -38,3 +39,13 @@ def logged_failures(_failure_log: FailureLog) -> Iterator[FailureLog]:
     _failure_log.assert_empty()
     yield _failure_log
     _failure_log.assert_empty()
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Figures]:
+    """Show the figures of a long run, whether it passes or not."""
+    figures = Figures()
+    yield figures
+    if request.node.get_closest_marker("torture") or request.node.get_closest_marker("soak"):
+        with capsys.disabled():
+            print(f"\n{request.node.name}\n{figures}")  # noqa: T201 - what the run is for
