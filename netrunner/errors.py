@@ -77,6 +77,12 @@ class BadRequest(ExchangeError):
     kind, fault, default_status, default_code = "bad_request", Fault.CALLER, 400, "invalid_request"
 
 
+class UnsupportedParameter(BadRequest):
+    """Something is asked for that the model's provider cannot do, and leaving it out would change the meaning."""
+
+    kind, default_code = "unsupported_parameter", "unsupported_parameter"
+
+
 class Unauthenticated(ExchangeError):
     """No credential, or one that is not valid."""
 

@@ -108,6 +108,12 @@ class BlockClose(Event, frozen=True, kw_only=True):
     index: int = 0
 
 
+class Vectors(Event, frozen=True, kw_only=True):
+    """All embeddings of an answer, in the order of their inputs."""
+
+    vectors: list[list[float]]
+
+
 class UsageSeen(Event, frozen=True, kw_only=True):
     """Counts so far; field by field the last one that is not None holds."""
 

@@ -10,7 +10,7 @@ import dataclasses
 
 from zope.interface import implementer
 
-from netrunner.dialects.openai_api import OpenAIApi
+from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider
 from netrunner.offers import ProviderFactory

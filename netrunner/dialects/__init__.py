@@ -1,1 +1,1 @@
-"""One module per dialect: pure codecs for requests, answers, errors and streams."""
+"""One package per dialect: pure codecs for requests, answers, errors and streams."""

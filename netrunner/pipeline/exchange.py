@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
-from netrunner.interfaces import IClock, IDialect, IRequestView
+from netrunner.interfaces import IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record

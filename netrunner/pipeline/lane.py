@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from netrunner.dialects.interfaces import IEventCodec
 from netrunner.errors import UpstreamError
 from netrunner.events import Event, Finish, UsageSeen
-from netrunner.interfaces import IEventCodec
 from netrunner.pipeline.chain import Chain
 
 _LATE = (Finish, UsageSeen)

@@ -5,12 +5,12 @@ This module must not end exchanges.
 
 from __future__ import annotations
 
+from netrunner.dialects.interfaces import IDialect
 from netrunner.errors import ExchangeError
-from netrunner.interfaces import IDialect
 from netrunner.values import Headers
 
 
 def refusal(dialect: IDialect, error: ExchangeError) -> tuple[int, Headers, bytes]:
     """Return status, header fields and body for ``error``."""
     headers: Headers = [(b"content-type", b"application/json"), *error.fields()]
-    return error.status, headers, dialect.error(error)
+    return dialect.status(error), headers, dialect.error(error)

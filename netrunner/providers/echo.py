@@ -21,7 +21,7 @@ from http import HTTPStatus
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
-from netrunner.dialects.openai_api import rejected
+from netrunner.dialects.openai.api import rejected
 from netrunner.errors import BadRequest, UpstreamError, UpstreamRejected
 from netrunner.interfaces import IClock, IEnvironment, IProvider, IResponseReceiver, IUpstream, IUpstreamCall
 from netrunner.providers.script import Ending, Reply, reply_to

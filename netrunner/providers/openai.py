@@ -1,6 +1,6 @@
 """The provider ``openai``: OpenAI itself, or any API that speaks like it.
 
-This module must not hold what every provider of this family shares: that is ``netrunner.dialects.openai_api``.
+This module must not hold what every provider of this family shares: that is ``netrunner.dialects.openai.api``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import dataclasses
 
 from zope.interface import implementer
 
-from netrunner.dialects.openai_api import OpenAIApi
+from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider
 from netrunner.settings import ProviderSettings, setting

@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from netrunner.dialects.openai import OpenAIDialect
+from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.errors import (
     ExchangeError,
     Forbidden,

@@ -14,10 +14,11 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from netrunner import __version__
+from netrunner.dialects.interfaces import IDialect
 from netrunner.errors import MethodNotAllowed, NotFound
 from netrunner.http.request import IReadsHead, Request
 from netrunner.http.site import Site
-from netrunner.interfaces import IClock, IDialect
+from netrunner.interfaces import IClock
 from netrunner.pipeline.run import own_headers
 from netrunner.values import Answer, Headers, Outcome
 from netrunner.web.proxy import Entry, ModelRoute

@@ -14,10 +14,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from netrunner.dialects.interfaces import IDialect
 from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed
 from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.ids import uuid7
-from netrunner.interfaces import IDialect
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import named_model
@@ -181,7 +181,7 @@ class ModelRoute(Resource):
         exchange.mark("body")
         body = request.body()
         if body or request.method == b"POST":
-            envelope = exchange.dialect.envelope(_content_type(exchange, body), body, exchange.query)
+            envelope = exchange.dialect.envelope(exchange.endpoint, _content_type(exchange, body), body, exchange.query)
             exchange.envelope = envelope
             exchange.model = _checked(envelope.model)
             exchange.stream = envelope.stream

@@ -14,9 +14,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from netrunner.dialects.interfaces import IDialect
 from netrunner.http.headers import end_to_end
 from netrunner.http.request import IReadsHead, IRefuses, Request
-from netrunner.interfaces import IDialect, IUpstream
+from netrunner.interfaces import IUpstream
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.run import Run
 from netrunner.routing.table import Candidate

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from netrunner.dialects.openai import OpenAIDialect
+from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.errors import ExchangeError, NotFound
 from netrunner.http.request import IRefuses, Request
 from netrunner.interfaces import IClock

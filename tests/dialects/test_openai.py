@@ -5,7 +5,7 @@ import json
 import pytest
 
 from netrunner import errors
-from netrunner.dialects.openai import OpenAIDialect
+from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.errors import BadRequest
 from netrunner.routing.table import Table
 
@@ -15,20 +15,20 @@ dialect = OpenAIDialect()
 
 @pytest.mark.parametrize("content_type", [b"", JSON, b"Application/JSON; charset=utf-8", b"application/x.y+json"])
 def test_a_json_body_is_read(content_type):
-    envelope = dialect.envelope(content_type, b'{"model":"a","stream":true}', b"")
+    envelope = dialect.envelope("", content_type, b'{"model":"a","stream":true}', b"")
     assert (envelope.model, envelope.stream, envelope.wants_usage) == ("a", True, False)
 
 
 def test_a_form_is_read_and_renamed():
     body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n%s\r\n--b--'
-    envelope = dialect.envelope(b"multipart/form-data; boundary=b", body % b"old", b"")
+    envelope = dialect.envelope("", b"multipart/form-data; boundary=b", body % b"old", b"")
     assert envelope.model == "old"
     assert dialect.rename(envelope, "new") == body % b"new"
 
 
 @pytest.mark.parametrize(("content_type", "body"), [(b"text/plain", b'{"model":"a"}'), (JSON, b"")])
 def test_an_opaque_body_names_no_model_and_stays(content_type, body):
-    envelope = dialect.envelope(content_type, body, b"")
+    envelope = dialect.envelope("", content_type, body, b"")
     assert envelope.model is None
     assert dialect.rename(envelope, "b") == body
 
@@ -45,18 +45,18 @@ def test_an_opaque_body_names_no_model_and_stays(content_type, body):
     ],
 )
 def test_streaming_can_be_asked_for_in_the_query(query, stream):
-    assert dialect.envelope(JSON, b'{"model":"a"}', query).stream is stream
+    assert dialect.envelope("", JSON, b'{"model":"a"}', query).stream is stream
 
 
 def test_a_body_that_a_filter_changed_is_renamed_where_the_model_stands_now():
-    envelope = dialect.envelope(JSON, b'{"model":"old","prompt":"x"}', b"")
+    envelope = dialect.envelope("", JSON, b'{"model":"old","prompt":"x"}', b"")
     envelope.body = b'{"prompt":"\\"model\\":\\"old\\"","model":"old"}'
     assert dialect.rename(envelope, "new") == b'{"prompt":"\\"model\\":\\"old\\"","model":"new"}'
 
 
 def test_a_broken_json_body_is_refused():
     with pytest.raises(BadRequest):
-        dialect.envelope(JSON, b"{", b"")
+        dialect.envelope("", JSON, b"{", b"")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_credentials_are_not_among_the_fields_passed_on():
 
 def test_views_of_what_is_not_json_are_empty():
     assert dialect.view(None).messages() == ()
-    assert dialect.view(dialect.envelope(b"audio/wav", b"RIFF", b"")).messages() == ()
+    assert dialect.view(dialect.envelope("", b"audio/wav", b"RIFF", b"")).messages() == ()
 
 
 @pytest.mark.parametrize("streaming", [True, False])

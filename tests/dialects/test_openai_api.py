@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from netrunner.dialects.openai_api import OpenAIApi, rejected
+from netrunner.dialects.openai.api import OpenAIApi, rejected
 from netrunner.errors import BadRequest, ConfigurationError, Fault, NotFound
 from netrunner.settings import ProviderSettings, Secret
 from netrunner.values import Call, Origin

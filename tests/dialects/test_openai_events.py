@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netrunner.dialects.openai_events import MAX_BLOCKS, EventCodec
+from netrunner.dialects.openai.events import MAX_BLOCKS, EventCodec
 from netrunner.errors import InternalError, UpstreamError
 from netrunner.events import (
     BlockClose,

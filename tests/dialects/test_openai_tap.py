@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netrunner.dialects.openai_tap import HELD_BYTES, WHOLE_BYTES, AnswerTap, StreamTap
+from netrunner.dialects.openai.tap import HELD_BYTES, WHOLE_BYTES, AnswerTap, StreamTap
 from netrunner.values import Usage
 
 FINISH = '{"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}'

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from netrunner.dialects.openai_view import OpenAIView
+from netrunner.dialects.openai.view import OpenAIView
 from netrunner.errors import BadRequest
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from twisted.internet.defer import Deferred
 
-from netrunner.dialects.openai_view import OpenAIView
+from netrunner.dialects.openai.view import OpenAIView
 from netrunner.filters.no_think import NoThink, NoThinkSettings
 from netrunner.testing.fakes import FakeEnvironment
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from netrunner import sse
 from netrunner.dialects import multipart, splice
-from netrunner.dialects.openai import OpenAIDialect
+from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.errors import BadRequest
 from netrunner.http.site import Site
 from netrunner.testing.fakes import FakeClock
@@ -257,7 +257,7 @@ class Form(Target):
         body = b"".join(pieces)
         dialect = OpenAIDialect()
         try:
-            envelope = dialect.envelope(b"multipart/form-data; boundary=b", body, b"")
+            envelope = dialect.envelope("", b"multipart/form-data; boundary=b", body, b"")
         except BadRequest:
             return
         if envelope.model is not None:

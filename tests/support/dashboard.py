@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from zope.interface import implementer
 
-from netrunner.dialects.openai import OpenAIDialect
+from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.errors import Expired
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep

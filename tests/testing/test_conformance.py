@@ -6,7 +6,7 @@ import pytest
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from netrunner.dialects.openai_api import OpenAIApi
+from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.errors import BadRequest, UpstreamRejected
 from netrunner.interfaces import IProvider, IProviderFactory, IUpstream, IUpstreamCall
 from netrunner.offers import ProviderFactory

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from zope.interface import implementer
 
-from netrunner.interfaces import ITap
+from netrunner.dialects.interfaces import ITap
 from netrunner.values import Usage
 
 HELD_BYTES = 65536

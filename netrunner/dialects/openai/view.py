@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Raw
 from zope.interface import implementer
 
+from netrunner.dialects.interfaces import IRequestView
 from netrunner.errors import BadRequest
-from netrunner.interfaces import IRequestView
 from netrunner.values import Message
 
 PARAMS = {

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions and completions as block events, for event filters; ``openai_rewrite`` writes them.
+"""OpenAI's chat completions and completions as block events, for event filters; ``rewrite`` writes them.
 
 A stream becomes one ``Chunk`` per event, an answer that comes as one document a single one. What event filters
 could not see is an error, never passed on: a ``content`` of parts, audio, a ``choices`` that is no list, two calls in
@@ -17,8 +17,9 @@ import msgspec
 from zope.interface import implementer
 
 from netrunner import sse
-from netrunner.dialects.openai_rewrite import Call, Chunk, Document, Place, Rewriter
-from netrunner.dialects.openai_tap import usage_of
+from netrunner.dialects.interfaces import IEventCodec
+from netrunner.dialects.openai.rewrite import Call, Chunk, Document, Place, Rewriter
+from netrunner.dialects.openai.tap import usage_of
 from netrunner.errors import UpstreamError
 from netrunner.events import (
     BlockClose,
@@ -35,7 +36,6 @@ from netrunner.events import (
     ToolArgs,
     UsageSeen,
 )
-from netrunner.interfaces import IEventCodec
 
 MAX_BLOCKS = 1024
 """Most blocks of one answer; each is remembered until its end."""

@@ -1,7 +1,7 @@
 """OpenAI's dialect: chat completions, completions, embeddings, responses and whatever speaks like them.
 
 Reads what routing needs of a request, replaces the model's name, and writes errors in OpenAI's shape.
-The parts that look inside are beside it: ``openai_view`` (request filters), ``openai_tap`` (answers).
+The parts that look inside are beside it: ``view`` (request filters), ``tap`` (answers).
 
 This module must not know which provider is behind an API.
 """
@@ -14,11 +14,11 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects import multipart, splice
-from netrunner.dialects.openai_events import EventCodec
-from netrunner.dialects.openai_tap import AnswerTap, StreamTap
-from netrunner.dialects.openai_view import OpenAIView
+from netrunner.dialects.interfaces import IDialect
+from netrunner.dialects.openai.events import EventCodec
+from netrunner.dialects.openai.tap import AnswerTap, StreamTap
+from netrunner.dialects.openai.view import OpenAIView
 from netrunner.errors import ExchangeError
-from netrunner.interfaces import IDialect
 from netrunner.values import Envelope
 
 NEEDS_MODEL = frozenset(
@@ -83,7 +83,7 @@ class OpenAIDialect:
         """Return a reader and writer of one chat's or completion's answer."""
         return EventCodec(streaming, endpoint == "completions", max_bytes)
 
-    def envelope(self, content_type: bytes, body: bytes, query: bytes) -> Envelope:
+    def envelope(self, endpoint: str, content_type: bytes, body: bytes, query: bytes) -> Envelope:
         """Read what routing needs; a body that is neither JSON nor a form is opaque and names no model.
 
         A JSON object or form without ``model`` has the model None: whether one is needed is a matter of the
@@ -114,12 +114,16 @@ class OpenAIDialect:
             return envelope.body
         if envelope.located is None or envelope.located[0] is not envelope.body:
             # A filter has changed the body since it was read.
-            envelope.located = self.envelope(envelope.content_type, envelope.body, b"").located
+            envelope.located = self.envelope("", envelope.content_type, envelope.body, b"").located
             assert envelope.located is not None
         body, start, end = envelope.located
         if _FORM.match(envelope.content_type):
             return multipart.replaced(body, start, end, model)
         return splice.replaced(body, start, end, model)
+
+    def address(self, endpoint: str, model: str) -> str:
+        """Return ``endpoint``: no path of this dialect holds a model that is called."""
+        return endpoint
 
     def view(self, envelope: Envelope | None) -> OpenAIView:
         """Return the request in neutral terms; without a JSON body it has no turns and cannot be changed."""
@@ -130,6 +134,10 @@ class OpenAIDialect:
     def tap(self, streaming: bool) -> StreamTap | AnswerTap:
         """Return a reader of one answer."""
         return StreamTap() if streaming else AnswerTap()
+
+    def status(self, error: ExchangeError) -> int:
+        """Return the error's own status: the hierarchy's are this dialect's."""
+        return error.status
 
     def error(self, error: ExchangeError) -> bytes:
         """Return OpenAI's error object."""

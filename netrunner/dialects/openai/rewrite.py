@@ -3,7 +3,7 @@
 What a filter changes, drops or adds lands in the field of the choice and block it names; text for which the chunk
 has no field becomes a chunk of its own before it. Finish reasons, usage and errors stay whatever is dropped.
 
-This module must not read bytes; ``openai_events`` does.
+This module must not read bytes; ``events`` does.
 """
 
 from __future__ import annotations

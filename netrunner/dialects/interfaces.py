@@ -1,0 +1,214 @@
+"""What a dialect does: how it reads and writes requests, answers, errors and streams.
+
+Everything here is pure: no I/O, no clock, nothing kept beyond one exchange. Bytes that stay in one dialect are read by
+a tap, or by an ``IEventCodec`` where event filters look at them. Between two dialects a request becomes a
+``Conversation`` (or an ``Embedding``), and the answer block events: one dialect's ``decoder`` reads what another's
+``encoder`` writes.
+
+This module must not import anything of netrunner.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Attribute, Interface
+
+
+class IDialect(Interface):
+    """How one family of APIs writes requests, answers, errors and streams. Pure: no I/O, no clock."""
+
+    name = Attribute("str.")
+    needs_model = Attribute("frozenset of endpoints whose request must name a model.")
+    keepalive = Attribute("bytes: what keeps an idle stream open without meaning anything.")
+    passes = Attribute("frozenset of lowercase request header names that go upstream.")
+
+    def has_events(method, endpoint):
+        """Return whether such answers hold block events: True, False, or None if they cannot be read as events."""
+
+    def events(endpoint, streaming, max_bytes):
+        """Return an ``IEventCodec`` for one answer of an endpoint that ``has_events``.
+
+        Args:
+            endpoint: The path below ``/v1/``.
+            streaming: Whether the answer is a stream of events.
+            max_bytes: The most that one event, or an answer that is no stream, may take.
+        """
+
+    def envelope(endpoint, content_type, body, query):
+        """Read what routing needs of a buffered body; return an ``Envelope``.
+
+        Args:
+            endpoint: The path below the dialect's prefix; Gemini's names the model and whether to stream.
+            content_type: The field's value, may be empty.
+            body: As it came.
+            query: Without ``?``.
+
+        Raises:
+            BadRequest: for a body that is not what it says, a duplicate routed key, a bad value.
+        """
+
+    def rename(envelope, model):
+        """Return the body with the model's name replaced and every other byte as it came."""
+
+    def address(endpoint, model):
+        """Return ``endpoint`` with the model's name replaced, where the path holds it."""
+
+    def view(envelope):
+        """Return an ``IRequestView`` of the body."""
+
+    def tap(streaming):
+        """Return an ``ITap`` for one answer."""
+
+    def status(error):
+        """Return the HTTP status of an ``ExchangeError`` in this dialect."""
+
+    def error(error):
+        """Return the body bytes of an ``ExchangeError`` in this dialect."""
+
+    def error_event(error):
+        """Return the bytes that tell an ``ExchangeError`` inside a stream already begun."""
+
+
+class ITranslates(Interface):
+    """A dialect whose requests and answers can be translated; beside ``IDialect``."""
+
+    def operation(method, endpoint):
+        """Return the ``Operation`` that an endpoint asks for; None for what only this dialect knows."""
+
+    def read(envelope, endpoint, gaps):
+        """Return the ``Conversation`` or ``Embedding`` that a request asks for.
+
+        Args:
+            envelope: The request's.
+            endpoint: As of ``envelope``.
+            gaps: ``Gaps`` to be told the caller's names for what is read, and of every field that is given up.
+
+        Raises:
+            BadRequest: naming the field, for what is malformed; ``UnsupportedParameter`` for what has a meaning that
+                cannot be carried to another dialect.
+        """
+
+    def write(request, model, stream, gaps):
+        """Return a ``Written``: a ``Conversation`` or ``Embedding`` as this dialect's providers want it.
+
+        Usage is always asked for.
+
+        Args:
+            request: What ``read`` of another dialect returned; never changed.
+            model: The name the provider knows.
+            stream: Whether the answer is to be a stream.
+            gaps: As of ``read``, for everything this dialect has no place for.
+
+        Raises:
+            UnsupportedParameter: for what would change the meaning if it were left out.
+        """
+
+    def decoder(endpoint, streaming, max_bytes):
+        """Return an ``IDecoder`` for one answer.
+
+        Args:
+            endpoint: What was asked for, as ``write`` named it.
+            streaming: Whether the answer is a stream; providers do not always do as they are told.
+            max_bytes: The most that one event, or an answer that is no stream, may take.
+        """
+
+    def encoder(asked):
+        """Return an ``IEncoder`` for the answer to ``asked``, an ``Asked``."""
+
+
+class IDecoder(Interface):
+    """Reads one answer of a provider as block events."""
+
+    complete = Attribute("bool: the answer said that it is complete, or why it is not.")
+
+    def feed(data, last):
+        """Return the list of events that the next bytes complete.
+
+        Blocks of a choice are numbered from 0 in the order in which they begin. ``StreamError`` is the last event of an
+        answer that holds one. A ``Finish`` ends each choice; no answer gets one that its provider has not given.
+
+        Raises:
+            UpstreamError: ``upstream_invalid_response``, ``answer_too_large`` for what cannot be read,
+                ``upstream_truncated`` when ``last`` comes before the end; nothing may be fed after that.
+        """
+
+
+class IEncoder(Interface):
+    """Writes block events as one answer to a caller."""
+
+    content_type = Attribute("bytes: the answer's Content-Type.")
+
+    def write(events):
+        """Return the bytes to be sent for a sequence of events; an answer that is no stream gives none before ``end``.
+
+        ``StreamError`` is never among them: ``IDialect.error_event`` writes errors.
+        """
+
+    def end():
+        """Return what ends the answer, usage included; an answer that is no stream is all here."""
+
+
+class IEventCodec(Interface):
+    """Reads one answer as block events, and writes it again; of one dialect, in and out."""
+
+    streaming = Attribute("bool.")
+    complete = Attribute("bool: the answer said that it is complete, or why it is not.")
+
+    def feed(data, last):
+        """Return the chunks that the next bytes complete.
+
+        Each has ``raw``, its bytes; ``events``; ``finishes``, whether it tells that a choice is complete or only
+        what comes after that; and ``done``, whether it is the mark that ends a stream.
+
+        Raises:
+            UpstreamError: for an answer that cannot be read; nothing may be fed after that.
+        """
+
+    def write(chunk, events):
+        """Return the bytes of a chunk when filters made ``events`` of its own; ``raw`` if they are the same.
+
+        Raises:
+            InternalError: ``filter_failed`` for events that cannot be written.
+        """
+
+
+class IRequestView(Interface):
+    """The caller's document in neutral terms, for request filters; changes become a patch of that document."""
+
+    def messages():
+        """Return the turns as a tuple of ``Message``; a completion's prompt is one user turn."""
+
+    def append_system(text):
+        """Add an instruction after everything else."""
+
+    def params():
+        """Return sampling parameters under neutral names: temperature, top_p, max_tokens, stop, seed, ..."""
+
+    def set_param(name, value):
+        """Set one of the neutral parameters; None removes it."""
+
+    def extras():
+        """Return every other field of the document, read-only."""
+
+    def changed():
+        """Return whether anything was changed."""
+
+    def body():
+        """Return the document with the changes applied; the bytes as they came when there are none."""
+
+
+class ITap(Interface):
+    """Reads an answer passing by, without holding any of it back; never raises.
+
+    A stream's tap also has ``began``, which tells whether a whole event has come; comments are none.
+    """
+
+    usage = Attribute("Usage or None.")
+    finish_reason = Attribute("str or None: the provider's own word.")
+    error = Attribute("str or None: code of an error inside the answer.")
+    complete = Attribute("bool: the answer said that it is complete.")
+
+    def feed(data):
+        """See the next bytes of the body, content coding removed."""
+
+    def close():
+        """The body ended; settle what depends on its end."""

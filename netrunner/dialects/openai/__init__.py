@@ -1,0 +1,1 @@
+"""OpenAI's dialect: chat completions, completions, embeddings, and whatever speaks like them."""
