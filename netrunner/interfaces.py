@@ -138,6 +138,12 @@ class IPrepares(Interface):
         """Get ready for ``call``; awaited before every ``build``. Raises ``ExchangeError`` if it cannot."""
 
 
+class ISpeaksMore(Interface):
+    """A provider that understands requests of further dialects as they are."""
+
+    also = Attribute("frozenset of their names, beside ``dialect``.")
+
+
 class IUpstream(Interface):
     """Sends requests: a connection pool, or a provider that answers in this process."""
 

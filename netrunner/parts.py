@@ -260,4 +260,5 @@ def _table(settings: Settings) -> Table:
         for model in settings.models
     }
     unknown = None if settings.unknown_model == "reject" else settings.unknown_model
-    return Table(models, unknown, settings.default_provider)
+    draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
+    return Table(models, unknown, settings.default_provider, draining)

@@ -20,6 +20,9 @@ KEEPALIVE = b": keepalive\n\n"
 
 DONE = b"data: [DONE]\n\n"
 
+EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+"""What may end an event."""
+
 _BOM = b"\xef\xbb\xbf"
 _LINE_BREAKERS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 """What some clients' line splitters take for the end of a line; JSON allows all three raw."""

@@ -122,6 +122,9 @@ class Call(msgspec.Struct):
     authorization: bytes | None = None
     """The caller's own Authorization value, only for a ``passthrough`` provider."""
     upgrade: bytes | None = None
+    gaps: Any = None
+    """``netrunner.dialects.gaps.Gaps`` of a request that was translated, or may be changed: what the provider gives up
+    is told there."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -250,3 +253,5 @@ class Record(msgspec.Struct):
     """Of the answer's body as the client got it."""
     request_copy: Copy | None = None
     response_copy: Copy | None = None
+    dropped: list[str] = []
+    """The caller's names of what had no place in the provider's dialect."""

@@ -97,12 +97,15 @@ class TargetSettings:
 class ModelSettings:
     """A model name that callers use."""
 
-    later: ClassVar[Mapping[str, Any]] = {
-        "class": None, "strategy": "priority", "limits": {}, "on_disconnect": "cancel",
-    }  # fmt: skip
+    later: ClassVar[Mapping[str, Any]] = {"class": None, "strategy": "priority", "limits": {}}
 
     name: str = setting(form="text", doc="What callers ask for.")
     targets: tuple[TargetSettings, ...] = setting(doc="Who serves it, in order.")
+    on_disconnect: Literal["cancel", "drain"] = setting(
+        "cancel",
+        doc="What becomes of an answer whose client has left: its provider is told to stop, or it is read to its end "
+        "(five minutes at most), so that its usage is known.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ class IDialect(Interface):
 
     name = Attribute("str.")
     needs_model = Attribute("frozenset of endpoints whose request must name a model.")
+    event_ends = Attribute("tuple of bytes: what may end an event of a stream; the first is how we end one.")
     keepalive = Attribute("bytes: what keeps an idle stream open without meaning anything.")
     passes = Attribute("frozenset of lowercase request header names that go upstream.")
 
@@ -113,6 +114,9 @@ class ITranslates(Interface):
 
     def encoder(asked):
         """Return an ``IEncoder`` for the answer to ``asked``, an ``Asked``."""
+
+    def counted(tokens):
+        """Return the body that answers ``Operation.COUNT``; only of a dialect that has such an endpoint."""
 
 
 class IDecoder(Interface):

@@ -18,6 +18,9 @@ from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
+_KEY_FIELDS = (b"x-api-key", b"x-goog-api-key", b"api-key")
+"""In which some dialects' callers send their key."""
+
 
 class EndedTwice(NetrunnerError):
     """An exchange was ended a second time: a fault of ours."""
@@ -45,6 +48,7 @@ class Exchange:
         "clock",
         "correlation_id",
         "dialect",
+        "dropped",
         "endpoint",
         "envelope",
         "error",
@@ -117,6 +121,8 @@ class Exchange:
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
+        self.dropped: list[str] = []
+        """The caller's names of what had no place in the provider's dialect."""
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.status = self.bytes_in = self.bytes_out = 0
@@ -135,6 +141,15 @@ class Exchange:
             if key == name:
                 return value
         return None
+
+    def credential(self) -> bytes | None:
+        """Return the caller's own credential as an Authorization value, in whichever field it came."""
+        value = self.header(b"authorization")
+        for name in _KEY_FIELDS if value is None else ():
+            key = self.header(name)
+            if key is not None:
+                return b"Bearer " + key
+        return value if value is not None or self.key is None else b"Bearer " + self.key
 
     def view(self) -> IRequestView:
         """Return the request in neutral terms; made at the first call, which has to come before the commit."""
@@ -225,6 +240,8 @@ class Exchange:
             record.bytes_in = self.bytes_in
             record.bytes_out = self.bytes_out
             record.token = self.caller
+        if self.dropped:
+            record.dropped = self.dropped
         if self.upstream is not None:
             record.upstream = self.upstream.url
         if tap is not None:

@@ -29,6 +29,9 @@ class EventLane:
         codec: Reads and writes the answer.
     """
 
+    error = None
+    """Unlike a ``TranslatingLane``, this one raises what is wrong with an answer."""
+
     __slots__ = ("_chain", "_codec", "_ended", "_exchange", "_waiting", "_waiting_bytes")
 
     def __init__(self, chain: Chain, exchange: Any, codec: IEventCodec) -> None:

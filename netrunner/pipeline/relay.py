@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from netrunner import sse
@@ -23,11 +23,14 @@ from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.lane import EventLane
+from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
 
+DRAIN_S = 300.0
+"""How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
 WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
@@ -65,6 +68,7 @@ class Relay:
     __slots__ = (
         "_attempt",
         "_call",
+        "_draining",
         "_exchange",
         "_head",
         "_held",
@@ -91,8 +95,10 @@ class Relay:
         """What is held is all there is."""
         self._tail = b""
         self._inflater: Inflater | None = None
-        self._lane: EventLane | None = None
+        self._lane: EventLane | TranslatingLane | None = None
         self._reasons: set[str] = set()
+        self._draining: IDelayedCall | None = None
+        """The client has left, and the answer is read on until then: what it cost is to be known."""
 
     def started(self, call: IUpstreamCall) -> None:
         """Take the handle of the request just sent."""
@@ -118,7 +124,19 @@ class Relay:
             if head.status >= 400:
                 self._state = State.HOLDING
                 return
+            if self._run.translates:
+                head = self._translate(head)
         self._decide(head)
+
+    def _translate(self, head: ResponseHead) -> ResponseHead:
+        """Return the head that the caller gets where the answer is written anew; filters see this one."""
+        coding = head.get(b"content-encoding")
+        self._lane = lane = self._run.translating_lane(_is_stream(head))
+        self._exchange.tap = lane.tap
+        headers: Headers = [(b"content-type", lane.content_type), *_foreign_limits(head)]
+        if self._inflater is None and coding is not None:
+            headers.append((b"content-encoding", coding))
+        return ResponseHead(200, b"OK", headers)
 
     def _decide(self, head: ResponseHead) -> None:
         if self._run.decides_on_heads:
@@ -134,10 +152,12 @@ class Relay:
             return
         self._head = head
         exchange = self._exchange
-        exchange.stream = streaming = (head.get(b"content-type") or b"").startswith(b"text/event-stream")
-        exchange.tap = exchange.dialect.tap(streaming)
+        if self._lane is None:
+            exchange.stream = streaming = _is_stream(head)
+            exchange.tap = exchange.dialect.tap(streaming)
+        streaming = exchange.stream
         readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
-        if self._run.filters_events and (self._attempt.status or 0) < 400:
+        if self._lane is None and self._run.filters_events and (self._attempt.status or 0) < 400:
             self._lane = self._run.lane(streaming)
         if self._lane is not None and not readable:
             self._abort()
@@ -193,7 +213,9 @@ class Relay:
             return
         state, self._state = self._state, State.ENDED
         self._attempt.error = error.code
-        if state is State.RELAYING:
+        if self._draining is not None:
+            self._leave(state)
+        elif state is State.RELAYING:
             self._truncate(Outcome.UPSTREAM_TRUNCATED, error)
         elif state is not State.ENDED:
             self._run.attempt_failed(error)
@@ -204,6 +226,9 @@ class Relay:
         """Take what came before the commit; commit, give up, or wait for more."""
         if self._lane is not None and not self._exchange.stream:
             self._collect(self._lane, data, last)
+            return
+        if isinstance(self._lane, TranslatingLane):
+            self._weigh_translated(self._lane, data, last)
             return
         self._held.append(data)
         self._last = last
@@ -229,6 +254,16 @@ class Relay:
                 self._held = [filtered]
             self._commit()
 
+    def _weigh_translated(self, lane: TranslatingLane, data: bytes, last: bool) -> None:
+        """Take what comes of a stream that is written anew; commit once there is something to be seen."""
+        written = self._filtered(lane, data, last)
+        if written is None:
+            return
+        self._held.append(written)
+        self._last = last
+        if last or lane.tap.began or sum(map(len, self._held)) > MAX_HELD_BYTES:
+            self._commit()
+
     def _is_cut(self) -> bool:
         """Return whether a stream that has ended did not say so, where every provider does.
 
@@ -247,7 +282,7 @@ class Relay:
             and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
         )
 
-    def _collect(self, lane: EventLane, data: bytes, last: bool) -> None:
+    def _collect(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> None:
         """Take an answer that passes filters as a whole; commit when it has."""
         self._exchange.tap.feed(data)
         filtered = self._filtered(lane, data, last)
@@ -259,7 +294,7 @@ class Relay:
         held = b"".join(self._held)
         rejection = self._run.rejection(head.status, head.headers, held[:MAX_HELD_BYTES])
         self._attempt.error = rejection.code
-        if self._run.keeps_to_itself(rejection):
+        if self._run.translates or self._run.keeps_to_itself(rejection):
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
@@ -272,10 +307,8 @@ class Relay:
         self._decide(head)
 
     def _reject(self, rejection: UpstreamError) -> None:
-        self._state = State.ENDED
-        self._attempt.error = rejection.code
         self._abort()
-        self._run.attempt_failed(rejection)
+        self.failed(rejection)
 
     def _commit(self) -> None:
         head = self._head
@@ -283,6 +316,10 @@ class Relay:
         self._state = State.RELAYING
         held, self._held = b"".join(self._held), []
         last = self._last
+        if self._draining is not None:
+            self._run.committed()
+            self._pass(held, last)
+            return
         request = self._request
         headers = self._down(head, len(held))
         recording = self._exchange.recording
@@ -315,26 +352,40 @@ class Relay:
             headers.append((b"x-accel-buffering", b"no"))
         return headers
 
-    def _filtered(self, lane: EventLane, data: bytes, last: bool) -> bytes | None:
-        """Return what filters leave of ``data``; None if that has ended the attempt."""
+    def _filtered(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> bytes | None:
+        """Return what a lane makes of ``data``; None if that has ended the attempt."""
         try:
-            return lane.feed(data, last)
+            written = lane.feed(data, last)
         except UpstreamError as error:
             self._abort()
             self.failed(error)
         except ExchangeError as error:
             self.stop(Outcome.REFUSED, error)
+        else:
+            if lane.error is None or self._state is State.RELAYING:
+                return written
+            self._reject(lane.error)
         return None
 
     # After it.
 
-    def _pass_filtered(self, lane: EventLane, data: bytes, last: bool) -> None:
-        filtered = self._filtered(lane, data, last)
-        if filtered or (last and filtered is not None):
-            self._pass(filtered, last)
+    def _pass_filtered(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> None:
+        written = self._filtered(lane, data, last)
+        if written is None:
+            return
+        ends = last and lane.error is None
+        if written or ends:
+            self._pass(written, ends)
+        if lane.error is not None:
+            self._abort()
+            self.failed(lane.error)
 
     def _pass(self, data: bytes, last: bool) -> None:
         exchange = self._exchange
+        if self._draining is not None:
+            if last:
+                self._leave(State.RELAYING)
+            return
         exchange.bytes_out += len(data)
         if exchange.recording is not None:
             exchange.recording.piece(RESPONSE, data)
@@ -350,9 +401,12 @@ class Relay:
         """End a committed answer so that it cannot be taken for a complete one."""
         exchange = self._exchange
         event = b""
-        if exchange.stream and not self._run.verbatim:
-            complete = not self._tail or self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
-            event = (b"" if complete else b"\n\n") + exchange.dialect.error_event(error)
+        if isinstance(self._lane, TranslatingLane) and exchange.stream:
+            event = self._lane.error_event(error)
+        elif exchange.stream and not self._run.verbatim:
+            ends = exchange.dialect.event_ends
+            complete = not self._tail or self._tail.endswith(ends)
+            event = (b"" if complete else ends[0]) + exchange.dialect.error_event(error)
         exchange.bytes_out += len(event)
         if exchange.recording is not None:
             exchange.recording.piece(RESPONSE, event)
@@ -362,12 +416,28 @@ class Relay:
     # What ends it from our side.
 
     def client_gone(self) -> None:
-        """The client left: nobody works for nobody."""
-        if self._state is not State.ENDED:
-            committed = self._state is State.RELAYING
-            self._state = State.ENDED
+        """The client left: nobody works for nobody, unless the answer is to be read on so that its cost is known."""
+        if self._state is State.ENDED or self._draining is not None:
+            return
+        if self._call is None or not self._run.drains:
             self._abort()
-            self._exchange.end(Outcome.CLIENT_GONE, self._request.code if committed else 499, "client_gone")
+            self._leave(self._state)
+            return
+        self._draining = self._exchange.clock.callLater(DRAIN_S, self._drained)
+        self._release("client")
+
+    def _drained(self) -> None:
+        """It takes too long."""
+        self._abort()
+        self._leave(self._state)
+
+    def _leave(self, state: State) -> None:
+        """End it for a client that has left when it had come as far as ``state``."""
+        if self._draining is not None and self._draining.active():
+            self._draining.cancel()
+        self._state = State.ENDED
+        status = self._request.code if state is State.RELAYING and self._request.startedWriting else 499
+        self._exchange.end(Outcome.CLIENT_GONE, status, "client_gone")
 
     def stop(self, outcome: Outcome, error: ExchangeError) -> None:
         """End it for a reason of ours."""
@@ -375,7 +445,9 @@ class Relay:
         if state is State.ENDED:
             return
         self._abort()
-        if state is State.RELAYING:
+        if self._draining is not None:
+            self._leave(state)
+        elif state is State.RELAYING:
             self._truncate(outcome, error)
         else:
             self._run.fail(error, outcome)
@@ -407,6 +479,16 @@ class Relay:
             self._reasons.remove(reason)
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()
+
+
+def _is_stream(head: ResponseHead) -> bool:
+    """Return whether an answer is a stream of events."""
+    return (head.get(b"content-type") or b"").startswith((b"text/event-stream", b"application/x-ndjson"))
+
+
+def _foreign_limits(head: ResponseHead) -> Headers:
+    """Return a provider's limits under names that no client of another dialect takes for its own: units differ."""
+    return [(b"x-netrunner-upstream-" + name, value) for name, value in head.headers if b"ratelimit-" in name]
 
 
 def _told_id(head: ResponseHead) -> str | None:

@@ -12,6 +12,9 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from netrunner.dialects.conversation import Conversation, Operation
+from netrunner.dialects.estimate import estimate
+from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
@@ -25,11 +28,14 @@ from netrunner.pipeline.recording import SLICE_BYTES, Recording
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import TIMING, Relay
 from netrunner.pipeline.shared import Pipeline
+from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
 from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
 
 _log = Logger()
+_NOT_TRANSLATED = frozenset({b"accept", b"content-type", b"x-request-id"})
+"""Fields that describe the caller's own request."""
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
 
@@ -55,6 +61,10 @@ class Run:
         self._tried = 0
         self._provider: IProvider | None = None
         self._sent: UpstreamRequest | None = None
+        self._translation: Translation | None = None
+        """What is asked, in terms of no dialect; kept for further attempts."""
+        self._asked = ""
+        """The endpoint of a translated attempt."""
         self.filters_events = False
         """Whether the answer passes event filters."""
         exchange.work = self
@@ -114,13 +124,21 @@ class Run:
         exchange, pipeline = self._exchange, self._pipeline
         provider, upstream = pipeline.providers[candidate.provider]
         self._provider = provider
-        if not provider.serves(exchange.endpoint, exchange.model is not None):
-            raise NotFound("No such endpoint.", code="endpoint_not_found")
-        if pipeline.chain.event_filters:
-            self.filters_events = self._has_events(provider)
         exchange.provider = candidate.provider
         exchange.upstream_model = candidate.model or None
-        call = self._call(candidate)
+        if pipeline.speaks(candidate.provider, exchange.dialect.name):
+            if not provider.serves(exchange.endpoint, exchange.model is not None):
+                raise NotFound("No such endpoint.", code="endpoint_not_found")
+            if pipeline.chain.event_filters:
+                self.filters_events = self._has_events()
+            self._asked = ""
+            call = self._call(candidate)
+        else:
+            translation = self._translated()
+            if translation.operation is Operation.COUNT:
+                self._answer(self._counted(translation.request))
+                return
+            call = self._translated_call(candidate, translation)
         if pipeline.prepares(candidate.provider):
             await provider.prepare(call)  # type: ignore[attr-defined]  # IPrepares, see Pipeline.prepares
             if exchange.outcome is not None:
@@ -143,23 +161,78 @@ class Run:
         headers = [field for field in exchange.headers if field[0] in dialect.passes and field[0] != b"x-request-id"]
         headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
         passthrough = self._pipeline.passes_through(candidate.provider)
-        query = exchange.query
+        query, endpoint = exchange.query, exchange.endpoint
         upgrade = self._request.facts.upgrade
         if upgrade is not None:
             headers += handshake(exchange.headers, passthrough)
-            if exchange.model is not None and exchange.model != candidate.model:
+        if exchange.model is not None and exchange.model != candidate.model:
+            endpoint = dialect.address(endpoint, candidate.model)
+            if upgrade is not None:
                 query = with_model(query, candidate.model)
         return Call(
             exchange.method,
-            exchange.endpoint,
+            endpoint,
             query,
             headers,
             body,
             candidate.model,
             exchange.stream,
-            exchange.header(b"authorization") if passthrough else None,
+            exchange.credential() if passthrough else None,
             upgrade,
         )
+
+    def _translated(self) -> Translation:
+        """Return what is asked, in terms of no dialect.
+
+        Raises:
+            NotFound: ``endpoint_not_found`` for what only the caller's dialect knows.
+            BadRequest: see ``Translation``.
+        """
+        if self._translation is None:
+            exchange, provider = self._exchange, self._provider
+            dialect = exchange.dialect
+            known = provider is not None and provider.dialect in self._pipeline.dialects
+            if known and ITranslates.providedBy(dialect) and exchange.envelope is not None:
+                operation = dialect.operation(exchange.method, exchange.endpoint)
+                if operation is not None and self._request.facts.upgrade is None:
+                    self._translation = Translation(exchange, dialect, operation)
+                    return self._translation
+            raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
+        return self._translation
+
+    def _translated_call(self, candidate: Candidate, translation: Translation) -> Call:
+        """Return what is asked, in the provider's dialect."""
+        exchange, pipeline, provider = self._exchange, self._pipeline, self._provider
+        assert provider is not None
+        spoken = pipeline.dialects[provider.dialect]
+        gaps = translation.gaps(getattr(provider.settings, "strict", False), candidate.provider)
+        written = translation.written(spoken, candidate.model, gaps)
+        if not provider.serves(written.endpoint, True):
+            raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
+        self._asked = written.endpoint
+        self.filters_events = bool(pipeline.chain.event_filters)
+        exchange.dropped = gaps.dropped
+        passes: frozenset[bytes] = getattr(spoken, "passes", frozenset())
+        headers = [field for field in exchange.headers if field[0] in passes and field[0] not in _NOT_TRANSLATED]
+        headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
+        return Call(
+            b"POST",
+            written.endpoint,
+            written.query,
+            headers,
+            written.body,
+            candidate.model,
+            exchange.stream,
+            exchange.credential() if pipeline.passes_through(candidate.provider) else None,
+            gaps=gaps,
+        )
+
+    def _counted(self, request: Any) -> Answer:
+        """Return how many tokens a chat would take, by a rule of thumb: its provider has no such endpoint."""
+        assert isinstance(request, Conversation)
+        dialect: Any = self._exchange.dialect
+        body: bytes = dialect.counted(estimate(request))
+        return Answer(200, [(b"content-type", b"application/json"), (b"netrunner-estimated", b"tokens")], body)
 
     def _send(self, candidate: Candidate, request: UpstreamRequest, upstream: IUpstream) -> None:
         exchange = self._exchange
@@ -223,9 +296,27 @@ class Run:
     # What an attempt tells before it commits.
 
     @property
+    def drains(self) -> bool:
+        """Whether the answer is read on when the client has left: its model says so."""
+        return self._exchange.model in self._pipeline.table.draining
+
+    @property
     def decides_on_heads(self) -> bool:
         """Whether a filter wants to see the heads of answers."""
         return bool(self._pipeline.chain.response)
+
+    @property
+    def translates(self) -> bool:
+        """Whether the answer comes in another dialect than the caller's."""
+        return bool(self._asked)
+
+    def translating_lane(self, streaming: bool) -> TranslatingLane:
+        """Return the way from the provider's dialect to the caller's for an answer."""
+        assert self._provider is not None
+        assert self._translation is not None
+        spoken = self._pipeline.dialects[self._provider.dialect]
+        decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
+        return TranslatingLane(self._pipeline.chain, self._exchange, decoder, self._translation.encoder())
 
     def lane(self, streaming: bool) -> EventLane:
         """Return the way through the event filters for an answer."""
@@ -233,7 +324,7 @@ class Run:
         codec = exchange.dialect.events(exchange.endpoint, streaming, MAX_ANSWER_BYTES)
         return EventLane(self._pipeline.chain, exchange, codec)
 
-    def _has_events(self, provider: IProvider) -> bool:
+    def _has_events(self) -> bool:
         """Return whether the answer holds events for filters.
 
         Raises:
@@ -241,7 +332,7 @@ class Run:
         """
         exchange = self._exchange
         answer = exchange.dialect.has_events(exchange.method, exchange.endpoint)
-        if answer is None or self._request.facts.upgrade is not None or provider.dialect != exchange.dialect.name:
+        if answer is None or self._request.facts.upgrade is not None:
             name = type(self._pipeline.chain.event_filters[0]).__name__
             raise InternalError(
                 f"The filter {name} is configured, and cannot see the answers of this endpoint.",
@@ -274,6 +365,7 @@ class Run:
     def committed(self) -> None:
         """The answer is on its way: nothing of the request is needed any more, and a stream may last for hours."""
         self._request.discard_body()
+        self._translation = None
         envelope = self._exchange.envelope
         if envelope is not None:
             envelope.body, envelope.located = b"", None
@@ -345,6 +437,8 @@ def own_headers(exchange: Exchange) -> Headers:
     headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
     if exchange.correlation_id is not None:
         headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
+    if exchange.dropped:
+        headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
     if exchange.stages is not None:
         headers.append((TIMING, exchange.stages.commit(exchange)))
     return headers

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import Overloaded
-from netrunner.interfaces import IClock, ILiveSink, IPrepares, IProvider, IUpstream
+from netrunner.interfaces import IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
@@ -52,6 +53,7 @@ class Pipeline:
         live: Who looks on.
         observing: What recordings are made with.
         stages: Tells callers where the time went; None tells nothing.
+        dialects: What providers speak, by name.
     """
 
     def __init__(
@@ -65,8 +67,15 @@ class Pipeline:
         live: Live | None = None,
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
+        dialects: Mapping[str, ITranslates] | None = None,
     ) -> None:
         self.stages = stages
+        self.dialects = dict(dialects or {})
+        self._spoken = frozenset(
+            (name, dialect)
+            for name, (one, _) in providers.items()
+            for dialect in (one.dialect, *(one.also if ISpeaksMore.providedBy(one) else ()))
+        )
         self.live = live or Live()
         self.journal = journal
         self.observing = observing or Observing()
@@ -109,6 +118,10 @@ class Pipeline:
     def prepares(self, provider: str) -> bool:
         """Return whether ``provider`` must get ready before each request."""
         return provider in self._preparing
+
+    def speaks(self, provider: str, dialect: str) -> bool:
+        """Return whether ``provider`` understands requests of ``dialect`` as they are."""
+        return (provider, dialect) in self._spoken
 
     def key_of(self, provider: str) -> bytes | None:
         """Return the key stored for ``provider``, if there is one."""

@@ -26,11 +26,17 @@ class Table:
         models: Candidates by the caller's name, best first.
         unknown_model: Provider that unknown names are passed to as they are; None refuses them.
         default_provider: Provider that serves requests naming no model; None refuses them.
+        draining: Names whose answers are read on when the client has left.
     """
 
     def __init__(
-        self, models: Mapping[str, tuple[Candidate, ...]], unknown_model: str | None, default_provider: str | None
+        self,
+        models: Mapping[str, tuple[Candidate, ...]],
+        unknown_model: str | None,
+        default_provider: str | None,
+        draining: frozenset[str] = frozenset(),
     ) -> None:
+        self.draining = draining
         self._models = dict(models)
         self._unknown = unknown_model
         self._default = default_provider

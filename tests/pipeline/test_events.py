@@ -406,14 +406,6 @@ def test_a_websocket_is_refused() -> None:
     assert stage.upstream.calls == []
 
 
-def test_a_provider_of_another_dialect_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(Texts())
-    monkeypatch.setattr(type(stage.pipeline.providers["up"][0]), "dialect", "other")
-    client = stage.ask()
-    assert error_of(answers(client.heard(), b"POST")[0].body)["code"] == "filter_unsupported"
-    assert stage.upstream.calls == []
-
-
 def test_a_chat_that_offers_another_protocol_is_filtered_as_any_other() -> None:
     stage = Stage(stripping())
     fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==", "Sec-WebSocket-Version: 13")

@@ -8,7 +8,9 @@ import zlib
 
 import pytest
 
-from netrunner.errors import UpstreamError, UpstreamTimeout
+from netrunner.errors import Overloaded, UpstreamError, UpstreamTimeout
+from netrunner.pipeline.relay import DRAIN_S
+from netrunner.values import Outcome
 from tests.support.client import answers
 from tests.support.stage import DONE, EVENT, JSON, KEY, SSE, Stage, body_of, error_of
 
@@ -278,6 +280,62 @@ def test_a_client_that_leaves_aborts_the_upstream_in_the_same_turn() -> None:
     assert (record.outcome, record.status) == ("client_gone", 200)
     assert record.usage is not None
     assert record.usage.output_total == 2
+
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+
+
+def test_an_answer_that_is_to_be_drained_is_read_to_its_end_for_a_client_that_left() -> None:
+    stage = Stage(draining=("m",))
+    client = stage.ask()
+    stage.call.head(200, SSE).body(EVENT)
+    stage.call.receiver.pauseProducing()
+    client.settle()
+    assert not stage.call.aborted
+    assert not stage.call.paused
+    assert stage.records == []
+    stage.call.body(USAGE).body(DONE, True)
+    record = stage.record()
+    assert (record.outcome, record.status, record.bytes_out) == ("client_gone", 200, len(EVENT))
+    assert record.usage is not None
+    assert record.usage.output_total == 2
+
+
+def test_a_client_may_leave_before_an_answer_that_is_to_be_drained_begins() -> None:
+    stage = Stage(draining=("m",))
+    stage.ask().settle()
+    assert stage.records == []
+    stage.call.head(200, SSE).body(EVENT + USAGE).body(DONE, True)
+    record = stage.record()
+    assert (record.outcome, record.status, record.bytes_out) == ("client_gone", 499, 0)
+    assert record.usage is not None
+
+
+def test_draining_takes_no_longer_than_its_limit() -> None:
+    stage = Stage(draining=("m",))
+    client = stage.ask()
+    stage.call.head(200, SSE).body(EVENT)
+    client.settle()
+    stage.clock.advance(DRAIN_S)
+    assert stage.call.aborted
+    assert stage.record().outcome == "client_gone"
+
+
+@pytest.mark.parametrize("how", ["broken", "refused", "error", "stopped"])
+def test_what_ends_a_draining_answer_ends_it_as_one_whose_client_left(how: str) -> None:
+    stage = Stage(draining=("m",))
+    stage.ask().settle()
+    if how == "refused":
+        stage.call.head(500, JSON).body(b"{}", True)
+    elif how == "error":
+        stage.call.head(200, SSE).body(b'data: {"error":{"message":"boo","code":500}}\n\n')
+    elif how == "stopped":
+        (exchange,) = stage.pipeline.inflight.values()
+        exchange.work.stop(Outcome.SHUT_DOWN, Overloaded("over"))
+    else:
+        stage.call.fail()
+    assert stage.record().outcome == "client_gone"
+    assert len(stage.upstream.calls) == 1
 
 
 def test_a_timeout_in_the_middle_is_told_as_an_event() -> None:

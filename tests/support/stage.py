@@ -140,6 +140,7 @@ class Stage:
         unknown_model, default_provider, max_streams: As in the configuration.
         routes: Source to destination, or to destination and ``rewrite``.
         endpoints: What else the stored key is for.
+        draining: Models whose answers are read on when the client has left.
         limits: Of the server.
     """
 
@@ -156,6 +157,7 @@ class Stage:
         max_streams: int = 100,
         routes: Mapping[str, tuple[str, str]] | None = None,
         endpoints: tuple[str, ...] = (),
+        draining: tuple[str, ...] = (),
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -170,7 +172,7 @@ class Stage:
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
         self.pipeline = Pipeline(
             Chain(chain),
-            Table(table, unknown_model, default_provider),
+            Table(table, unknown_model, default_provider, frozenset(draining)),
             {"up": (provider, self.upstream), "other": (provider, self.upstream)},
             self.ledger,
             self.clock,

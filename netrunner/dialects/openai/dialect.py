@@ -52,6 +52,7 @@ class OpenAIDialect:
     """OpenAI's APIs below ``/v1``."""
 
     name = "openai"
+    event_ends = sse.EVENT_ENDS
     keepalive = sse.KEEPALIVE
     needs_model = NEEDS_MODEL
     passes = frozenset(

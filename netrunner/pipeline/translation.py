@@ -1,0 +1,226 @@
+"""An exchange whose provider speaks another dialect than its caller: what is asked, written anew for each attempt, and
+the answer's way back.
+
+This module must not know sockets, and no dialect by its name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zope.interface import implementer
+
+from netrunner.dialects.answers import last_usage
+from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
+from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.interfaces import IDecoder, IEncoder, ITap, ITranslates
+from netrunner.errors import Fault, UpstreamError, UpstreamRejected
+from netrunner.events import Event, Finish, FinishKind, KeepAlive, Start, StreamError
+from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.exchange import Exchange
+from netrunner.values import Usage
+
+_STATUSES = {
+    "bad_request": 400,
+    "context_too_long": 400,
+    "unsupported_parameter": 400,
+    "payment": 402,
+    "permission": 403,
+    "not_found": 404,
+    "too_large": 413,
+    "rate_limit": 429,
+    "overloaded": 503,
+    "timeout": 504,
+}
+"""Of an error inside an answer, by its canonical kind; every other is a 502."""
+_RETRYABLE = frozenset({"rate_limit", "overloaded", "timeout", "upstream_error"})
+_CALLERS_FAULT = frozenset({"bad_request", "context_too_long", "unsupported_parameter", "too_large"})
+
+
+class Translation:
+    """What one exchange asks for, in terms of no dialect.
+
+    Args:
+        exchange: Its filters have seen it.
+        dialect: What its caller speaks.
+        operation: What its endpoint asks for.
+
+    Raises:
+        BadRequest: for a request that is malformed, or cannot be carried to another dialect.
+    """
+
+    def __init__(self, exchange: Exchange, dialect: ITranslates, operation: Operation) -> None:
+        self.operation = operation
+        self._exchange = exchange
+        self._gaps = Gaps()
+        self._dialect = dialect
+        self.request: Conversation | Embedding = dialect.read(exchange.envelope, exchange.endpoint, self._gaps)
+
+    def written(self, spoken: ITranslates, model: str, gaps: Gaps) -> Written:
+        """Return what is asked, as a provider that speaks ``spoken`` wants it."""
+        written: Written = spoken.write(self.request, model, self._streams, gaps)
+        return written
+
+    def gaps(self, strict: bool, provider: str) -> Gaps:
+        """Return what is lost by now, for an attempt at a provider."""
+        return self._gaps.fork(strict, provider)
+
+    @property
+    def _streams(self) -> bool:
+        return self._exchange.stream and self.operation is Operation.CHAT
+
+    def encoder(self) -> IEncoder:
+        """Return what writes the answer for the caller."""
+        exchange = self._exchange
+        envelope, clock, started = exchange.envelope, exchange.clock, exchange.started
+        asked = Asked(
+            id=exchange.id,
+            model=exchange.model or "",
+            endpoint=exchange.endpoint,
+            stream=self._streams,
+            wants_usage=envelope is not None and envelope.wants_usage,
+            at=exchange.at_accept,
+            elapsed_s=lambda: clock.seconds() - started,
+            query=exchange.query,
+            request=self.request,
+        )
+        encoder: IEncoder = self._dialect.encoder(asked)
+        return encoder
+
+
+@implementer(ITap)
+class EventTap:
+    """What an answer says about itself, learned from its events."""
+
+    __slots__ = ("began", "complete", "error", "finish_reason", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.error: str | None = None
+        self.complete = False
+        self.began = False
+        """Whether an event has come that a caller sees."""
+
+    def see(self, events: list[Event]) -> None:
+        """See the next events."""
+        self.usage = last_usage(self.usage, events)
+        for event in events:
+            if isinstance(event, Finish):
+                self.finish_reason = event.reason or event.kind.value
+            if not isinstance(event, (Start, KeepAlive)):
+                self.began = True
+
+    def feed(self, data: bytes) -> None:
+        """Ignore bytes: events tell everything."""
+
+    def close(self) -> None:
+        """Nothing is left to settle."""
+
+
+class TranslatingLane:
+    """Takes one answer from a provider's dialect to its caller's, and through the event filters on the way.
+
+    An error inside the answer is kept in ``error``: what came before it is still to be sent.
+
+    Args:
+        chain: The compiled filters.
+        exchange: What the answer belongs to.
+        decoder: Reads it.
+        encoder: Writes it.
+    """
+
+    __slots__ = ("_chain", "_decoder", "_encoder", "_exchange", "_late", "content_type", "error", "tap")
+
+    def __init__(self, chain: Chain, exchange: Exchange, decoder: IDecoder, encoder: IEncoder) -> None:
+        self._chain = chain
+        self._exchange = exchange
+        self._decoder = decoder
+        self._encoder = encoder
+        self._late: list[Event] = []
+        """Finishes, which wait until filters have given what they hold back."""
+        self.content_type: bytes = encoder.content_type
+        self.tap = EventTap()
+        self.error: UpstreamError | None = None
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        """Return what may go to the client of all that has come; ``last`` tells that nothing follows.
+
+        Raises:
+            ExchangeError: from a filter; ``filter_failed`` for one that raised anything else.
+        """
+        try:
+            written = self._write(self._decoder.feed(data, False))
+        except UpstreamError as error:
+            self.error = error
+            return b""
+        if not last or self.error is not None:
+            return written
+        try:
+            written += self._write(self._decoder.feed(b"", True))
+        except UpstreamError as error:
+            self.error = error
+            return written
+        if self.error is None:
+            written += self._end()
+        return written
+
+    def error_event(self, error: Any) -> bytes:
+        """Return the bytes that tell an error after what was written."""
+        tell = getattr(self._encoder, "error", self._exchange.dialect.error_event)
+        told: bytes = tell(error)
+        return told
+
+    def _write(self, events: list[Event]) -> bytes:
+        """Write events up to the first that tells an error."""
+        self.tap.see(events)
+        for number, event in enumerate(events):
+            self.error = _error_of(event)
+            if self.error is not None:
+                self.tap.error = self.error.code
+                events = events[:number]
+                break
+        if self._chain.event_filters:
+            events = self._filtered(events)
+        written: bytes = self._encoder.write(events) if events else b""
+        return written
+
+    def _filtered(self, events: list[Event]) -> list[Event]:
+        passed: list[Event] = []
+        for event in events:
+            if isinstance(event, Finish):
+                self._late.append(event)
+            else:
+                passed += self._chain.on_event(self._exchange, event)
+        return passed
+
+    def _end(self) -> bytes:
+        chain, exchange = self._chain, self._exchange
+        self.tap.complete = True
+        events: list[Event] = []
+        if chain.event_filters:
+            events = chain.on_end(exchange)
+            for event in self._late:
+                events += chain.on_event(exchange, event)
+        written: bytes = self._encoder.write(events) + self._encoder.end()
+        return written
+
+
+def _error_of(event: Event) -> UpstreamError | None:
+    """Return the error that an event tells, if it tells one: an answer that failed is never told as a stop."""
+    if isinstance(event, Finish) and event.kind is FinishKind.ERROR:
+        reason = event.reason or "no reason given"
+        return UpstreamError(f"The provider broke the answer off: {reason}.", code="upstream_failed")
+    if not isinstance(event, StreamError):
+        return None
+    kind = event.kind if event.kind in _STATUSES else "upstream_error"
+    status = event.status if event.status is not None and 400 <= event.status <= 599 else None
+    return UpstreamRejected(
+        event.message or "The provider reported an error.",
+        kind=kind,
+        fault=Fault.CALLER if kind in _CALLERS_FAULT else Fault.UPSTREAM,
+        retryable=kind in _RETRYABLE,
+        code=event.code,
+        status=status or _STATUSES.get(kind, 502),
+        retry_after_s=event.retry_after_s,
+    )
