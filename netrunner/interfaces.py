@@ -144,6 +144,10 @@ class ISpeaksMore(Interface):
     also = Attribute("frozenset of their names, beside ``dialect``.")
 
 
+class IAdapts(Interface):
+    """A provider that leaves things out of requests of its own dialect; its calls carry ``gaps``, to be told."""
+
+
 class IUpstream(Interface):
     """Sends requests: a connection pool, or a provider that answers in this process."""
 

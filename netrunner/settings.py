@@ -100,6 +100,9 @@ class ProviderSettings:
         "unsent", doc="When a request is sent again after a warm connection turned out dead."
     )
     repair: bool = setting(False, doc="Whether answers are repaired event by event.")
+    strict: bool = setting(
+        False, doc="Whether what would be left out of a request for this provider is refused instead."
+    )
     endpoints: tuple[str, ...] = setting(
         (), doc="Further paths below /v1 that may be called with the stored key, `*` at the end as wildcard."
     )

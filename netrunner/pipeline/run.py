@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from netrunner.dialects.conversation import Conversation, Operation
 from netrunner.dialects.estimate import estimate
+from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
@@ -169,6 +170,9 @@ class Run:
             endpoint = dialect.address(endpoint, candidate.model)
             if upgrade is not None:
                 query = with_model(query, candidate.model)
+        gaps = None
+        if self._pipeline.adapts(candidate.provider):
+            gaps = self._gaps(candidate.provider, Gaps())
         return Call(
             exchange.method,
             endpoint,
@@ -179,7 +183,15 @@ class Run:
             exchange.stream,
             exchange.credential() if passthrough else None,
             upgrade,
+            gaps,
         )
+
+    def _gaps(self, provider: str, before: Gaps) -> Gaps:
+        """Return what an attempt at ``provider`` may add to what was lost before."""
+        strict = bool(getattr(self._pipeline.providers[provider][0].settings, "strict", False))
+        gaps = before.fork(strict, provider)
+        self._exchange.dropped = gaps.dropped
+        return gaps
 
     def _translated(self) -> Translation:
         """Return what is asked, in terms of no dialect.
@@ -205,13 +217,12 @@ class Run:
         exchange, pipeline, provider = self._exchange, self._pipeline, self._provider
         assert provider is not None
         spoken = pipeline.dialects[provider.dialect]
-        gaps = translation.gaps(getattr(provider.settings, "strict", False), candidate.provider)
+        gaps = self._gaps(candidate.provider, translation.gaps)
         written = translation.written(spoken, candidate.model, gaps)
         if not provider.serves(written.endpoint, True):
             raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
         self._asked = written.endpoint
         self.filters_events = bool(pipeline.chain.event_filters)
-        exchange.dropped = gaps.dropped
         passes: frozenset[bytes] = getattr(spoken, "passes", frozenset())
         headers = [field for field in exchange.headers if field[0] in passes and field[0] not in _NOT_TRANSLATED]
         headers.append((b"x-request-id", exchange.request_id.encode("ascii")))

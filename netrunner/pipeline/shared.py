@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import Overloaded
-from netrunner.interfaces import IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
+from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.live import Live
@@ -85,6 +85,7 @@ class Pipeline:
         self.clock = clock
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
+        self._adapting = frozenset(name for name, (one, _) in self.providers.items() if IAdapts.providedBy(one))
         self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
         self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
         self._passthrough = frozenset(
@@ -118,6 +119,10 @@ class Pipeline:
     def prepares(self, provider: str) -> bool:
         """Return whether ``provider`` must get ready before each request."""
         return provider in self._preparing
+
+    def adapts(self, provider: str) -> bool:
+        """Return whether ``provider`` may leave something out of a request."""
+        return provider in self._adapting
 
     def speaks(self, provider: str, dialect: str) -> bool:
         """Return whether ``provider`` understands requests of ``dialect`` as they are."""

@@ -52,18 +52,15 @@ class Translation:
     def __init__(self, exchange: Exchange, dialect: ITranslates, operation: Operation) -> None:
         self.operation = operation
         self._exchange = exchange
-        self._gaps = Gaps()
+        self.gaps = Gaps()
+        """What is lost before any provider is chosen."""
         self._dialect = dialect
-        self.request: Conversation | Embedding = dialect.read(exchange.envelope, exchange.endpoint, self._gaps)
+        self.request: Conversation | Embedding = dialect.read(exchange.envelope, exchange.endpoint, self.gaps)
 
     def written(self, spoken: ITranslates, model: str, gaps: Gaps) -> Written:
         """Return what is asked, as a provider that speaks ``spoken`` wants it."""
         written: Written = spoken.write(self.request, model, self._streams, gaps)
         return written
-
-    def gaps(self, strict: bool, provider: str) -> Gaps:
-        """Return what is lost by now, for an attempt at a provider."""
-        return self._gaps.fork(strict, provider)
 
     @property
     def _streams(self) -> bool:

@@ -6,8 +6,16 @@ This module must not do anything but offer.
 from netrunner.filters.no_think import NoThink, NoThinkSettings
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
+from netrunner.providers.azure_openai import AzureOpenAIProvider, AzureOpenAISettings
+from netrunner.providers.deepseek import DeepSeekProvider, DeepSeekSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
+from netrunner.providers.github import GitHubProvider, GitHubSettings
+from netrunner.providers.groq import GroqProvider, GroqSettings
+from netrunner.providers.huggingface import HuggingFaceProvider, HuggingFaceSettings
+from netrunner.providers.mistral import MistralProvider, MistralSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
+from netrunner.providers.openrouter import OpenRouterProvider, OpenRouterSettings
+from netrunner.providers.together import TogetherProvider, TogetherSettings
 from netrunner.sinks.access_line import AccessLine
 from netrunner.sinks.cloudwatch import CloudWatch, CloudWatchFactory, CloudWatchSettings
 from netrunner.sinks.console import Console
@@ -29,6 +37,54 @@ openai = ProviderFactory(
     build=OpenAIProvider,
     settings=OpenAISettings,
     doc="OpenAI, or any API that speaks like it.",
+)
+azure_openai = ProviderFactory(
+    name="azure_openai",
+    build=AzureOpenAIProvider,
+    settings=AzureOpenAISettings,
+    doc="OpenAI's models on Azure.",
+)
+deepseek = ProviderFactory(
+    name="deepseek",
+    build=DeepSeekProvider,
+    settings=DeepSeekSettings,
+    doc="DeepSeek.",
+)
+github = ProviderFactory(
+    name="github",
+    build=GitHubProvider,
+    settings=GitHubSettings,
+    doc="GitHub Models.",
+)
+groq = ProviderFactory(
+    name="groq",
+    build=GroqProvider,
+    settings=GroqSettings,
+    doc="Groq.",
+)
+huggingface = ProviderFactory(
+    name="huggingface",
+    build=HuggingFaceProvider,
+    settings=HuggingFaceSettings,
+    doc="Hugging Face's router.",
+)
+mistral = ProviderFactory(
+    name="mistral",
+    build=MistralProvider,
+    settings=MistralSettings,
+    doc="Mistral AI.",
+)
+openrouter = ProviderFactory(
+    name="openrouter",
+    build=OpenRouterProvider,
+    settings=OpenRouterSettings,
+    doc="OpenRouter.",
+)
+together = ProviderFactory(
+    name="together",
+    build=TogetherProvider,
+    settings=TogetherSettings,
+    doc="Together AI.",
 )
 no_think = FilterFactory(
     name="no_think",

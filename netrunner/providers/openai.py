@@ -6,14 +6,20 @@ This module must not hold what every provider of this family shares: that is ``n
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from zope.interface import implementer
 
 from netrunner.dialects.openai.api import OpenAIApi
+from netrunner.dialects.openai.family import Family, fit
 from netrunner.errors import UpstreamRejected
-from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.interfaces import IEnvironment, IProvider, ISpeaksMore
 from netrunner.settings import ProviderSettings, setting
 from netrunner.values import Call, Headers, UpstreamRequest
+
+_REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])")
+"""OpenAI's models that know ``max_tokens`` by its newer name only; a caller of its own API is taken at its word."""
+REASONING = Family(renamed={"max_tokens": "max_completion_tokens"}, developer=True, max_stop=None, audio=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +27,12 @@ class OpenAISettings(ProviderSettings):
     """Settings of the provider ``openai``."""
 
     base_url: str = setting("https://api.openai.com/v1", doc="Where the API lives, path prefix included.", form="url")
+    responses: bool = setting(
+        True, doc="Whether it serves `/v1/responses` itself; requests for it are translated into chats otherwise."
+    )
 
 
-@implementer(IProvider)
+@implementer(IProvider, ISpeaksMore)
 class OpenAIProvider:
     """Any OpenAI-compatible API, with a stored key, the caller's own, or none."""
 
@@ -31,10 +40,13 @@ class OpenAIProvider:
 
     def __init__(self, settings: OpenAISettings, environment: IEnvironment) -> None:
         self.settings = settings
+        self.also = frozenset({"responses"}) if settings.responses else frozenset()
         self._api = OpenAIApi(settings, environment.name)
 
     def build(self, call: Call) -> UpstreamRequest:
         """Return the request for one attempt."""
+        if call.gaps is not None and call.endpoint == "chat/completions" and _REASONS.match(call.model):
+            call.body = fit(call.body, REASONING, call.gaps)
         return self._api.request(call)
 
     def serves(self, endpoint: str, model_named: bool) -> bool:

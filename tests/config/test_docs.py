@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from netrunner.config.load import load
 from netrunner.config.settings import Document, Settings
 from netrunner.registry import Registry
+from netrunner.settings import ProviderSettings
 from tests.config.reference import rows
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,13 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert [row for row in rows(Document) if row not in PAGE] == []
 
 
+def section(heading: str) -> str:
+    """Return what stands under a heading of the page."""
+    _, found, part = PAGE.partition(f"\n{heading}\n")
+    assert found, f"{heading} is missing"
+    return re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0]
+
+
 def test_every_key_of_a_later_version_is_named() -> None:
     later: Any = Document.later
     assert [key for key in later if f"`{key}`" not in PAGE] == []
@@ -46,13 +54,13 @@ def test_every_setting_of_a_built_in_plugin_is_documented_under_its_name() -> No
     built_in = [(kind, name) for kind, name, _, origin in registry.rows() if origin == "built in"]
     assert built_in
     missing = []
+    shared = section("### Every provider over HTTP")
+    every = [row for row in rows(ProviderSettings) if "`base_url`" not in row]
+    assert [row for row in every if row not in shared] == []
     for kind, name in built_in:
-        heading, _, part = PAGE.partition(f"\n### {kind.capitalize()} `{name}`\n")
-        part = re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0]
-        wanted = [*rows(registry.factory(kind, name).settings)]
+        part = section(f"### {kind.capitalize()} `{name}`")
+        wanted = [row for row in rows(registry.factory(kind, name).settings) if row not in every]
         missing += [f"{kind} {name}: {row}" for row in wanted if row not in part]
-        if heading == PAGE:
-            missing.append(f"{kind} {name} has no heading")
     assert missing == []
 
 
