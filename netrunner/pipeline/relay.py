@@ -21,6 +21,7 @@ from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
+from netrunner.pipeline import heads
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.lane import EventLane
 from netrunner.pipeline.translation import TranslatingLane
@@ -33,12 +34,6 @@ DRAIN_S = 300.0
 """How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
-WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
-"""Fields of a provider that are no business of our callers, or that we answer with ourselves."""
-TIMING = b"server-timing"
-"""Where a provider has one too, both are told."""
-_ID_FIELDS = frozenset({b"x-request-id", b"request-id"})
-"""In which providers tell their own id of a request."""
 
 
 class State(enum.Enum):
@@ -115,7 +110,7 @@ class Relay:
         """Decide what to do with the answer."""
         self._exchange.mark("first_byte")
         self._attempt.status = head.status
-        self._attempt.request_id = _told_id(head)
+        self._attempt.request_id = heads.told_id(head)
         self._head = head
         if not self._run.verbatim:
             coding = head.get(b"content-encoding")
@@ -131,9 +126,9 @@ class Relay:
     def _translate(self, head: ResponseHead) -> ResponseHead:
         """Return the head that the caller gets where the answer is written anew; filters see this one."""
         coding = head.get(b"content-encoding")
-        self._lane = lane = self._run.translating_lane(_is_stream(head))
+        self._lane = lane = self._run.translating_lane(heads.is_stream(head))
         self._exchange.tap = lane.tap
-        headers: Headers = [(b"content-type", lane.content_type), *_foreign_limits(head)]
+        headers: Headers = [(b"content-type", lane.content_type), *heads.foreign_limits(head)]
         if self._inflater is None and coding is not None:
             headers.append((b"content-encoding", coding))
         return ResponseHead(200, b"OK", headers)
@@ -153,7 +148,7 @@ class Relay:
         self._head = head
         exchange = self._exchange
         if self._lane is None:
-            exchange.stream = streaming = _is_stream(head)
+            exchange.stream = streaming = heads.is_stream(head)
             exchange.tap = exchange.dialect.tap(streaming)
         streaming = exchange.stream
         readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
@@ -321,7 +316,12 @@ class Relay:
             self._pass(held, last)
             return
         request = self._request
-        headers = self._down(head, len(held))
+        headers = self._run.own_headers
+        if self._run.verbatim:
+            headers = heads.verbatim(head, headers)
+        else:
+            stream, recoded, rewritten = self._exchange.stream, self._inflater is not None, self._lane is not None
+            headers = heads.down(head, headers, stream, recoded, len(held) if rewritten else None)
         recording = self._exchange.recording
         if recording is not None:
             recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), headers, self._run.verbatim)
@@ -331,26 +331,6 @@ class Relay:
             request.registerProducer(self, True)
         if held or last or self._run.verbatim:
             self._pass(held, last)
-
-    def _down(self, head: ResponseHead, held_bytes: int) -> Headers:
-        """Return the fields the client gets; what is held is all of an answer that passed filters as a whole."""
-        own = self._run.own_headers
-        if self._run.verbatim:
-            theirs = {name for name, _ in head.headers}
-            return head.headers + [field for field in own if field[0] not in theirs or field[0] == TIMING]
-        # The length of a stream is left out: an error event may have to follow where the provider broke off.
-        changed: tuple[bytes, ...] = (b"content-length",) if self._exchange.stream else ()
-        if self._inflater is not None:
-            changed = (b"content-length", b"content-encoding")
-        elif self._lane is not None:
-            changed = (b"content-length",)
-        headers = [field for field in head.headers if field[0] not in WITHHELD and field[0] not in changed]
-        if self._lane is not None and not self._exchange.stream:
-            headers.append((b"content-length", b"%d" % held_bytes))
-        headers += own
-        if self._exchange.stream:
-            headers.append((b"x-accel-buffering", b"no"))
-        return headers
 
     def _filtered(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> bytes | None:
         """Return what a lane makes of ``data``; None if that has ended the attempt."""
@@ -479,24 +459,6 @@ class Relay:
             self._reasons.remove(reason)
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()
-
-
-def _is_stream(head: ResponseHead) -> bool:
-    """Return whether an answer is a stream of events."""
-    return (head.get(b"content-type") or b"").startswith((b"text/event-stream", b"application/x-ndjson"))
-
-
-def _foreign_limits(head: ResponseHead) -> Headers:
-    """Return a provider's limits under names that no client of another dialect takes for its own: units differ."""
-    return [(b"x-netrunner-upstream-" + name, value) for name, value in head.headers if b"ratelimit-" in name]
-
-
-def _told_id(head: ResponseHead) -> str | None:
-    """Return the provider's own id of the request."""
-    for name, value in head.headers:
-        if name in _ID_FIELDS:
-            return value.decode("latin-1")[:128]
-    return None
 
 
 def _told(events: bytes) -> bytes:

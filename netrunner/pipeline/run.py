@@ -24,10 +24,11 @@ from netrunner.journal.masking import mask_query
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import handshake, with_model
+from netrunner.pipeline.heads import TIMING
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
 from netrunner.pipeline.recording import SLICE_BYTES, Recording
 from netrunner.pipeline.refusal import refusal
-from netrunner.pipeline.relay import TIMING, Relay
+from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tunnel import Tunnel

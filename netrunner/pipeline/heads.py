@@ -1,0 +1,64 @@
+"""The head of an answer between provider and client: what is read in it, and what of it goes on.
+
+This module must not know of bodies.
+"""
+
+from __future__ import annotations
+
+from netrunner.values import Headers, ResponseHead
+
+WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
+"""Fields of a provider that are no business of our callers, or that we answer with ourselves."""
+TIMING = b"server-timing"
+"""Where a provider has one too, both are told."""
+_ID_FIELDS = frozenset({b"x-request-id", b"request-id"})
+"""In which providers tell their own id of a request."""
+
+
+def verbatim(head: ResponseHead, own: Headers) -> Headers:
+    """Return the fields of an answer that goes on as it came, with those of ours that it has not."""
+    theirs = {name for name, _ in head.headers}
+    return head.headers + [field for field in own if field[0] not in theirs or field[0] == TIMING]
+
+
+def down(head: ResponseHead, own: Headers, stream: bool, recoded: bool, rewritten_bytes: int | None) -> Headers:
+    """Return the fields the client gets.
+
+    Args:
+        head: The provider's, as filters left it.
+        own: Our fields.
+        stream: Whether the answer is a stream.
+        recoded: Whether its content coding was taken off.
+        rewritten_bytes: How long it is if it is written anew and no stream; None if it goes on as it came.
+    """
+    # The length of a stream is left out: an error event may have to follow where the provider broke off.
+    changed: tuple[bytes, ...] = ()
+    if recoded:
+        changed = (b"content-length", b"content-encoding")
+    elif stream or rewritten_bytes is not None:
+        changed = (b"content-length",)
+    headers = [field for field in head.headers if field[0] not in WITHHELD and field[0] not in changed]
+    if rewritten_bytes is not None and not stream:
+        headers.append((b"content-length", b"%d" % rewritten_bytes))
+    headers += own
+    if stream:
+        headers.append((b"x-accel-buffering", b"no"))
+    return headers
+
+
+def is_stream(head: ResponseHead) -> bool:
+    """Return whether an answer is a stream of events."""
+    return (head.get(b"content-type") or b"").startswith((b"text/event-stream", b"application/x-ndjson"))
+
+
+def foreign_limits(head: ResponseHead) -> Headers:
+    """Return a provider's limits under names that no client of another dialect takes for its own: units differ."""
+    return [(b"x-netrunner-upstream-" + name, value) for name, value in head.headers if b"ratelimit-" in name]
+
+
+def told_id(head: ResponseHead) -> str | None:
+    """Return the provider's own id of the request."""
+    for name, value in head.headers:
+        if name in _ID_FIELDS:
+            return value.decode("latin-1")[:128]
+    return None
