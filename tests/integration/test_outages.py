@@ -186,8 +186,7 @@ def copies(server: LogServerProcess, type: str) -> list[bytes]:
     return [
         path.with_name(path.name.replace("_metadata.json", ".bin")).read_bytes()
         for path in sorted(server.logs.glob(f"*_{type}*_metadata.json"))
-        # What has just begun may still be empty.
-        if (about := json.loads(path.read_bytes() or b'{"completed": false}'))["completed"] and not about["error"]
+        if (about := json.loads(path.read_bytes()))["completed"] and not about["error"]
     ]
 
 

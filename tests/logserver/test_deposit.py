@@ -317,6 +317,30 @@ def test_metadata_is_replaced_in_one_step(server: LogSite) -> None:
     assert len(list(server.path.iterdir())) == 2
 
 
+def test_metadata_is_never_there_in_part_from_its_first_writing_on(
+    server: LogSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, bytes]] = []
+    whole = os.write
+
+    def write(descriptor: int, data: Any) -> int:
+        seen.append(server.files("metadata.json"))
+        return whole(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    server.put("request", REQUEST)
+    assert len(seen) >= 3
+    assert [json.loads(text)["id"] for files in seen for text in files.values()] == [ID] * (len(seen) - 1)
+
+
+def test_metadata_that_lies_there_already_is_never_overwritten(server: LogSite) -> None:
+    left = server.path / "2025-06-15_15-06-40.000_01939999_request_metadata.json"
+    left.write_bytes(b"somebody's")
+    assert json.loads(server.put("request", REQUEST).body)["file"].endswith("_request-2.bin")
+    assert left.read_bytes() == b"somebody's"
+    assert list(server.files().values()) == [REQUEST]
+
+
 def test_a_connection_carries_one_message_after_the_other(server: LogSite) -> None:
     client = server.client()
     for type in ("request", "response"):
