@@ -47,8 +47,6 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._ours: set[str] | None = set()
-        """Metadata made by this process before ``newest`` was through: nothing that a dead one left behind."""
         self._numbers: dict[str, int] = {}
         """The number to be tried first, by the name it is for; so that many of one name do not cost more and more."""
         try:
@@ -95,12 +93,9 @@ class Folder:
     def _make(self, name: str, metadata: Metadata) -> Stored:
         # The file of the message takes the name: its metadata comes by a rename, which would overwrite another's.
         descriptor = os.open(self.path / metadata.file, _NEW, 0o600)
-        path = self.path / (name + _METADATA)
         try:
-            if os.path.lexists(path):
+            if os.path.lexists(self.path / (name + _METADATA)):
                 raise FileExistsError(None, "its metadata is there already")
-            if self._ours is not None:
-                self._ours.add(path.name)
             self.replace(metadata)
         except OSError:
             os.close(descriptor)
@@ -138,7 +133,7 @@ class Folder:
     def newest(self, most: int) -> Iterator[Metadata]:
         """Yield what is known of the newest messages, oldest first, and settle what a dead process left behind.
 
-        To be used once. What is coming meanwhile is not among it.
+        Nothing may be coming meanwhile: it would be taken for left behind.
 
         Args:
             most: How many names are looked at.
@@ -147,9 +142,8 @@ class Folder:
             names = heapq.nlargest(most, (name for entry in entries if (name := self._known(entry.name))))
         for name in reversed(names):
             metadata = self._read(self.path / name)
-            if metadata is not None and name not in (self._ours or ()):
+            if metadata is not None:
                 yield metadata if metadata.completed or metadata.error else self._interrupted(metadata)
-        self._ours = None
 
     def _known(self, name: str) -> str | None:
         if name.startswith(".") and name.endswith(".new"):
