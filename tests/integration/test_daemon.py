@@ -197,6 +197,8 @@ def test_log_file_is_rotated_bounded_and_reopened(tmp_path: Path) -> None:
             connection.request("POST", "/v1/embeddings", '{"model": "echo", "input": "x"}')
             connection.getresponse().read()
         connection.close()
+        written = b'netrunner_sink_written_total{sink="console"} 1500.0'
+        daemon.wait_for(lambda: written in daemon.request("GET", "/metrics")[2])
         rotated = sorted(tmp_path.glob("netrunner.log*"))
         assert [path.name for path in rotated] == ["netrunner.log", "netrunner.log.1"]
         assert max(path.stat().st_size for path in rotated) < 70_000
