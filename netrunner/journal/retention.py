@@ -49,18 +49,17 @@ class Room(msgspec.Struct, frozen=True):
     """Files that went."""
 
 
-def retain(folder: Path, max_bytes: int, oldest: float, own: str, reached: Reached, live: set[str]) -> Room:
+def retain(folder: Path, max_bytes: int, oldest: float, reached: Reached, gone: set[str]) -> Room:
     """Delete what may go.
 
     Args:
         folder: That holds the journals' folders.
         max_bytes: Of all segments together.
         oldest: Unix time; what was last written before it goes.
-        own: The folder of this process.
         reached: Tells how far required sinks are.
-        live: Folders whose process lives.
+        gone: Folders whose process is known to be gone; one may have started since they were looked at.
     """
-    kept = _files(folder, live | {own})
+    kept = _files(folder, gone)
     total = sum(one.size for one in kept)
     deleted = 0
     crowded = False
@@ -79,11 +78,11 @@ def retain(folder: Path, max_bytes: int, oldest: float, own: str, reached: Reach
             os.unlink(one.path)
         total -= one.size
         deleted += 1
-    _sweep_folders(folder, live | {own})
+    _sweep_folders(folder, gone)
     return Room(total, crowded and total > max_bytes, deleted)
 
 
-def _files(folder: Path, live: set[str]) -> list[Kept]:
+def _files(folder: Path, gone: set[str]) -> list[Kept]:
     """Return every segment, oldest first."""
     found = []
     for name in sorted(os.listdir(folder)):
@@ -95,7 +94,7 @@ def _files(folder: Path, live: set[str]) -> list[Kept]:
                 with contextlib.suppress(FileNotFoundError):
                     stat = segment.path.stat()
                     end = None if after is None else after.start
-                    found.append(Kept(segment.path, name, lane, end, stat.st_size, stat.st_mtime, name not in live))
+                    found.append(Kept(segment.path, name, lane, end, stat.st_size, stat.st_mtime, name in gone))
     return sorted(found, key=lambda one: (one.changed, one.folder))
 
 
@@ -107,14 +106,14 @@ def _surplus_refused(kept: list[Kept]) -> set[Path]:
     return {path for paths in by_folder.values() for path in paths[:-MAX_REFUSED_SEGMENTS]}
 
 
-def _sweep_folders(folder: Path, live: set[str]) -> None:
+def _sweep_folders(folder: Path, gone: set[str]) -> None:
     """Remove the folders of processes that are gone and of which nothing is left."""
-    for name in os.listdir(folder):
-        if name.startswith(".") or name in live:
-            continue
-        names = os.listdir(folder / name)
-        if any(one.endswith(".seg") for one in names):
-            continue
-        for one in names:
-            os.unlink(folder / name / one)
-        os.rmdir(folder / name)
+    for name in gone:
+        # Another process may be at it as well.
+        with contextlib.suppress(FileNotFoundError):
+            names = os.listdir(folder / name)
+            if any(one.endswith(".seg") for one in names):
+                continue
+            for one in names:
+                os.unlink(folder / name / one)
+            os.rmdir(folder / name)

@@ -48,19 +48,19 @@ def keep_up(
         bits: Gives random integers.
     """
     done = Upkept()
-    live = set()
+    gone = set()
     for name in sorted(os.listdir(folder)):
         if name.startswith(".") or name == own:
             continue
         lock = _claim(folder / name)
         if lock is None:
-            live.add(name)
             continue
+        gone.add(name)
         try:
             _recover(folder / name, wall, bits, done)
         finally:
             os.close(lock)
-    done.room = retain(folder, max_bytes, oldest, own, reached, live)
+    done.room = retain(folder, max_bytes, oldest, reached, gone)
     return done
 
 

@@ -20,7 +20,7 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from netrunner import __version__
-from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed, NotFound, Overloaded
+from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed, NotFound
 from netrunner.http.request import IReadsHead, Request
 from netrunner.logserver.access import Access
 from netrunner.logserver.decoded import NotDecoded
@@ -30,6 +30,7 @@ from netrunner.logserver.download import send
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index, Side, Wanted
 from netrunner.logserver.message import Type
+from netrunner.logserver.reading import Reading
 from netrunner.values import Headers
 
 DEFAULT_LIMIT = 50
@@ -51,16 +52,16 @@ class Health(Resource):
 
     isLeaf = True
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, reading: Reading) -> None:
         super().__init__()
-        self._index = index
+        self._reading = reading
 
     def render(self, request: Request) -> int:
         """Tell it, if the path ends here."""
         if request.postpath:
             raise NotFound("There is nothing at this path.")
         _only_reads(request)
-        told = {"status": "ok", "version": __version__, "indexed": self._index.ready}
+        told = {"status": "ok", "version": __version__, "indexed": self._reading.over}
         request.respond(200, JSON, _encode(told))
         return NOT_DONE_YET
 
@@ -73,16 +74,18 @@ class Logs(Resource):
         access: Who may.
         folder: Where the files are.
         index: What is in it.
+        reading: Says whether that is known.
         run: Calls what may block.
     """
 
     isLeaf = True
 
-    def __init__(self, access: Access, folder: Folder, index: Index, run: Run) -> None:
+    def __init__(self, access: Access, folder: Folder, index: Index, reading: Reading, run: Run) -> None:
         super().__init__()
         self._access = access
         self._folder = folder
         self._index = index
+        self._reading = reading
         self._run = run
 
     def head_received(self, request: Request) -> None:
@@ -103,8 +106,7 @@ class Logs(Resource):
         parts = request.postpath or []
         if parts[:1] != [b"logs"] or len(parts) > 3:
             raise NotFound("There is nothing at this path.")
-        if not self._index.ready:
-            raise Overloaded("The folder is being read.", code="not_indexed", retry_after_s=1)
+        self._reading.check()
         if len(parts) == 1:
             await self._list(request)
         elif len(parts) == 2:

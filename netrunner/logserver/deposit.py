@@ -1,7 +1,8 @@
 """What stores a message: ``PUT /{uuid}/request`` and ``PUT /{uuid}/response``, piece by piece, in constant memory.
 
 The bytes are written by threads, one batch at a time for each message; a sender that is faster than the disk is not
-read until the disk has caught up.
+read until the disk has caught up. A message that is whole is stored once: sent again it is thrown away, be it known
+from the start or found out at its end, when another sender was faster with it.
 
 This module must not touch files itself.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, cast
+from weakref import WeakValueDictionary
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -31,6 +33,7 @@ from netrunner.logserver.folder import Folder, Stored
 from netrunner.logserver.index import Index, Side
 from netrunner.logserver.message import Message, Type
 from netrunner.logserver.metadata import Metadata, seconds
+from netrunner.logserver.reading import Reading
 from netrunner.values import Headers
 
 MAX_PENDING_BYTES = 1 << 18
@@ -71,6 +74,7 @@ class Deposit(Resource):
         access: Who may.
         folder: Where they go.
         index: What knows them afterwards.
+        reading: Says when it knows those from before.
         run: Calls what may block.
         clock: Tells the time.
         max_bytes: Most bytes of one message.
@@ -78,9 +82,20 @@ class Deposit(Resource):
 
     isLeaf = True
 
-    def __init__(self, access: Access, folder: Folder, index: Index, run: Run, clock: IClock, max_bytes: int) -> None:
+    def __init__(
+        self,
+        access: Access,
+        folder: Folder,
+        index: Index,
+        reading: Reading,
+        run: Run,
+        clock: IClock,
+        max_bytes: int,
+    ) -> None:
         super().__init__()
         self._access = access
+        self._reading = reading
+        self._turns: WeakValueDictionary[tuple[str, Type], DeferredLock] = WeakValueDictionary()
         self.folder = folder
         self.index = index
         self.run = run
@@ -89,22 +104,23 @@ class Deposit(Resource):
         self.uploads: set[Upload] = set()
         """What is coming."""
 
-    def head_received(self, request: Request) -> Deferred[None] | None:
+    def head_received(self, request: Request) -> Deferred[None]:
         """Look at everything that can be wrong, make the files, then let the body come."""
         self._access.check(request)
         id, type = self._wanted(request)
         if (request.facts.content_length or 0) > self.max_bytes:
             raise too_large(self.max_bytes)
+        return Deferred.fromCoroutine(self._begin(request, request.stream_body(), id, type))
+
+    def known(self, id: str, type: Type) -> Side | None:
+        """Return what is stored of a message, if all of it is and its exchange is among those that are known."""
         entry = self.index.get(id)
-        known = entry.side(type) if entry is not None else None
-        body = request.stream_body()
-        if known is not None and known.completed:
-            Discard(request, body, known, self.max_bytes).begin()
-            return None
-        now = self.clock.wall()
-        said = seconds(request.header(AT_ACCEPT))
-        accepted = entry.at_accept if entry is not None else now if said is None else said
-        return Deferred.fromCoroutine(self._begin(request, body, id, type, accepted, now))
+        side = entry.side(type) if entry is not None else None
+        return side if side is not None and side.completed else None
+
+    def turn(self, id: str, type: Type) -> DeferredLock:
+        """Return what lets those that bring the same message settle it one after the other."""
+        return self._turns.setdefault((id, type), DeferredLock())
 
     def _wanted(self, request: Request) -> tuple[str, Type]:
         if request.method != b"PUT":
@@ -114,9 +130,15 @@ class Deposit(Resource):
             raise BadRequest("The path has to be /{uuid}/request or /{uuid}/response.", code="bad_path")
         return checked_id(parts[0]), checked_type(parts[1])
 
-    async def _begin(
-        self, request: Request, body: RequestBody, id: str, type: Type, accepted: float, now: float
-    ) -> None:
+    async def _begin(self, request: Request, body: RequestBody, id: str, type: Type) -> None:
+        now = self.clock.wall()
+        await self._reading.wait(request)
+        known = self.known(id, type)
+        if known is not None:
+            Discard(request, body, known, self.max_bytes).begin()
+            return
+        entry, said = self.index.get(id), seconds(request.header(AT_ACCEPT))
+        accepted = entry.at_accept if entry is not None else now if said is None else said
         try:
             stored = await self.run(self.folder.open, id, type, accepted, now)
         except OSError as error:
@@ -160,8 +182,7 @@ class Discard:
             self._request.refuse(too_large(self._left + len(data)))
 
     def _answer(self, _: object) -> None:
-        told = {"bytes": self._known.bytes, "file": self._known.file, "stored": "before"}
-        self._request.respond(200, JSON, _encode(told))
+        stored_before(self._request, self._known)
 
 
 class Upload:
@@ -179,6 +200,7 @@ class Upload:
         self._request = request
         self._body = body
         self._stored = stored
+        self._turn = deposit.turn(stored.metadata.id, stored.metadata.type)
         self._message = Message(stored.metadata.type)
         self._at_head: float | None = None
         self._bytes = 0
@@ -254,8 +276,15 @@ class Upload:
 
     async def _settle(self) -> None:
         self._message.close()
-        metadata: Metadata = await self._deposit.run(self._settled, self._described())
-        self._deposit.index.note(metadata)
+        before = self._stored.metadata
+        async with self._turn:
+            known = self._deposit.known(before.id, before.type) if self._broken is None else None
+            if known is not None:
+                await self._remove()
+                stored_before(self._request, known)
+                return
+            metadata: Metadata = await self._deposit.run(self._settled, self._described())
+            self._deposit.index.note(metadata)
         if metadata.completed:
             self._request.respond(201, JSON, _encode({"bytes": metadata.bytes, "file": metadata.file}))
 
@@ -300,13 +329,22 @@ class Upload:
 
     async def _discard(self, error: ExchangeError) -> None:
         self._body.pauseProducing()
+        await self._remove()
+        self._request.refuse(error)
+
+    async def _remove(self) -> None:
         await self._deposit.run(self._stored.discard)
         self._deposit.index.forget(self._stored.metadata)
-        self._request.refuse(error)
 
     def failed(self, failure: Failure) -> None:
         """Answer a failure that nobody foresaw."""
         self._request.processingFailed(failure)
+
+
+def stored_before(request: Request, known: Side) -> None:
+    """Answer a message of which all is stored already."""
+    told = {"bytes": known.bytes, "file": known.file, "stored": "before"}
+    request.respond(200, JSON, _encode(told))
 
 
 def storage_failed(id: str, type: Type, error: OSError) -> InternalError:

@@ -1,8 +1,9 @@
 """The folder of logs: two files a message, made, filled and settled by calls that may block.
 
 ``NAME.bin`` holds exactly the bytes that came, ``NAME_metadata.json`` what is known of them. The metadata is there
-first and says ``"completed": false``; it is replaced in one step when the message has ended. All of this runs in
-threads. "Stored" means returned from write(2): it survives the death of this process, not a power failure.
+before the first byte and says ``"completed": false``; it is replaced when the message has ended, both times in one
+step, so that it is never there in part. All of this runs in threads. "Stored" means returned from write(2): it
+survives the death of this process, not a power failure.
 
 This module must not name a file by anything but a checked id, a type and a time.
 """
@@ -46,8 +47,6 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._ours: set[str] | None = set()
-        """Metadata made by this process before ``newest`` was through: nothing that a dead one left behind."""
         self._numbers: dict[str, int] = {}
         """The number to be tried first, by the name it is for; so that many of one name do not cost more and more."""
         try:
@@ -92,22 +91,20 @@ class Folder:
                 del self._numbers[next(iter(self._numbers))]
 
     def _make(self, name: str, metadata: Metadata) -> Stored:
-        path = self.path / (name + _METADATA)
-        if self._ours is not None:
-            self._ours.add(path.name)
-        descriptor = os.open(path, _NEW, 0o600)
+        # The file of the message takes the name: its metadata comes by a rename, which would overwrite another's.
+        descriptor = os.open(self.path / metadata.file, _NEW, 0o600)
         try:
-            try:
-                write_all(descriptor, _encode(metadata))
-            finally:
-                os.close(descriptor)
-            return Stored(self, metadata, os.open(self.path / metadata.file, _NEW, 0o600))
+            if os.path.lexists(self.path / (name + _METADATA)):
+                raise FileExistsError(None, "its metadata is there already")
+            self.replace(metadata)
         except OSError:
-            path.unlink()
+            os.close(descriptor)
+            (self.path / metadata.file).unlink()
             raise
+        return Stored(self, metadata, descriptor)
 
     def replace(self, metadata: Metadata) -> None:
-        """Put ``metadata`` in the place of what was known before, in one step."""
+        """Put ``metadata`` in the place of what was known before, if anything was, in one step."""
         name = metadata.file.removesuffix(_BODY) + _METADATA
         fresh = self.path / f".{name}.new"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -136,7 +133,7 @@ class Folder:
     def newest(self, most: int) -> Iterator[Metadata]:
         """Yield what is known of the newest messages, oldest first, and settle what a dead process left behind.
 
-        To be used once. What is coming meanwhile is not among it.
+        Nothing may be coming meanwhile: it would be taken for left behind.
 
         Args:
             most: How many names are looked at.
@@ -145,9 +142,8 @@ class Folder:
             names = heapq.nlargest(most, (name for entry in entries if (name := self._known(entry.name))))
         for name in reversed(names):
             metadata = self._read(self.path / name)
-            if metadata is not None and name not in (self._ours or ()):
+            if metadata is not None:
                 yield metadata if metadata.completed or metadata.error else self._interrupted(metadata)
-        self._ours = None
 
     def _known(self, name: str) -> str | None:
         if name.startswith(".") and name.endswith(".new"):

@@ -1,7 +1,7 @@
 """What the logging server finds again without looking into its folder: the newest exchanges, in order.
 
-It is filled once from the folder, in a thread, and kept by every message that begins or ends. Only so many exchanges
-are known at a time; the files of older ones stay where they are.
+It is filled once from the folder, in a thread, before the first message comes, and kept by every message that begins
+or ends. Only so many exchanges are known at a time; the files of older ones stay where they are.
 
 This module must not touch files.
 """
@@ -9,7 +9,6 @@ This module must not touch files.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -99,13 +98,6 @@ class Index:
         self._entries: dict[str, Entry] = {}
         self._order: list[tuple[float, str]] = []
         """Oldest first."""
-        self._meanwhile: deque[Metadata] | None = deque(maxlen=2 * most)
-        """What came before the folder was read; None afterwards."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether the folder has been read."""
-        return self._meanwhile is None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -116,8 +108,6 @@ class Index:
 
     def note(self, metadata: Metadata) -> None:
         """Take note of a message that began or ended."""
-        if self._meanwhile is not None:
-            self._meanwhile.append(metadata)
         entry = self._entries.get(metadata.id)
         if entry is None:
             entry = Entry(metadata.id, metadata.at_accept)
@@ -131,8 +121,6 @@ class Index:
 
     def forget(self, metadata: Metadata) -> None:
         """Forget a message that was discarded."""
-        if self._meanwhile is not None:
-            self._meanwhile = deque((one for one in self._meanwhile if one.file != metadata.file), 2 * self._most)
         entry = self._entries.get(metadata.id)
         side = entry.side(metadata.type) if entry is not None else None
         if entry is None or side is None or side.file != metadata.file:
@@ -147,17 +135,13 @@ class Index:
     def filled(self, found: Iterable[Metadata]) -> Index:
         """Return another index with everything in ``found``, oldest first; may run in a thread."""
         index = Index(self._most)
-        index._meanwhile = None
         for metadata in found:
             index.note(metadata)
         return index
 
     def adopt(self, other: Index) -> None:
-        """Take over what ``filled`` found; what came meanwhile stays."""
-        meanwhile, self._meanwhile = self._meanwhile, None
+        """Take over what ``filled`` found."""
         self._entries, self._order = other._entries, other._order
-        for metadata in meanwhile or ():
-            self.note(metadata)
 
     def page(self, wanted: Wanted, limit: int, before: str | None) -> list[Entry] | None:
         """Return up to ``limit`` exchanges, newest first, in so far as they are older than the one of id ``before``.

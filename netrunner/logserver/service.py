@@ -31,6 +31,7 @@ from netrunner.logserver.api import Health, Logs, refusal
 from netrunner.logserver.deposit import Deposit, Run
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index
+from netrunner.logserver.reading import Reading
 from netrunner.process import listen
 from netrunner.process.handover import tell_systemd
 from netrunner.process.signals import Ending, install
@@ -78,6 +79,7 @@ class Root(Resource):
 def site_of(
     folder: Folder,
     index: Index,
+    reading: Reading,
     run: Run,
     settings: Settings,
     sweep: Sweep,
@@ -86,8 +88,8 @@ def site_of(
 ) -> tuple[Site, Deposit]:
     """Return the site of a logging server, and what stores messages in it."""
     access = Access(settings.token)
-    deposit = Deposit(access, folder, index, run, clock, settings.max_bytes)
-    root = Root(deposit, Logs(access, folder, index, run), Health(index))
+    deposit = Deposit(access, folder, index, reading, run, clock, settings.max_bytes)
+    root = Root(deposit, Logs(access, folder, index, reading, run), Health(reading))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = Limits(
         body_grace_s=STALL_S,
@@ -121,33 +123,29 @@ class LogServer(Service):
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
         self._threads = ThreadPool(0, THREADS, "logs")
-        self._index = Index(settings.max_logs)
-        self._most = 2 * settings.max_logs
+        index = Index(settings.max_logs)
+        self._reading = Reading(
+            index, lambda: self._run(index.filled, folder.newest(2 * settings.max_logs)), self._clock
+        )
         self._ending = Ending(reactor.stop, self._end_now)
         self._hurry = False
         self.site, self._deposit = site_of(
-            folder, self._index, self._run, settings, self._sweep, self._clock, Flush(self._clock)
+            folder, index, self._reading, self._run, settings, self._sweep, self._clock, Flush(self._clock)
         )
 
     def _run(self, function: Any, *arguments: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._threads, function, *arguments)
 
     def startService(self) -> None:
-        """Take the sockets; messages are stored at once, and found again when the folder has been read."""
+        """Take the sockets and read the folder, for which whatever comes before waits; see ``reading``."""
         super().startService()
         self._threads.start()
         self._sweep.start()
         for bound in self._listeners:
             self._ports.append(listen.adopt(self._reactor, bound, self.site))
             self.log.info("storing what comes to {name} in {folder}", name=bound.name, folder=str(self._folder.path))
-        self._run(self._index.filled, self._folder.newest(self._most)).addCallbacks(
-            self._filled, lambda failure: self.log.failure("the folder cannot be read", failure)
-        )
+        self._reading.begin()
         self._reactor.callWhenRunning(self._running)
-
-    def _filled(self, index: Index) -> None:
-        self._index.adopt(index)
-        self.log.info("{count} exchanges are known", count=len(self._index))
 
     def _running(self) -> None:
         install(self._reactor, {signal.SIGTERM: self._ending.signalled, signal.SIGINT: self._ending.signalled})
@@ -171,6 +169,7 @@ class LogServer(Service):
             channel.abort()
         # What broke off is settled as incomplete.
         await self._until(lambda: not self.site.channels and not self._deposit.uploads, SETTLE_S)
+        self._reading.stop()
         self._sweep.stop()
         self._threads.stop()
         self._folder.close()

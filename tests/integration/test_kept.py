@@ -75,7 +75,8 @@ def test_what_a_required_sink_has_not_read_fills_the_journal(
     sinks = [{"type": "http_batch", "url": f"http://127.0.0.1:{away}/", "required": True}]
     kept = f"journal: {{max_bytes: {MIB}, segment_bytes: 65536, on_full: {on_full}}}\n"
     with Daemon(tmp_path / "daemon", provider.config + kept + f"sinks: {json.dumps(sinks)}\n") as daemon:
-        for _ in range(12):
+        # Only with the last one there is more than there may be, whenever that is looked at.
+        for _ in range(11):
             assert b" 200 " in converse(daemon, provider, 100_000)
         daemon.wait_for(lambda: daemon.control("status")["counts"]["journal_crowded"] == 1)
         if status == 503:
@@ -85,7 +86,7 @@ def test_what_a_required_sink_has_not_read_fills_the_journal(
         else:
             assert b" 200 " in converse(daemon, provider)
         assert daemon.control("status")["counts"][f"journal_{count}"] == 1
-        assert len([one for one in records(daemon) if one.outcome == "done"]) == 12
+        assert len([one for one in records(daemon) if one.outcome == "done"]) == 11
 
 
 def test_a_large_upload_through_a_route_is_recorded_byte_for_byte_in_little_memory(

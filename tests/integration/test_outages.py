@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -105,7 +106,7 @@ def test_a_receiver_that_is_away_fails_or_hangs_gets_everything_when_it_is_back(
     tmp_path: Path, provider: CountingProvider
 ) -> None:
     with Receiver() as receiver:
-        sink = {"type": "http_batch", "url": f"http://127.0.0.1:{receiver.port}/", "timeout_s": 0.2, "flush_s": 0}
+        sink = {"type": "http_batch", "url": f"http://127.0.0.1:{receiver.port}/", "timeout_s": 2, "flush_s": 0}
         daemon = Daemon(tmp_path / "daemon", config(provider.port, sink))
         with daemon, Callers(daemon.port, "h", CLIENTS) as callers:
             callers.wait_for(50)
@@ -183,12 +184,14 @@ def test_postgresql_that_is_down_at_the_start_and_restarts_later_gets_each_recor
 
 def copies(server: LogServerProcess, type: str) -> list[bytes]:
     """Return the complete copies of one type."""
-    return [
-        path.with_name(path.name.replace("_metadata.json", ".bin")).read_bytes()
-        for path in sorted(server.logs.glob(f"*_{type}*_metadata.json"))
-        # What has just begun may still be empty.
-        if (about := json.loads(path.read_bytes() or b'{"completed": false}'))["completed"] and not about["error"]
-    ]
+    found = []
+    for path in sorted(server.logs.glob(f"*_{type}*_metadata.json")):
+        # One that came a second time is removed when it is whole.
+        with contextlib.suppress(FileNotFoundError):
+            about = json.loads(path.read_bytes())
+            if about["completed"] and not about["error"]:
+                found.append(path.with_name(path.name.replace("_metadata.json", ".bin")).read_bytes())
+    return found
 
 
 def told(server: LogServerProcess) -> Counter[str]:

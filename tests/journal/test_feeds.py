@@ -229,7 +229,8 @@ def test_a_damaged_cursor_is_told_and_its_sink_begins_anew(desk: Desk, state: Pa
 
 
 def keep(desk: Desk, state: Path, **changes: Any) -> Any:
-    arguments = {"max_bytes": 1 << 30, "oldest": 0.0, "own": desk.journal.folder_name, "live": set()}
+    gone = {path.name for path in (state / "journal").iterdir()} - {desk.journal.folder_name}
+    arguments = {"max_bytes": 1 << 30, "oldest": 0.0, "gone": gone}
     reached = desk.feeds.reached()
     return retain(
         state / "journal", reached=lambda folder, lane: reached.get((folder, lane)), **{**arguments, **changes}

@@ -203,14 +203,14 @@ def test_health_is_told_to_whoever_asks_and_says_nothing_of_the_logs(server: Log
     assert json.loads(answer.body).keys() == {"status", "version", "indexed"}
 
 
-def test_before_the_folder_is_read_messages_are_stored_but_not_found(make: Callable[..., LogSite]) -> None:
+def test_before_the_folder_is_read_nothing_is_told_of_it(make: Callable[..., LogSite]) -> None:
+    exchange(make(), 1)
     server = make(read=False)
-    assert server.put("request", REQUEST).status == 201
     answer = server.ask("GET", "/api/logs")
     assert (answer.status, answer.headers[b"retry-after"]) == (503, b"1")
     assert server.json("/health")["indexed"] is False
     server.read()
-    assert listed(server) == [ID]
+    assert listed(server) == [id_of(1)]
     assert server.json("/health")["indexed"] is True
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from netrunner.logserver import folder as folder_module
 from netrunner.logserver.deposit import MAX_PENDING_BYTES
-from tests.support.client import answers
+from netrunner.logserver.metadata import Metadata
+from tests.support.client import Client, answers
 from tests.support.logserver import ID, OTHER, REQUEST, RESPONSE, LogSite
 
 NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}_01939999_(request|response)(-\d+)?\.bin")
@@ -291,12 +292,62 @@ def test_a_message_of_exactly_the_limit_is_stored(make: Callable[..., LogSite]) 
     assert server.put("request", REQUEST).status == 201
 
 
-def test_two_senders_of_one_message_do_not_mix(server: LogSite) -> None:
+def two_senders(server: LogSite) -> tuple[Client, Client]:
+    """Return two clients in the middle of the same message."""
     one, two = (server.client().say(START + b"Content-Length: 4\r\n\r\n", part) for part in (b"aa", b"bb"))
+    return one, two
+
+
+def test_of_two_senders_of_one_message_the_first_to_be_whole_is_kept_and_they_do_not_mix(server: LogSite) -> None:
+    one, two = two_senders(server)
+    two.say(b"BB")
+    one.say(b"AA")
+    first, second = answers(two.heard())[0], answers(one.heard())[0]
+    told = json.loads(first.body)
+    assert (first.status, server.files()) == (201, {told["file"]: b"bbBB"})
+    assert (second.status, json.loads(second.body)) == (200, {**told, "stored": "before"})
+    assert server.files("metadata.json").keys() == {told["file"].replace(".bin", "_metadata.json")}
+    assert server.json(f"/api/logs/{ID}")["request"]["bytes"] == 4
+
+
+def test_a_message_that_comes_again_while_the_disk_has_the_first_is_stored_once(server: LogSite) -> None:
+    one, two = two_senders(server)
+    server.threads.hold()
     one.say(b"AA")
     two.say(b"BB")
-    assert [answers(client.heard())[0].status for client in (one, two)] == [201, 201]
-    assert sorted(server.files().values()) == [b"aaAA", b"bbBB"]
+    assert one.heard() == two.heard() == b""
+    server.threads.release()
+    assert sorted(answers(client.heard())[0].status for client in (one, two)) == [200, 201]
+    assert len(server.files()) == 1
+    assert server.deposit.uploads == set()
+
+
+def test_a_message_that_comes_again_is_stored_when_the_disk_does_not_take_the_first(
+    server: LogSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = two_senders(server)
+    whole = server.folder.replace
+
+    def refuse_once(metadata: Metadata) -> None:
+        monkeypatch.setattr(server.folder, "replace", whole)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(server.folder, "replace", refuse_once)
+    server.threads.hold()
+    one.say(b"AA")
+    two.say(b"BB")
+    server.threads.release()
+    statuses = [answers(client.heard(), b"PUT", closed=True)[0].status for client in (one, two)]
+    assert sorted(statuses) == [201, 500]
+    assert [list(server.files().values())] == [[b"bbBB"] if statuses[0] == 500 else [b"aaAA"]]
+
+
+def test_a_sender_that_breaks_off_beside_another_leaves_the_whole_message_to_that_one(server: LogSite) -> None:
+    one, two = two_senders(server)
+    one.settle()
+    two.say(b"BB")
+    assert answers(two.heard())[0].status == 201
+    assert sorted(server.files().values()) == [b"aa", b"bbBB"]
 
 
 def test_a_sender_that_breaks_off_does_not_undo_another_that_did_not(server: LogSite) -> None:
@@ -315,6 +366,30 @@ def test_metadata_is_replaced_in_one_step(server: LogSite) -> None:
         assert json.loads(before.read())["completed"] is False
     assert json.loads(path.read_bytes())["completed"] is True
     assert len(list(server.path.iterdir())) == 2
+
+
+def test_metadata_is_never_there_in_part_from_its_first_writing_on(
+    server: LogSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, bytes]] = []
+    whole = os.write
+
+    def write(descriptor: int, data: Any) -> int:
+        seen.append(server.files("metadata.json"))
+        return whole(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    server.put("request", REQUEST)
+    assert len(seen) >= 3
+    assert [json.loads(text)["id"] for files in seen for text in files.values()] == [ID] * (len(seen) - 1)
+
+
+def test_metadata_that_lies_there_already_is_never_overwritten(server: LogSite) -> None:
+    left = server.path / "2025-06-15_15-06-40.000_01939999_request_metadata.json"
+    left.write_bytes(b"somebody's")
+    assert json.loads(server.put("request", REQUEST).body)["file"].endswith("_request-2.bin")
+    assert left.read_bytes() == b"somebody's"
+    assert list(server.files().values()) == [REQUEST]
 
 
 def test_a_connection_carries_one_message_after_the_other(server: LogSite) -> None:

@@ -72,19 +72,6 @@ def test_only_so_many_files_are_looked_at_and_those_are_the_newest(tmp_path: Pat
     folder.close()
 
 
-def test_what_comes_while_the_folder_is_read_is_not_taken_for_left_behind(tmp_path: Path) -> None:
-    server = LogSite(tmp_path / "logs", read=False)
-    client = server.client().say(
-        f"PUT /{ID}/request HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nh".encode()
-    )
-    server.read()
-    (name,) = server.files()
-    assert server.metadata(name)["error"] is None
-    client.say(b"i")
-    assert server.metadata(name)["completed"] is True
-    server.folder.close()
-
-
 def test_a_name_that_is_always_taken_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "MOST_TRIES", 2)
     server = LogSite(tmp_path / "logs")
@@ -140,7 +127,6 @@ def test_a_discarded_message_leaves_nothing_of_an_exchange_that_has_no_other() -
     index = Index(2)
     index.note(metadata(ID, 5, completed=False))
     index.forget(metadata(ID, 5, completed=False))
-    index.adopt(Index(2).filled([]))
     assert (len(index), index.get(ID)) == (0, None)
 
 

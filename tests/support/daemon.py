@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from netrunner.process.state import control_path
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
 """Seconds for what should take a moment; whoever waits longer has failed."""
+PATIENCE_TURNS = 20_000
+"""Turns of the reactor for the same."""
 
 ECHO = "providers: {echo: {type: echo}}\nmodels: [{name: echo, targets: [{provider: echo, model: echo}]}]\n"
 """A configuration that needs nobody else."""
@@ -170,8 +173,16 @@ class Daemon:
         return told
 
     def wait_for(self, happened: Callable[[], bool]) -> None:
-        """Ask until something that is under way has happened; each asking makes the daemon's reactor turn."""
-        assert any(happened() or not self.control("ping") for _ in range(20_000))
+        """Ask until something that is under way has happened; each asking makes the daemon's reactor turn.
+
+        Turns are counted for a machine that is busy, and seconds for one that is fast: what a pause lies before needs
+        those.
+        """
+        limit, turns = time.monotonic() + PATIENCE_S, 0
+        while not happened():
+            assert turns < PATIENCE_TURNS or time.monotonic() < limit
+            self.control("ping")
+            turns += 1
 
     def wait_for_drain(self) -> None:
         """Wait until it listens no longer."""

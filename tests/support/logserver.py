@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from netrunner.http.sweep import Sweep
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index
+from netrunner.logserver.reading import Reading
 from netrunner.logserver.service import Settings, site_of
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock
@@ -83,13 +84,18 @@ class LogSite:
         sweep = Sweep(self.clock)
         sweep.start()
         settings = Settings(token=None if token is None else Secret(token), max_bytes=max_bytes, max_logs=max_logs)
-        self.site, self.deposit = site_of(self.folder, self.index, self.threads, settings, sweep, self.clock)
+        self.reading = Reading(
+            self.index, lambda: self.threads(self.index.filled, self.folder.newest(2 * max_logs)), self.clock
+        )
+        self.site, self.deposit = site_of(
+            self.folder, self.index, self.reading, self.threads, settings, sweep, self.clock
+        )
         if read:
             self.read()
 
     def read(self) -> None:
         """Read the folder, as the service does at its start."""
-        self.index.adopt(self.index.filled(self.folder.newest(1000)))
+        self.reading.begin()
 
     def client(self, listener: str = "127.0.0.1") -> Client:
         """Return a client that came in on the address ``listener``."""
