@@ -4,6 +4,7 @@ This module must not do anything but offer.
 """
 
 from netrunner.filters.no_think import NoThink, NoThinkSettings
+from netrunner.filters.strip_json_markdown import StripJsonMarkdown, StripJsonMarkdownSettings
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.azure_openai import AzureOpenAIProvider, AzureOpenAISettings
@@ -91,6 +92,12 @@ no_think = FilterFactory(
     build=NoThink,
     settings=NoThinkSettings,
     doc="Asks models that think aloud not to.",
+)
+strip_json_markdown = FilterFactory(
+    name="strip_json_markdown",
+    build=StripJsonMarkdown,
+    settings=StripJsonMarkdownSettings,
+    doc="Takes the fence off answers that are one fenced block of JSON.",
 )
 strip_thinking = FilterFactory(
     name="strip_thinking",

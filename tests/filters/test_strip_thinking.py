@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netrunner.events import BlockClose, KeepAlive, TextDelta
-from netrunner.filters.strip_thinking import CLOSE, OPEN, Stripper, StripThinking, StripThinkingSettings
+from netrunner.events import BlockClose, BlockKind, BlockOpen, Event, KeepAlive, ReasoningDelta, Signature, TextDelta
+from netrunner.filters.strip_thinking import FORMS, Stripper, StripThinking, StripThinkingSettings, Tags
 from netrunner.testing.fakes import FakeEnvironment
+
+OPEN, CLOSE = FORMS["think"]
+THINK, ALL = Tags(["think"]), Tags(FORMS)
 
 CASES = [
     ("", ""),
@@ -30,8 +33,8 @@ CASES = [
 ]
 
 
-def stripped(pieces: list[str]) -> str:
-    stripper = Stripper()
+def stripped(pieces: list[str], tags: Tags = THINK, leading_bytes: int = 0) -> str:
+    stripper = Stripper(tags, leading_bytes)
     return "".join(map(stripper.feed, pieces)) + stripper.close()
 
 
@@ -61,10 +64,10 @@ def test_a_text_without_a_block_stays_as_it_is(text: str) -> None:
 @settings(deadline=None)
 @given(st.text(alphabet="<>/think ab"))
 def test_never_more_than_a_tag_less_one_character_is_held_back(text: str) -> None:
-    stripper = Stripper()
+    stripper = Stripper(THINK)
     for character in text:
         stripper.feed(character)
-        assert len(stripper._held) <= StripThinking.hold_back_bytes == len(CLOSE) - 1
+        assert len(stripper._held) <= StripThinking(StripThinkingSettings(), FakeEnvironment()).hold_back_bytes == 7
 
 
 class Exchange:
@@ -92,3 +95,67 @@ def test_what_no_block_closed_is_given_at_the_end_and_other_events_pass() -> Non
     event = phase.on_event(exchange, TextDelta(text="a<", choice=2, index=1, native={"x": 1}))
     assert event == TextDelta(text="a", choice=2, index=1, native={"x": 1})
     assert phase.on_end(exchange) == [TextDelta(text="<", choice=2, index=1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a[think]x[/think]b<thinking>y</thinking>c<reasoning>z</reasoning>d", "abcd"),
+        ("a<think>x</thinking>y</think>b", "ab"),
+        ("a<think>x<reasoning>y</think>b</reasoning>", "ab</reasoning>"),
+        ("a[th<think>x</think>", "a[th"),
+        ("a[", "a["),
+        ("a<[", "a<["),
+    ],
+)
+def test_other_tags_are_taken_out_too_and_close_only_their_own_kind(text: str, left: str) -> None:
+    assert stripped([text], ALL) == stripped(list(text), ALL) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("let me see</think>yes", "yes"),
+        ("let me see</think>yes</think>", "yes</think>"),
+        ("plain", "plain"),
+        ("a<think>b</think>c</think>", "ac</think>"),
+        ("longer than what may be held back</think>x", "longer than what may be held back</think>x"),
+        ("", ""),
+        ("<thi", "<thi"),
+    ],
+)
+def test_thinking_without_a_beginning_is_taken_out_where_it_may_be_held_back(text: str, left: str) -> None:
+    assert stripped([text], THINK, 24) == stripped(list(text), THINK, 24) == left
+
+
+def test_what_is_held_back_at_the_beginning_is_bounded_in_bytes() -> None:
+    stripper = Stripper(THINK, 8)
+    assert stripper.feed("éééé") == ""
+    assert stripper.feed("é") == "ééééé"
+    settings = StripThinkingSettings(leading_bytes=100)
+    assert StripThinking(settings, FakeEnvironment()).hold_back_bytes == 100
+
+
+@pytest.mark.parametrize("reasoning", ["keep", "drop"])
+def test_reasoning_that_is_told_apart_is_kept_or_dropped(reasoning: Any) -> None:
+    phase, exchange = StripThinking(StripThinkingSettings(reasoning=reasoning), FakeEnvironment()), Exchange()
+    thought: list[Event] = [
+        BlockOpen(kind=BlockKind.REASONING),
+        ReasoningDelta(text="hm"),
+        Signature(data="s"),
+        BlockClose(),
+        BlockOpen(kind=BlockKind.REDACTED, index=1),
+        Signature(data="s", index=1),
+        BlockClose(index=1),
+    ]
+    said: list[Event] = [
+        BlockOpen(kind=BlockKind.TOOL_CALL, index=2),
+        Signature(data="s", index=2),
+        BlockClose(index=2),
+        BlockOpen(kind=BlockKind.TEXT, index=3),
+        TextDelta(text="yes", index=3),
+        BlockClose(index=3),
+    ]
+    passed = [phase.on_event(exchange, event) for event in (*thought, *said)]
+    kept = thought if reasoning == "keep" else [None] * len(thought)
+    assert passed == [*kept, *said]

@@ -62,7 +62,7 @@ def test_built_in_plugins_are_there(log, said):
     registry = Registry.discover((), log)
     providers = "azure_openai deepseek echo github groq huggingface mistral openai openrouter together"
     assert registry.names("provider") == tuple(providers.split())
-    assert registry.names("filter") == ("no_think", "strip_thinking")
+    assert registry.names("filter") == ("no_think", "strip_json_markdown", "strip_thinking")
     sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line"
     assert registry.names("sink") == tuple(sinks.split())
     assert {origin for *_, origin in registry.rows()} == {"built in"}
