@@ -6,6 +6,7 @@ This module must not do anything but offer.
 from netrunner.filters.no_think import NoThink, NoThinkSettings
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
+from netrunner.providers.cohere import CohereProvider, CohereSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.sinks.access_line import AccessLine
@@ -18,6 +19,12 @@ from netrunner.sinks.jsonl import Jsonl, JsonlSettings
 from netrunner.sinks.lines import LineSettings
 from netrunner.sinks.metrics_line import MetricsLine
 
+cohere = ProviderFactory(
+    name="cohere",
+    build=CohereProvider,
+    settings=CohereSettings,
+    doc="Cohere, version 2 of its API.",
+)
 echo = ProviderFactory(
     name="echo",
     build=EchoProvider,

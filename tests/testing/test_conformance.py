@@ -21,7 +21,7 @@ def registry():
     return Registry.discover((), Logger("test"))
 
 
-@pytest.mark.parametrize("name", ["echo", "openai"])
+@pytest.mark.parametrize("name", ["cohere", "echo", "openai"])
 def test_built_in_providers_keep_to_every_rule(name, registry):
     assert [finding for finding in check_provider(registry.factory("provider", name)) if not finding.ok] == []
 
