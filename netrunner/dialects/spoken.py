@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netrunner.dialects.cohere.dialect import CohereDialect
+from netrunner.dialects.gigachat.dialect import GigaChatDialect
 from netrunner.dialects.interfaces import ISpoken
 
-SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in (CohereDialect(),)})
+SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in (CohereDialect(), GigaChatDialect())})
 """What can be translated to, and from."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from netrunner.dialects.answers import Document, count, obj, objects, text, truncated, unreadable
+from netrunner.dialects.answers import Document, count, obj, objects, text, truncated, unreadable, vectors
 from netrunner.dialects.blocks import Blocks
 from netrunner.dialects.documents import Documents
 from netrunner.dialects.interfaces import IDecoder
@@ -31,7 +31,6 @@ FINISHES = {
 _FAILURES = {"ERROR": "upstream_error", "TIMEOUT": "timeout"}
 """Reasons that tell an error, and its canonical kind."""
 _PLAN = "plan"
-_NUMBERS = frozenset({int, float})
 
 
 @implementer(IDecoder)
@@ -180,24 +179,13 @@ class EmbedDecoder:
         return []
 
     def _answer(self, document: Document) -> list[Event]:
-        events: list[Event] = [Start(id=text(document, "id")), Vectors(vectors=vectors(obj(document, "embeddings")))]
+        events: list[Event] = [
+            Start(id=text(document, "id")),
+            Vectors(vectors=vectors(obj(document, "embeddings").get("float"))),
+        ]
         meta = obj(document, "meta")
         counts = _usage(meta)
         return events if counts is None else [*events, UsageSeen(usage=counts)]
-
-
-def vectors(embeddings: Document) -> list[list[float]]:
-    """Return the vectors of an answer.
-
-    Raises:
-        UpstreamError: ``upstream_invalid_response`` if they are none.
-    """
-    found = embeddings.get("float")
-    if not isinstance(found, list) or not all(
-        isinstance(one, list) and _NUMBERS.issuperset(map(type, one)) for one in found
-    ):
-        raise unreadable("has no vectors of numbers")
-    return found
 
 
 def _message(document: Document) -> Document:
