@@ -106,3 +106,8 @@ class ProviderSettings:
     endpoints: tuple[str, ...] = setting(
         (), doc="Further paths below /v1 that may be called with the stored key, `*` at the end as wildcard."
     )
+    min_gap_s: float = setting(0.0, doc="Least seconds between the beginnings of two calls.", minimum=0.0)
+    max_at_once: int | None = setting(None, doc="Calls at once; unlimited when absent.", minimum=1)
+    max_gap_wait_s: float = setting(
+        30.0, doc="Most seconds that a call waits for the two above; beyond them it is refused with 429.", minimum=0.0
+    )

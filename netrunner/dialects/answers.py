@@ -18,6 +18,7 @@ MAX_BLOCKS = 1024
 """Most blocks of one answer; each is remembered until its end."""
 
 Document = dict[str, Any]
+_NUMBERS = frozenset({int, float})
 
 
 def unreadable(what: str) -> UpstreamError:
@@ -75,6 +76,15 @@ def objects(holder: Document, field: str) -> list[Document]:
         return []
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise unreadable(f"has a {field} that is no list of objects")
+    return found
+
+
+def vectors(found: object) -> list[list[float]]:
+    """Return a list of vectors: lists of numbers."""
+    if not isinstance(found, list) or not all(
+        isinstance(one, list) and _NUMBERS.issuperset(map(type, one)) for one in found
+    ):
+        raise unreadable("has no vectors of numbers")
     return found
 
 

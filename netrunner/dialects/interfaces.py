@@ -3,7 +3,7 @@
 Everything here is pure: no I/O, no clock, nothing kept beyond one exchange. Bytes that stay in one dialect are read by
 a tap, or by an ``IEventCodec`` where event filters look at them. Between two dialects a request becomes a
 ``Conversation`` (or an ``Embedding``), and the answer block events: one dialect's ``decoder`` reads what another's
-``encoder`` writes.
+``encoder`` writes. What callers speak is an ``IDialect``; what only providers speak is an ``ISpoken`` and no more.
 
 This module must not import anything of netrunner.
 """
@@ -69,24 +69,14 @@ class IDialect(Interface):
         """Return the bytes that tell an ``ExchangeError`` inside a stream already begun."""
 
 
-class ITranslates(Interface):
-    """A dialect whose requests and answers can be translated; beside ``IDialect``."""
+class ISpoken(Interface):
+    """What a dialect does that providers speak: requests are written in it, and answers read.
 
-    def operation(method, endpoint):
-        """Return the ``Operation`` that an endpoint asks for; None for what only this dialect knows."""
+    It needs to be no ``IDialect``: some of them no caller speaks.
+    """
 
-    def read(envelope, endpoint, gaps):
-        """Return the ``Conversation`` or ``Embedding`` that a request asks for.
-
-        Args:
-            envelope: The request's.
-            endpoint: As of ``envelope``.
-            gaps: ``Gaps`` to be told the caller's names for what is read, and of every field that is given up.
-
-        Raises:
-            BadRequest: naming the field, for what is malformed; ``UnsupportedParameter`` for what has a meaning that
-                cannot be carried to another dialect.
-        """
+    name = Attribute("str: what a provider's ``dialect`` says.")
+    passes = Attribute("frozenset of lowercase request header names that go upstream.")
 
     def write(request, model, stream, gaps):
         """Return a ``Written``: a ``Conversation`` or ``Embedding`` as this dialect's providers want it.
@@ -110,6 +100,26 @@ class ITranslates(Interface):
             endpoint: What was asked for, as ``write`` named it.
             streaming: Whether the answer is a stream; providers do not always do as they are told.
             max_bytes: The most that one event, or an answer that is no stream, may take.
+        """
+
+
+class ITranslates(ISpoken):
+    """A dialect that callers speak as well: requests are read in it, and answers written; beside ``IDialect``."""
+
+    def operation(method, endpoint):
+        """Return the ``Operation`` that an endpoint asks for; None for what only this dialect knows."""
+
+    def read(envelope, endpoint, gaps):
+        """Return the ``Conversation`` or ``Embedding`` that a request asks for.
+
+        Args:
+            envelope: The request's.
+            endpoint: As of ``envelope``.
+            gaps: ``Gaps`` to be told the caller's names for what is read, and of every field that is given up.
+
+        Raises:
+            BadRequest: naming the field, for what is malformed; ``UnsupportedParameter`` for what has a meaning that
+                cannot be carried to another dialect.
         """
 
     def encoder(asked):

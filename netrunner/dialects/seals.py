@@ -2,7 +2,7 @@
 
 A provider seals what its model thought, and wants the seal back byte for byte; another provider's is refused with an
 error. Inside of netrunner, and inside callers' fields that may hold any text, a seal is ``FORMAT:DATA``. The formats
-are OpenRouter's, which clients know.
+are OpenRouter's, which clients know, and one more for the state that a call of GigaChat's belongs to.
 
 This module must not look into a seal.
 """
@@ -12,7 +12,8 @@ from __future__ import annotations
 ANTHROPIC = "anthropic-claude-v1"
 GEMINI = "google-gemini-v1"
 RESPONSES = "openai-responses-v1"
-FORMATS = (ANTHROPIC, GEMINI, RESPONSES)
+GIGACHAT = "gigachat-v1"
+FORMATS = (ANTHROPIC, GEMINI, RESPONSES, GIGACHAT)
 
 
 def seal(format: str, data: str) -> str:

@@ -1,8 +1,8 @@
 """The filter ``strip_json_markdown``: takes the fence off a text that is one fenced block of JSON.
 
 Models that were asked for JSON like to write three backticks and ``json`` before it and three after it, or ``[json]``
-and ``[json]``. What stands between them is left; a text that begins in any other way stays as it is, and so does a fence
-in the middle of one.
+and ``[json]``. What stands between them is left; a text that begins in any other way stays as it is, and so does a
+fence in the middle of one.
 
 This module must not know how a dialect writes text.
 """

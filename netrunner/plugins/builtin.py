@@ -8,8 +8,10 @@ from netrunner.filters.strip_json_markdown import StripJsonMarkdown, StripJsonMa
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.azure_openai import AzureOpenAIProvider, AzureOpenAISettings
+from netrunner.providers.cohere import CohereProvider, CohereSettings
 from netrunner.providers.deepseek import DeepSeekProvider, DeepSeekSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
+from netrunner.providers.gigachat import GigaChatProvider, GigaChatSettings
 from netrunner.providers.github import GitHubProvider, GitHubSettings
 from netrunner.providers.groq import GroqProvider, GroqSettings
 from netrunner.providers.huggingface import HuggingFaceProvider, HuggingFaceSettings
@@ -27,11 +29,23 @@ from netrunner.sinks.jsonl import Jsonl, JsonlSettings
 from netrunner.sinks.lines import LineSettings
 from netrunner.sinks.metrics_line import MetricsLine
 
+cohere = ProviderFactory(
+    name="cohere",
+    build=CohereProvider,
+    settings=CohereSettings,
+    doc="Cohere, version 2 of its API.",
+)
 echo = ProviderFactory(
     name="echo",
     build=EchoProvider,
     settings=EchoSettings,
     doc="Says back what it was told, without a key or a network.",
+)
+gigachat = ProviderFactory(
+    name="gigachat",
+    build=GigaChatProvider,
+    settings=GigaChatSettings,
+    doc="Sber's GigaChat, version 1 of its API.",
 )
 openai = ProviderFactory(
     name="openai",

@@ -121,7 +121,7 @@ def test_other_tags_are_taken_out_too_and_close_only_their_own_kind(text: str, l
         ("a<think>b</think>c</think>", "ac</think>"),
         ("longer than what may be held back</think>x", "longer than what may be held back</think>x"),
         ("", ""),
-        ("<thi", "<thi"),
+        ("<thin", "<thin"),
     ],
 )
 def test_thinking_without_a_beginning_is_taken_out_where_it_may_be_held_back(text: str, left: str) -> None:

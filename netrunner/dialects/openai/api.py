@@ -10,6 +10,7 @@ from __future__ import annotations
 import email.utils
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,6 +52,7 @@ class OpenAIApi:
     Args:
         settings: The provider's.
         name: The provider's name in the configuration, for messages.
+        inference: What a stored key may be used for, and by which method.
 
     Raises:
         ConfigurationError: for a key that cannot stand in a header.
@@ -60,6 +62,7 @@ class OpenAIApi:
         "_authorization",
         "_base",
         "_further",
+        "_inference",
         "_key",
         "_name",
         "_origin",
@@ -69,13 +72,14 @@ class OpenAIApi:
         "passthrough",
     )
 
-    def __init__(self, settings: ProviderSettings, name: str) -> None:
+    def __init__(self, settings: ProviderSettings, name: str, inference: Mapping[str, bytes] = INFERENCE) -> None:
         url = urlsplit(settings.base_url)
         self._origin = Origin.of(settings.base_url)
         self._base = url.path.rstrip("/").encode("ascii") + b"/"
         self._query = url.query.encode("ascii")
         self._name = name
         self._further = settings.endpoints
+        self._inference = inference
         self.passthrough = settings.api_key == "passthrough"
         self.has_own_key = isinstance(settings.api_key, Secret)
         self._authorization: bytes | None = None
@@ -86,11 +90,11 @@ class OpenAIApi:
                 raise ConfigurationError([Problem(f"providers.{name}.api_key", "must be printable ASCII characters")])
             self._key = key
             self._authorization = b"Bearer " + key.encode()
-        self._targets = {endpoint: self._base + endpoint.encode() for endpoint in INFERENCE}
+        self._targets = {endpoint: self._base + endpoint.encode() for endpoint in inference}
 
     def serves(self, endpoint: str) -> bool:
         """Return whether ``endpoint`` may be called: with a stored key only inference and what settings list."""
-        if not self.has_own_key or endpoint in INFERENCE or endpoint.startswith("models/"):
+        if not self.has_own_key or endpoint in self._inference or endpoint.startswith("models/"):
             return True
         return any(
             endpoint.startswith(further[:-1]) if further.endswith("*") else endpoint == further
@@ -104,7 +108,7 @@ class OpenAIApi:
             NotFound: ``endpoint_not_found`` if the stored key may not be used so.
             BadRequest: for an endpoint that is no clean path.
         """
-        if self._authorization is not None and INFERENCE.get(call.endpoint) != call.method:
+        if self.has_own_key and self._inference.get(call.endpoint) != call.method:
             self._check_use(call)
         target = self._targets.get(call.endpoint) or self._target(call.endpoint)
         query = call.query
@@ -113,14 +117,19 @@ class OpenAIApi:
         if query:
             target = target + b"?" + query
         headers: Headers = [_IDENTITY]
-        if self._authorization is not None:
-            headers.append((b"authorization", self._authorization))
-        elif self.passthrough and call.authorization is not None:
-            headers.append((b"authorization", call.authorization))
+        authorization = self.authorization(call)
+        if authorization is not None:
+            headers.append((b"authorization", authorization))
         headers += call.headers
         if call.body and b"content-type" not in [name for name, _ in call.headers]:
             headers.append(_JSON_BODY)
         return UpstreamRequest(self._origin, call.method, target, headers, call.body, call.upgrade)
+
+    def authorization(self, call: Call) -> bytes | None:
+        """Return the credential that belongs here: the stored one, or the caller's own if it goes through."""
+        if self._authorization is None and self.passthrough:
+            return call.authorization
+        return self._authorization
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means; see ``rejected``. A refusal of our key is not the caller's to see."""
@@ -132,7 +141,7 @@ class OpenAIApi:
 
     def _check_use(self, call: Call) -> None:
         """Refuse a call that is not among those a stored key is for."""
-        wanted = b"GET" if call.endpoint.startswith("models/") else INFERENCE.get(call.endpoint)
+        wanted = b"GET" if call.endpoint.startswith("models/") else self._inference.get(call.endpoint)
         if not self.serves(call.endpoint) or (wanted is not None and wanted != call.method and call.upgrade is None):
             raise NotFound("This endpoint is not served with the stored key.", code="endpoint_not_found")
 
@@ -225,14 +234,14 @@ def _retry_after_s(fields: dict[bytes, bytes], message: str) -> float | None:
     Read are ``retry-after-ms``, ``retry-after`` as seconds or date (RFC 9110, 10.2.3; against the answer's own
     Date, so no clock is needed), and what some providers only say in words.
     """
-    milliseconds = _number(fields.get(b"retry-after-ms"))
+    milliseconds = number(fields.get(b"retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     after = fields.get(b"retry-after")
-    seconds = _number(after)
+    seconds = number(after)
     if seconds is not None:
         return seconds
-    until, now = _date(after), _date(fields.get(b"date"))
+    until, now = date(after), date(fields.get(b"date"))
     if until is not None and now is not None:
         return max(0.0, until - now)
     words = _WAIT.search(message)
@@ -242,7 +251,8 @@ def _retry_after_s(fields: dict[bytes, bytes], message: str) -> float | None:
     return None
 
 
-def _number(value: bytes | None) -> float | None:
+def number(value: bytes | None) -> float | None:
+    """Return a field's value as a number that is not negative; None if it is none."""
     try:
         number = float(value or b"")
     except ValueError:
@@ -250,7 +260,8 @@ def _number(value: bytes | None) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _date(value: bytes | None) -> float | None:
+def date(value: bytes | None) -> float | None:
+    """Return a field's date as Unix time; None if it is none."""
     if value is None:
         return None
     try:

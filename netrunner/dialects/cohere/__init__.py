@@ -1,0 +1,1 @@
+"""Cohere's dialect, version 2: chats and embeddings; only providers speak it."""

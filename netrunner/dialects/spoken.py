@@ -1,0 +1,16 @@
+"""Every dialect that a provider may speak, by the name that its ``dialect`` says.
+
+This module must not hold what any of them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from netrunner.dialects.cohere.dialect import CohereDialect
+from netrunner.dialects.gigachat.dialect import GigaChatDialect
+from netrunner.dialects.interfaces import ISpoken
+
+SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in (CohereDialect(), GigaChatDialect())})
+"""What can be translated to, and from."""
