@@ -13,8 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
+from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from netrunner.http.tls import TlsContexts
 from netrunner.interfaces import IClock, ICopies, IEnvironment, ILogStore
 
 
@@ -62,8 +64,27 @@ class Environment:
     def http(self) -> Any:
         """The client of treq, imported when a plugin first asks: most configurations make no side calls."""
         if self._http is None:
-            from treq.client import HTTPClient
-            from twisted.web.client import Agent
-
-            self._http = HTTPClient(Agent(self._reactor))
+            self._http = self._client()
         return self._http
+
+    def http_for(self, ca_file: str | None) -> Any:
+        """Return a client that trusts the authorities of a PEM file instead of the system's; ``http`` without one."""
+        return self.http if ca_file is None else self._client(_Trust(TlsContexts(ca_file)))
+
+    def _client(self, *trust: IPolicyForHTTPS) -> Any:
+        from treq.client import HTTPClient
+        from twisted.web.client import Agent
+
+        return HTTPClient(Agent(self._reactor, *trust))
+
+
+@implementer(IPolicyForHTTPS)
+class _Trust:
+    """Whom side calls over TLS trust."""
+
+    def __init__(self, contexts: TlsContexts) -> None:
+        self._contexts = contexts
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
+        """Return what verifies the certificate's chain and name."""
+        return self._contexts.creator(hostname.decode("ascii"))

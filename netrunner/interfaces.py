@@ -54,6 +54,13 @@ class IEnvironment(Interface):
     copies = Attribute("ICopies: recorded messages; for sinks.")
     store = Attribute("ILogStore: the configured database, loaded when first asked for; for sinks.")
 
+    def http_for(ca_file):
+        """Return ``http`` that trusts the authorities of a PEM file instead of the system's; ``http`` for None.
+
+        Raises:
+            ConfigurationError: when there is no certificate to be read from it.
+        """
+
     def in_thread(pool, function, *arguments):
         """Call a function that blocks in a thread of ``pool``; return a Deferred of what it returns or raises.
 

@@ -8,6 +8,7 @@ from netrunner.filters.strip_thinking import StripThinking, StripThinkingSetting
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.cohere import CohereProvider, CohereSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
+from netrunner.providers.gigachat import GigaChatProvider, GigaChatSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.sinks.access_line import AccessLine
 from netrunner.sinks.cloudwatch import CloudWatch, CloudWatchFactory, CloudWatchSettings
@@ -30,6 +31,12 @@ echo = ProviderFactory(
     build=EchoProvider,
     settings=EchoSettings,
     doc="Says back what it was told, without a key or a network.",
+)
+gigachat = ProviderFactory(
+    name="gigachat",
+    build=GigaChatProvider,
+    settings=GigaChatSettings,
+    doc="Sber's GigaChat, version 1 of its API.",
 )
 openai = ProviderFactory(
     name="openai",

@@ -20,7 +20,7 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from netrunner.errors import ConfigurationError, ExchangeError, UpstreamRejected
-from netrunner.interfaces import IProvider, IProviderFactory, IUpstream
+from netrunner.interfaces import IPrepares, IProvider, IProviderFactory, IUpstream
 from netrunner.settings import ProviderSettings
 from netrunner.testing import dialogue
 from netrunner.testing.fakes import FakeEnvironment
@@ -168,6 +168,8 @@ def _settings_are_strict(subject: Subject) -> Iterator[str]:
 
 
 def _builds_something(subject: Subject) -> Iterator[str]:
+    if IPrepares.providedBy(subject.provider) and _has_key(subject):
+        return  # It gets something for its key first, and nothing is sent here.
     if not any(isinstance(request, UpstreamRequest) for request in _requests(subject)):
         yield f"no UpstreamRequest for any of {', '.join(ENDPOINTS)}"
 

@@ -63,6 +63,10 @@ class FakeEnvironment:
         self.copies = copies
         self.store = store
 
+    def http_for(self, ca_file: str | None) -> Any:
+        """Return ``http``, whom it trusts or not."""
+        return self.http
+
     def in_thread(self, pool: Any, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """Call ``function`` at once, in this thread."""
         return maybeDeferred(function, *arguments)

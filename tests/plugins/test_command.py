@@ -61,7 +61,7 @@ def test_a_folder_that_is_not_there_is_an_error(netrunner, folder):
     assert "there is no such plugin folder" in err
 
 
-@pytest.mark.parametrize("name", ["cohere", "echo", "openai", "example"])
+@pytest.mark.parametrize("name", ["cohere", "echo", "gigachat", "openai", "example"])
 def test_a_good_provider_passes(name, netrunner, folder):
     code, out, err = netrunner("plugins", "-d", folder, "check", name)
     assert (code, err) == (0, "")
@@ -88,7 +88,7 @@ def test_a_name_nobody_offers_is_told_with_those_there_are(netrunner):
     assert netrunner("plugins", "check", "nobody") == (
         1,
         "",
-        "there is no provider called 'nobody'; there are: cohere, echo, openai\n",
+        "there is no provider called 'nobody'; there are: cohere, echo, gigachat, openai\n",
     )
 
 

@@ -60,7 +60,7 @@ def discover(folder, log):
 
 def test_built_in_plugins_are_there(log, said):
     registry = Registry.discover((), log)
-    assert registry.names("provider") == ("cohere", "echo", "openai")
+    assert registry.names("provider") == ("cohere", "echo", "gigachat", "openai")
     assert registry.names("filter") == ("no_think", "strip_thinking")
     sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line"
     assert registry.names("sink") == tuple(sinks.split())
@@ -255,7 +255,8 @@ def test_all_errors_of_discovery_come_together(folder, log):
 
 
 def test_a_name_nobody_offers_is_told_with_those_there_are(log):
-    with pytest.raises(UnknownPlugin, match="there is no provider called 'nobody'; there are: cohere, echo, openai"):
+    expected = "there is no provider called 'nobody'; there are: cohere, echo, gigachat, openai"
+    with pytest.raises(UnknownPlugin, match=expected):
         Registry.discover((), log).factory("provider", "nobody")
 
 

@@ -21,9 +21,14 @@ def registry():
     return Registry.discover((), Logger("test"))
 
 
-@pytest.mark.parametrize("name", ["cohere", "echo", "openai"])
+@pytest.mark.parametrize("name", ["cohere", "echo", "gigachat", "openai"])
 def test_built_in_providers_keep_to_every_rule(name, registry):
     assert [finding for finding in check_provider(registry.factory("provider", name)) if not finding.ok] == []
+
+
+def test_a_provider_that_gets_something_for_its_key_first_is_seen_at_work_without_one(registry):
+    findings = check_provider(registry.factory("provider", "gigachat"), {"api_key": "passthrough"})
+    assert [finding for finding in findings if not finding.ok] == []
 
 
 @implementer(IProvider)

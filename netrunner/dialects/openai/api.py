@@ -108,7 +108,7 @@ class OpenAIApi:
             NotFound: ``endpoint_not_found`` if the stored key may not be used so.
             BadRequest: for an endpoint that is no clean path.
         """
-        if self._authorization is not None and self._inference.get(call.endpoint) != call.method:
+        if self.has_own_key and self._inference.get(call.endpoint) != call.method:
             self._check_use(call)
         target = self._targets.get(call.endpoint) or self._target(call.endpoint)
         query = call.query
@@ -117,14 +117,19 @@ class OpenAIApi:
         if query:
             target = target + b"?" + query
         headers: Headers = [_IDENTITY]
-        if self._authorization is not None:
-            headers.append((b"authorization", self._authorization))
-        elif self.passthrough and call.authorization is not None:
-            headers.append((b"authorization", call.authorization))
+        authorization = self.authorization(call)
+        if authorization is not None:
+            headers.append((b"authorization", authorization))
         headers += call.headers
         if call.body and b"content-type" not in [name for name, _ in call.headers]:
             headers.append(_JSON_BODY)
         return UpstreamRequest(self._origin, call.method, target, headers, call.body, call.upgrade)
+
+    def authorization(self, call: Call) -> bytes | None:
+        """Return the credential that belongs here: the stored one, or the caller's own if it goes through."""
+        if self._authorization is None and self.passthrough:
+            return call.authorization
+        return self._authorization
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means; see ``rejected``. A refusal of our key is not the caller's to see."""
