@@ -228,7 +228,8 @@ def test_a_refusal_has_a_field_of_its_own() -> None:
 
 def test_each_choice_has_its_role_and_its_finish() -> None:
     events = TextDelta(text="b", choice=1), TextDelta(text="a"), Finish(kind=FinishKind.LENGTH, choice=1), STOP
-    assert [one.get("role") for one in deltas(written(*events))] == ["assistant", "assistant", None, None]
+    assert [one.get("role") for one in deltas(written(*events))] == ["assistant", "assistant", None, None, None]
+    assert [one["choices"][0]["index"] for one in chunks(written(*events))] == [0, 1, 0, 1, 0]
     choices = whole(*events)["choices"]
     assert [(one["index"], one["message"]["content"], one["finish_reason"]) for one in choices] == [
         (0, "a", "stop"),

@@ -26,7 +26,7 @@ from netrunner.dialects.conversation import (
 )
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.openai.dialect import OpenAIDialect
-from netrunner.errors import BadRequest, UnsupportedParameter
+from netrunner.errors import BadRequest, InternalError, UnsupportedParameter
 from netrunner.values import Envelope
 
 HI = {"role": "user", "content": "Hi"}
@@ -75,6 +75,11 @@ def test_three_endpoints_can_be_translated() -> None:
     assert operation(b"POST", "embeddings") is Operation.EMBED
     assert operation(b"GET", "chat/completions") is None
     assert operation(b"POST", "responses") is None
+
+
+def test_nothing_asks_this_dialect_to_count() -> None:
+    with pytest.raises(InternalError):
+        OpenAIDialect().counted(7)
 
 
 # --- messages read ------------------------------------------------------------------------------------------
@@ -622,14 +627,30 @@ def test_an_assistants_turn_is_one_message() -> None:
         {
             "role": "assistant",
             "content": "ab",
+            "reasoning_content": "hm",
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "hm", "signature": "S", "format": "anthropic-claude-v1", "index": 0}
+            ],
             "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get", "arguments": "{}"}}],
             "name": "Al",
         }
     ]
-    assert gaps.dropped == ["reasoning", "assistant_media"]
+    assert gaps.dropped == ["assistant_media"]
     assert messages(Turn("assistant", (ToolCall("c", "f", "{}"),)))[0]["content"] is None
     assert messages(Turn("assistant", (Refusal("no"),))) == [{"role": "assistant", "content": "", "refusal": "no"}]
     assert messages(Turn("assistant", (Reasoning("hm"),))) == []
+
+
+def test_reasoning_is_written_for_those_that_want_it_back() -> None:
+    said = Text("x")
+    message = messages(Turn("assistant", (Reasoning("h"), Reasoning("m", "unknown"), Reasoning(), said)))[0]
+    assert message == {"role": "assistant", "content": "x", "reasoning_content": "hm"}
+    sealed = Reasoning("", "openai-responses-v1:D", redacted=True)
+    assert messages(Turn("assistant", (Reasoning("h"), sealed, said)))[0]["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "h", "index": 0},
+        {"type": "reasoning.encrypted", "data": "D", "format": "openai-responses-v1", "index": 1},
+    ]
+    assert "reasoning_content" not in messages(Turn("assistant", (sealed, said)))[0]
 
 
 def test_results_come_at_once_after_their_calls_and_their_images_after_them() -> None:

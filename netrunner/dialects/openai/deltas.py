@@ -86,22 +86,26 @@ class Deltas:
                 if event.kind not in REASONS:
                     raise InternalError("An answer that failed cannot be written as one that is complete.")
                 self.finished.add(event.choice)
-                yield self._delta(event.choice, {}, REASONS[event.kind])
+                yield from self._delta(event.choice, {}, REASONS[event.kind])
             elif isinstance(event, (BlockOpen, TextDelta, ReasoningDelta, ToolArgs, Signature, BlockClose)):
                 delta = self._piece(event)
                 if delta:
-                    yield self._delta(event.choice, delta)
+                    yield from self._delta(event.choice, delta)
 
     def is_complete(self) -> bool:
         """Return whether every choice that was begun is finished, and there is one."""
         return bool(self.finished) and self._roles == self.finished
 
-    def _delta(self, choice: int, delta: Document, reason: str | None = None) -> Delta:
+    def _delta(self, choice: int, delta: Document, reason: str | None = None) -> Iterator[Delta]:
         if choice not in self._roles:
-            # Clients that add up a stream need it in the first chunk of each choice.
+            # Clients that add up a stream need it in the first chunk of each choice, and choices in their order.
+            for before in range(choice):
+                if before not in self._roles:
+                    self._roles.add(before)
+                    yield Delta(before, {"role": "assistant"})
             self._roles.add(choice)
             delta = {"role": "assistant", **delta}
-        return Delta(choice, delta, reason)
+        yield Delta(choice, delta, reason)
 
     def _piece(
         self, event: BlockOpen | TextDelta | ReasoningDelta | ToolArgs | Signature | BlockClose

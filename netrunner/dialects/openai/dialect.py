@@ -24,7 +24,7 @@ from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, S
 from netrunner.dialects.openai.events import EventCodec
 from netrunner.dialects.openai.tap import AnswerTap, StreamTap
 from netrunner.dialects.openai.view import OpenAIView
-from netrunner.errors import ExchangeError
+from netrunner.errors import ExchangeError, InternalError
 from netrunner.values import Envelope
 
 NEEDS_MODEL = frozenset(
@@ -160,6 +160,10 @@ class OpenAIDialect:
     def write(self, request: Conversation | Embedding, model: str, stream: bool, gaps: Gaps) -> Written:
         """Return a request in the form that every provider of this family knows; see ``writing``."""
         return writing.write(request, model, stream, gaps)
+
+    def counted(self, tokens: int) -> bytes:
+        """Raise: no endpoint of this dialect counts tokens."""
+        raise InternalError("OpenAI has no endpoint that counts tokens.")
 
     def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> ChatDecoder | EmbeddingDecoder:
         """Return a reader of one answer."""

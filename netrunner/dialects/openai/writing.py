@@ -1,7 +1,7 @@
 """A request as OpenAI-like providers want it: the plain form, which each of them knows.
 
-What single providers want otherwise is patched behind this: ``max_tokens`` may be called ``max_completion_tokens``,
-a ``reasoning_effort`` something else. Reasoning of earlier turns is given up, since most of them refuse it.
+What single providers want otherwise is patched behind this, see ``family``: ``max_tokens`` may have another name, and
+reasoning of earlier turns is taken out for all but those that want it back.
 
 This module must not read a caller's document.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from netrunner import sse
+from netrunner.dialects import seals
 from netrunner.dialects.conversation import (
     Conversation,
     Embedding,
@@ -150,6 +151,7 @@ def _assistant(turn: Turn, gaps: Gaps) -> Iterator[Document]:
     texts: list[str] = []
     refusals: list[str] = []
     calls: list[Document] = []
+    thoughts: list[Reasoning] = []
     for part in turn.parts:
         if isinstance(part, Text):
             texts.append(part.text)
@@ -160,16 +162,37 @@ def _assistant(turn: Turn, gaps: Gaps) -> Iterator[Document]:
                 {"id": part.id, "type": "function", "function": {"name": part.name, "arguments": part.arguments}}
             )
         elif isinstance(part, Reasoning):
-            gaps.drop("reasoning")
+            thoughts.append(part)
         else:
             gaps.drop("assistant_media")
     message: Document = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
+    if thoughts:
+        message |= _reasoning(thoughts)
     if refusals:
         message["refusal"] = "".join(refusals)
     if calls:
         message["tool_calls"] = calls
     if texts or refusals or calls:
         yield _named(message, turn)
+
+
+def _reasoning(thoughts: list[Reasoning]) -> Document:
+    """Return what was thought as text, and with its seals in OpenRouter's form."""
+    told: Document = {}
+    if words := "".join(one.text for one in thoughts):
+        told["reasoning_content"] = words
+    details: list[Document] = []
+    for one in thoughts:
+        format = seals.format_of(one.signature or "")
+        seal = seals.unsealed(format, one.signature) if format is not None else None
+        if one.text:
+            sealed = {} if seal is None else {"signature": seal, "format": format}
+            details.append({"type": "reasoning.text", "text": one.text, **sealed, "index": len(details)})
+        elif seal is not None:
+            details.append({"type": "reasoning.encrypted", "data": seal, "format": format, "index": len(details)})
+    if any("format" in one for one in details):
+        told["reasoning_details"] = details
+    return told
 
 
 def _results(turn: Turn, gaps: Gaps) -> Iterator[Document]:
