@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import msgspec
 from zope.interface import implementer
 
 from netrunner.dialects.openai.api import OpenAIApi
@@ -19,7 +20,8 @@ from netrunner.values import Call, Headers, UpstreamRequest
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])")
 """OpenAI's models that know ``max_tokens`` by its newer name only; a caller of its own API is taken at its word."""
-REASONING = Family(renamed={"max_tokens": "max_completion_tokens"}, developer=True, max_stop=None, audio=True)
+PLAIN = Family(developer=True, max_stop=None, audio=True)
+REASONING = msgspec.structs.replace(PLAIN, renamed={"max_tokens": "max_completion_tokens"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,8 @@ class OpenAIProvider:
 
     def build(self, call: Call) -> UpstreamRequest:
         """Return the request for one attempt."""
-        if call.gaps is not None and call.endpoint == "chat/completions" and _REASONS.match(call.model):
-            call.body = fit(call.body, REASONING, call.gaps)
+        if call.gaps is not None and call.endpoint == "chat/completions":
+            call.body = fit(call.body, REASONING if _REASONS.match(call.model) else PLAIN, call.gaps)
         return self._api.request(call)
 
     def serves(self, endpoint: str, model_named: bool) -> bool:

@@ -129,3 +129,13 @@ def test_turns_of_the_user_in_a_row_become_one() -> None:
         turns[5],
         turns[6],
     ]
+
+
+def test_reasoning_that_nobody_wants_back_is_dropped_by_name() -> None:
+    gaps, kept = Gaps(), Gaps()
+    turn = {"role": "assistant", "content": "x", "reasoning_content": "hm"}
+    document = {"messages": [turn, {"role": "user", "content": "reasoning"}, 7]}
+    assert fitted(document, gaps=gaps)["messages"][0] == {"role": "assistant", "content": "x"}
+    assert gaps.dropped == ["reasoning"]
+    fitted(document, Family(reasoning="reasoning"), kept)
+    assert kept.dropped == []

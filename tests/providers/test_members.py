@@ -100,6 +100,18 @@ def test_openais_reasoning_models_are_told_a_limit_by_its_newer_name_in_what_is_
     assert asked(provider.build(call({"max_tokens": 5}, None, "gpt-5-mini"))) == {"max_tokens": 5}
 
 
+def test_openai_is_not_told_again_what_was_thought_in_what_is_translated() -> None:
+    provider = OpenAIProvider(OpenAISettings(), FakeEnvironment("openai"))
+    turn = {"role": "assistant", "content": "x", "reasoning_content": "hm"}
+    gaps = Gaps()
+    assert asked(provider.build(call({"messages": [turn]}, gaps, "gpt-4o")))["messages"][0].keys() == {
+        "role",
+        "content",
+    }
+    assert gaps.dropped == ["reasoning"]
+    assert asked(provider.build(call({"messages": [turn]}, None, "gpt-4o"))) == {"messages": [turn]}
+
+
 def test_a_server_may_not_serve_responses_itself() -> None:
     assert OpenAIProvider(OpenAISettings(), FakeEnvironment("a")).also == {"responses"}
     assert OpenAIProvider(OpenAISettings(responses=False), FakeEnvironment("a")).also == frozenset()

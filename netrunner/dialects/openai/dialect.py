@@ -1,7 +1,8 @@
 """OpenAI's dialect: chat completions, completions, embeddings, responses and whatever speaks like them.
 
 Reads what routing needs of a request, replaces the model's name, and writes errors in OpenAI's shape.
-The parts that look inside are beside it: ``view`` (request filters), ``tap`` (answers).
+The parts that look inside are beside it: ``view`` (request filters), ``tap`` (answers), ``events`` (event filters);
+``reading``, ``writing``, ``decoder`` and ``encoder`` translate.
 
 This module must not know which provider is behind an API.
 """
@@ -14,11 +15,16 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects import multipart, splice
-from netrunner.dialects.interfaces import IDialect
+from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
+from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.interfaces import IDialect, ITranslates
+from netrunner.dialects.openai import reading, writing
+from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
+from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
 from netrunner.dialects.openai.events import EventCodec
 from netrunner.dialects.openai.tap import AnswerTap, StreamTap
 from netrunner.dialects.openai.view import OpenAIView
-from netrunner.errors import ExchangeError
+from netrunner.errors import ExchangeError, InternalError
 from netrunner.values import Envelope
 
 NEEDS_MODEL = frozenset(
@@ -47,7 +53,14 @@ _FORM = re.compile(rb"multipart/form-data[ \t]*;", re.I)
 _STREAM_ASKED = re.compile(rb"(?:^|&)stream=(?:true|1)(?:&|$)", re.I)
 
 
-@implementer(IDialect)
+_OPERATIONS = {
+    "chat/completions": Operation.CHAT,
+    "completions": Operation.CHAT,
+    "embeddings": Operation.EMBED,
+}
+
+
+@implementer(IDialect, ITranslates)
 class OpenAIDialect:
     """OpenAI's APIs below ``/v1``."""
 
@@ -135,6 +148,32 @@ class OpenAIDialect:
     def tap(self, streaming: bool) -> StreamTap | AnswerTap:
         """Return a reader of one answer."""
         return StreamTap() if streaming else AnswerTap()
+
+    def operation(self, method: bytes, endpoint: str) -> Operation | None:
+        """Return what an endpoint asks for; None for those that only this dialect knows."""
+        return _OPERATIONS.get(endpoint) if method == b"POST" else None
+
+    def read(self, envelope: Envelope, endpoint: str, gaps: Gaps) -> Conversation | Embedding:
+        """Return what a request asks for; see ``reading``."""
+        return reading.read(envelope.body, endpoint, gaps)
+
+    def write(self, request: Conversation | Embedding, model: str, stream: bool, gaps: Gaps) -> Written:
+        """Return a request in the form that every provider of this family knows; see ``writing``."""
+        return writing.write(request, model, stream, gaps)
+
+    def counted(self, tokens: int) -> bytes:
+        """Raise: no endpoint of this dialect counts tokens."""
+        raise InternalError("OpenAI has no endpoint that counts tokens.")
+
+    def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> ChatDecoder | EmbeddingDecoder:
+        """Return a reader of one answer."""
+        return EmbeddingDecoder(max_bytes) if endpoint == "embeddings" else ChatDecoder(streaming, max_bytes)
+
+    def encoder(self, asked: Asked) -> StreamEncoder | AnswerEncoder | EmbeddingEncoder:
+        """Return a writer of the answer to ``asked``."""
+        if asked.endpoint == "embeddings":
+            return EmbeddingEncoder(asked)
+        return StreamEncoder(asked) if asked.stream else AnswerEncoder(asked)
 
     def status(self, error: ExchangeError) -> int:
         """Return the error's own status: the hierarchy's are this dialect's."""

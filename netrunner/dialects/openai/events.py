@@ -47,6 +47,7 @@ FINISHES = {
     "tool_calls": FinishKind.TOOL_CALLS,
     "function_call": FinishKind.TOOL_CALLS,
     "content_filter": FinishKind.CONTENT_FILTER,
+    "blacklist": FinishKind.CONTENT_FILTER,
 }
 """What a finish reason means; a word that is none of these is an ``ERROR``, never a stop."""
 

@@ -95,7 +95,7 @@ def fit(body: bytes, family: Family, gaps: Gaps) -> bytes:
             value = fields.pop(name)
             fields.setdefault(other, value)
     if "messages" in fields and _has_to_change(bytes(fields["messages"]), family):
-        fields["messages"] = Raw(_encode(_turns(_value(fields, "messages"), family)))
+        fields["messages"] = Raw(_encode(_turns(_value(fields, "messages"), family, gaps)))
     return body if fields == before else _encode(fields)
 
 
@@ -142,10 +142,12 @@ def _has_to_change(messages: bytes, family: Family) -> bool:
     )
 
 
-def _turns(messages: Any, family: Family) -> Any:
+def _turns(messages: Any, family: Family, gaps: Gaps) -> Any:
     if not isinstance(messages, list):
         return messages
     turns = [_turn(one, family) if isinstance(one, dict) else one for one in messages]
+    if family.reasoning is None and any(_thinks(one) for one in messages):
+        gaps.drop("reasoning")
     return list(_merged(turns)) if family.merges else turns
 
 
@@ -160,6 +162,10 @@ def _turn(turn: dict[str, Any], family: Family) -> dict[str, Any]:
         if isinstance(turn.get("tool_calls"), list):
             turn = {**turn, "tool_calls": [_call(one, family.call_id) for one in turn["tool_calls"]]}
     return turn
+
+
+def _thinks(turn: Any) -> bool:
+    return isinstance(turn, dict) and any(turn.get(name) for name in _REASONING)
 
 
 def _with_reasoning(turn: dict[str, Any], field: str | None) -> dict[str, Any]:

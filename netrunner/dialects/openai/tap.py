@@ -43,6 +43,9 @@ class _Usage(msgspec.Struct):
     completion_tokens_details: _OutputDetails | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    """DeepSeek's word for cached tokens; GigaChat's is the next."""
+    precached_prompt_tokens: int | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -91,6 +94,7 @@ _usage = msgspec.json.Decoder(_Usage)
 _choices = msgspec.json.Decoder(list[_Choice])
 _error = msgspec.json.Decoder(_Error)
 _text = msgspec.json.Decoder(str)
+_any = msgspec.json.Decoder()
 _reason = msgspec.json.Decoder(_Reason)
 
 _ENDS = {"response.completed": "completed", "response.incomplete": "incomplete", "response.failed": "failed"}
@@ -113,7 +117,25 @@ def _decoded(decoder: Any, raw: Any) -> Any:
 def usage_of(raw: Any) -> Usage | None:
     """Return the counts of a ``usage`` object, or None if it tells none."""
     seen: _Usage | None = _decoded(_usage, raw)
+    if seen is None and isinstance(found := _decoded(_any, raw), dict):
+        # A count that is none does not take the others with it.
+        seen = msgspec.convert(_whole_numbers(found), _Usage)
     return None if seen is None else _counts(seen)
+
+
+def _whole_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what are counts of ``found``, and of its details."""
+    counts: dict[str, Any] = {}
+    for name, value in found.items():
+        if isinstance(value, dict) and name.endswith("_details"):
+            counts[name] = {of: int(count) for of, count in value.items() if _is_count(count)}
+        elif _is_count(value) and not name.endswith("_details"):
+            counts[name] = int(value)
+    return counts
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1 << 53
 
 
 def _counts(seen: _Usage) -> Usage | None:
@@ -127,11 +149,15 @@ def _counts(seen: _Usage) -> Usage | None:
     return Usage(
         input_total=input_total,
         output_total=output_total,
-        cache_read=inputs.cached_tokens,
+        cache_read=_first(inputs.cached_tokens, seen.prompt_cache_hit_tokens, seen.precached_prompt_tokens),
         cache_write=inputs.cache_write_tokens,
         reasoning=outputs.reasoning_tokens,
         audio=sum(audio) if audio else None,
     )
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((count for count in counts if count is not None), None)
 
 
 class _Tap:
