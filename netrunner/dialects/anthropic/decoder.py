@@ -91,6 +91,8 @@ class Decoder:
     def __init__(self, streaming: bool, max_bytes: int) -> None:
         self.complete = False
         """The answer said that it is complete, or why it is not."""
+        self.finished = False
+        """It said why it ends."""
         self._streaming = streaming
         self._max = max_bytes
         self._reader = sse.Reader(max_bytes)
@@ -104,8 +106,6 @@ class Decoder:
         self._sealed = 0
         """Characters of seals that are not complete."""
         self._called = False
-        self._stop: Document | None = None
-        """What told why the answer ends."""
         self._steps: dict[str, Callable[[Document], Iterator[Event]]] = {
             "message_start": self._on_start,
             "content_block_start": self._on_open,
@@ -122,32 +122,29 @@ class Decoder:
             self._whole += data
             if len(self._whole) > self._max:
                 raise too_large()
-            return list(self._message(document(bytes(self._whole)))) if last else []
+            return list(self.message(document(bytes(self._whole)))) if last else []
         try:
             told = self._reader.feed(data)
         except sse.OversizedEvent as error:
             raise too_large() from error
-        events = [event for one in told for event in self._event(one)]
-        if last and not self._ended:
-            if self._stop is None:
-                raise truncated()
-            events += self._finish(self._stop)
+        events = [event for one in told if (named := told_by(one)) is not None for event in self.step(*named)]
+        if last and not self.complete:
+            raise truncated()
         return events
 
-    def _event(self, told: sse.Event) -> Iterator[Event]:
-        if self._ended or not told.data.strip() or told.data.strip() == b"[DONE]":
+    def step(self, kind: str, native: Document) -> Iterator[Event]:
+        """Yield what one event of a stream tells; nothing after the last, and nothing for one nobody knows."""
+        if self._ended or (self.finished and kind.startswith("content_block")):
             return
-        native = document(told.data)
-        kind = native.get("type") or (told.name or b"").decode("utf-8", "replace")
         if kind == "ping":
             yield KeepAlive(native=native)
-        elif isinstance(kind, str) and (step := self._steps.get(kind)) is not None:
+        elif (step := self._steps.get(kind)) is not None:
             yield from step(native)
         elif native.get("error"):
             yield from self._on_error(native)
 
-    def _message(self, native: Document) -> Iterator[Event]:
-        """Read an answer that came whole."""
+    def message(self, native: Document) -> Iterator[Event]:
+        """Yield what an answer tells that came whole."""
         if native.get("error") or native.get("type") == "error":
             yield from self._on_error(native)
             return
@@ -159,7 +156,7 @@ class Decoder:
             yield from self._on_close({"index": number})
         if text(native, "stop_reason") is None:
             raise unreadable("does not say why it ends")
-        yield from self._finish(native)
+        yield from self._finish(native, native)
 
     # --- one step for each kind of event --------------------------------------------------------------------
 
@@ -228,14 +225,16 @@ class Decoder:
         yield from self._close(opened, native)
 
     def _on_message_delta(self, native: Document) -> Iterator[Event]:
-        if text(obj(native, "delta"), "stop_reason") is not None:
-            self._stop = obj(native, "delta")
         yield from self._usage(native, native)
+        delta = obj(native, "delta")
+        if text(delta, "stop_reason") is not None and not self.finished:
+            yield from self._finish(delta, native)
 
     def _on_end(self, native: Document) -> Iterator[Event]:
-        if self._stop is None:
+        if not self.finished:
             raise unreadable("does not say why it ends")
-        yield from self._finish(self._stop)
+        self._ended = True
+        yield from ()
 
     def _on_error(self, native: Document) -> Iterator[Event]:
         self.complete = self._ended = True
@@ -268,15 +267,16 @@ class Decoder:
             yield ToolArgs(fragment=sse.compact(opened.arguments).decode(), index=number, native=native)
         yield BlockClose(index=number, native=native)
 
-    def _finish(self, stop: Document) -> Iterator[Event]:
-        self.complete = self._ended = True
+    def _finish(self, stop: Document, native: Document) -> Iterator[Event]:
+        self.complete = self.finished = True
         for opened in self._open.values():
-            yield from self._close(opened, stop)
+            yield from self._close(opened, native)
+        self._open.clear()
         reason = text(stop, "stop_reason") or ""
         kind = FINISHES.get(reason, FinishKind.ERROR)
         if kind in (FinishKind.STOP, FinishKind.TOOL_CALLS):
             kind = FinishKind.TOOL_CALLS if self._called else FinishKind.STOP
-        yield Finish(kind=kind, reason=reason, stop_sequence=text(stop, "stop_sequence"), native=stop)
+        yield Finish(kind=kind, reason=reason, stop_sequence=text(stop, "stop_sequence"), native=native)
 
 
 _DELTAS: dict[str, tuple[BlockKind, str]] = {
@@ -286,6 +286,15 @@ _DELTAS: dict[str, tuple[BlockKind, str]] = {
     "input_json_delta": (BlockKind.TOOL_CALL, "partial_json"),
 }
 """By the kind of a piece: the kind of block it belongs to, and where it stands. Others are left out."""
+
+
+def told_by(event: sse.Event) -> tuple[str, Document] | None:
+    """Return an event of a stream by its kind; None for one that clients do not need."""
+    if not event.data.strip() or event.data.strip() == b"[DONE]":
+        return None
+    native = document(event.data)
+    kind = native.get("type") or (event.name or b"").decode("utf-8", "replace")
+    return (kind if isinstance(kind, str) else ""), native
 
 
 def _index(native: Document) -> int:
