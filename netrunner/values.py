@@ -92,6 +92,8 @@ class Envelope(msgspec.Struct):
     """The caller asked for usage inside the stream."""
     located: tuple[bytes, int, int] | None = None
     """The dialect's note of where the model's value stands: in which body, from, until."""
+    version: str | None = None
+    """Of the API that the caller speaks, where its dialect has several: the value of ``version_header``."""
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -23,13 +23,15 @@ class Gaps:
         target: Who it is lost to, for messages.
     """
 
-    __slots__ = ("_called", "dropped", "strict", "target")
+    __slots__ = ("_called", "assumed", "dropped", "strict", "target")
 
     def __init__(self, strict: bool = False, target: str = "this provider") -> None:
         self.strict = strict
         self.target = target
         self.dropped: list[str] = []
         """The caller's names, each once."""
+        self.assumed: set[str] = set()
+        """Fields that had to be filled in, because the caller gave none: its provider may know better."""
         self._called: dict[str, str] = {}
 
     def called(self, field: str, name: str) -> None:

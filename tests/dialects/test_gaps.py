@@ -59,3 +59,9 @@ def test_a_seal_that_a_caller_returns_is_not_sealed_again() -> None:
     assert seals.seal(seals.ANTHROPIC, sealed) is sealed
     assert seals.format_of("no format") is None
     assert seals.format_of("other:data") is None
+
+
+def test_what_was_assumed_is_known_to_one_attempt_only() -> None:
+    gaps = Gaps()
+    gaps.assumed.add("max_tokens")
+    assert gaps.fork(False, "another").assumed == set()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netrunner.dialects.openai.tap import HELD_BYTES, WHOLE_BYTES, AnswerTap, StreamTap
+from netrunner.dialects.openai.tap import AnswerTap, StreamTap
+from netrunner.dialects.taps import HELD_BYTES, WHOLE_BYTES
 from netrunner.values import Usage
 
 FINISH = '{"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}'

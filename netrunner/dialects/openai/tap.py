@@ -1,8 +1,7 @@
 """What an OpenAI-like answer says about itself while its bytes pass by untouched: usage, finish, error, end.
 
 A stream is searched for the few words that matter, and only events that hold one are decoded; a word inside a
-text is told from a key by that decoding. Memory is bounded: an event of a stream by ``HELD_BYTES``, a whole
-answer by ``WHOLE_BYTES``; of anything longer the end is kept, where usage and finish reason stand.
+text is told from a key by that decoding.
 
 This module must not hold back or change a byte, and must not raise whatever it is fed.
 """
@@ -14,13 +13,10 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
-from zope.interface import implementer
 
-from netrunner.dialects.interfaces import ITap
+from netrunner.dialects import taps
+from netrunner.dialects.taps import Tap, data_of
 from netrunner.values import Usage
-
-HELD_BYTES = 65536
-WHOLE_BYTES = 1 << 20
 
 
 class _InputDetails(msgspec.Struct):
@@ -160,16 +156,10 @@ def _first(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
 
 
-class _Tap:
-    """What both taps know; the later word on anything holds."""
+class _Reading(Tap):
+    """Reads one document; the later word on anything holds."""
 
-    __slots__ = ("complete", "error", "finish_reason", "usage")
-
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.error: str | None = None
-        self.complete = False
+    __slots__ = ()
 
     def _read(self, payload: bytes) -> bool:
         """Learn from one JSON document; return whether it was one."""
@@ -215,86 +205,27 @@ class _Tap:
             self.finish_reason = finishes[-1].decode()
 
 
-@implementer(ITap)
-class StreamTap(_Tap):
-    """Reads a stream of events.
+class StreamTap(_Reading, taps.StreamTap):
+    """Reads a stream of events."""
 
-    ``began`` tells whether a whole event has come: comments are no events.
-    """
-
-    __slots__ = ("_after_cr", "_cut", "_held", "_held_bytes", "began")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = False
-        self._held: list[bytes] = []
-        """What came of an event whose end has not come."""
-        self._held_bytes = 0
-        self._cut = False
-        """The beginning of the held event was let go."""
-        self._after_cr = False
-
-    def feed(self, data: bytes) -> None:
-        """See the next bytes of the stream."""
-        if b"\r" in data or self._after_cr:
-            data = self._line_feeds(data)
-        if self._held:
-            if b"\n" not in data:
-                self._hold(data)
-                return
-            data = b"".join(self._held) + data
-            self._held, self._held_bytes = [], 0
-        if data.endswith(b"\n\n"):
-            self._look(data)
-            return
-        end = data.rfind(b"\n\n")
-        if end >= 0:
-            self._look(data[:end])
-            data = data[end + 2 :]
-        self._hold(data)
-
-    def close(self) -> None:
-        """The stream ended; providers without a last ``[DONE]`` have at least said why they finished."""
-        if self._held:
-            self._look(b"".join(self._held))
-            self._held = []
-        if self.finish_reason is not None:
-            self.complete = True
-
-    def _line_feeds(self, data: bytes) -> bytes:
-        """Return ``data`` with LF for CRLF and CR, a CRLF over two reads included."""
-        if self._after_cr and data.startswith(b"\n"):
-            data = data[1:]
-        self._after_cr = data.endswith(b"\r")
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _hold(self, data: bytes) -> None:
-        if not data:
-            return
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes > 2 * HELD_BYTES:
-            self._held = [b"".join(self._held)[-HELD_BYTES:]]
-            self._held_bytes, self._cut = HELD_BYTES, True
-
-    def _look(self, events: bytes) -> None:
-        """Look at whole events."""
-        if self._cut:
-            self._cut = False
-            self._read_end(events.split(b"\n\n", 1)[0])
-        if not self.began and b"data:" in events:
-            self.began = True
-        if _matters(events):
-            for text in events.split(b"\n\n"):
-                if _matters(text):
-                    self._event(text)
+    __slots__ = ()
 
     def _event(self, text: bytes) -> None:
-        payload = b"\n".join([line[5:].removeprefix(b" ") for line in text.split(b"\n") if line.startswith(b"data:")])
+        payload = data_of(text)
         if payload.strip() == b"[DONE]":
             self.complete = True
         elif payload:
             self._read(payload)
+
+    @staticmethod
+    def _matters(text: bytes) -> bool:
+        return _matters(text)
+
+
+class AnswerTap(_Reading, taps.AnswerTap):
+    """Reads an answer that comes as one document."""
+
+    __slots__ = ()
 
 
 def _matters(text: bytes) -> bool:
@@ -310,34 +241,3 @@ def _matters(text: bytes) -> bool:
     if usages and usages != text.count(b'"usage":null') + text.count(b'"usage": null'):
         return True
     return b'"error"' in text or b"[DONE]" in text or b'"response.' in text
-
-
-@implementer(ITap)
-class AnswerTap(_Tap):
-    """Reads an answer that comes as one document."""
-
-    __slots__ = ("_cut", "_pieces", "_size")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._cut = False
-
-    def feed(self, data: bytes) -> None:
-        """See the next bytes of the answer."""
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > WHOLE_BYTES:
-            self._pieces = [b"".join(self._pieces)[-HELD_BYTES:]]
-            self._size, self._cut = len(self._pieces[0]), True
-
-    def close(self) -> None:
-        """The answer ended; what it says is known now."""
-        text = b"".join(self._pieces)
-        self._pieces = []
-        if self._cut:
-            self._read_end(text)
-            self.complete = text.rstrip().endswith(b"}")
-        else:
-            self.complete = self._read(text)

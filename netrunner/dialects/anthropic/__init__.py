@@ -1,0 +1,1 @@
+"""Anthropic's dialect: Messages, in both versions that are alive."""
