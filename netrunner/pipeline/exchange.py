@@ -17,6 +17,8 @@ from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
+_INTERRUPTED = Outcome.INTERRUPTED.value
+
 
 class EndedTwice(NetrunnerError):
     """An exchange was ended a second time: a fault of ours."""
@@ -183,7 +185,7 @@ class Exchange:
         It is the same object each time, brought up to date.
         """
         tap = self.tap
-        outcome = self.outcome or Outcome.INTERRUPTED
+        outcome = _INTERRUPTED if self.outcome is None else self.outcome.value
         record = self._record
         if record is None:
             record = self._record = Record(
@@ -203,7 +205,7 @@ class Exchange:
                 None,
                 self.attempts,
                 self.status,
-                outcome.value,
+                outcome,
                 self.error,
                 None,
                 None,
@@ -219,7 +221,7 @@ class Exchange:
             record.upstream_model = self.upstream_model
             record.provider = self.provider
             record.status = self.status
-            record.outcome = outcome.value
+            record.outcome = outcome
             record.error = self.error
             record.bytes_in = self.bytes_in
             record.bytes_out = self.bytes_out

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.live import Live
 from netrunner.query import Query, matches
 from netrunner.values import Record
 
@@ -18,15 +18,15 @@ class Recent:
     """Follows every exchange and keeps the last records.
 
     Args:
+        live: What is followed.
         most: How many are kept.
     """
 
-    def __init__(self, most: int = 200) -> None:
+    def __init__(self, live: Live, most: int = 200) -> None:
+        self._live = live
         self._most = most
         self._records: dict[str, Record] = {}
-
-    def began(self, exchange: Exchange) -> None:
-        """Nothing to keep yet."""
+        live.follow(self)
 
     def ended(self, record: Record) -> None:
         """Keep the record; forget the oldest."""
@@ -36,6 +36,7 @@ class Recent:
 
     def one(self, id: str) -> Record | None:
         """Return the record of that id while it is kept."""
+        self._live.flush()
         return self._records.get(id)
 
     def merged(self, page: Sequence[Record], limit: int, query: Query = EVERYTHING) -> list[Record]:
@@ -46,6 +47,7 @@ class Recent:
             limit: Records on a page.
             query: What the log was asked for.
         """
+        self._live.flush()
         records = {id: record for id, record in self._records.items() if matches(query, record)}
         records.update((record.id, record) for record in page)
         return sorted(records.values(), key=lambda record: record.id, reverse=True)[:limit]
