@@ -20,6 +20,7 @@ from netrunner.values import Headers, MessageHead, Record
 DIRECTIONS = ("request", "response")
 SLICE_BYTES = 1 << 20
 """Of a large request that is recorded in one turn of the reactor."""
+_NOTHING = memoryview(b"")
 _log = Logger()
 
 
@@ -72,7 +73,7 @@ class Recording:
         """Those who see it flow."""
         self._redaction = redaction
         self._redactors: list[Redactor | None] = [None, None]
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         """Of a large request, what is still to be taken."""
         self._turn: IDelayedCall | None = None
         self._secret_header = secret_header
@@ -125,7 +126,7 @@ class Recording:
             self._turn.cancel()
             self._turn = None
             self.piece(REQUEST, bytes(self._rest))
-            self._rest = memoryview(b"")
+            self._rest = _NOTHING
 
     def answer(self, start: bytes, headers: Headers, from_elsewhere: bool = True) -> None:
         """The response begins.
