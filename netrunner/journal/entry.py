@@ -168,7 +168,7 @@ class Entry:
         ledger: The journal.
         number: Of the exchange, in this journal.
         lost: Called when the INTENT could not be written after all: the provider must not be called.
-        record: As it would be if the process died now.
+        record: Returns the record, before its end as it would be if the process died now.
         start, fields: Of the request, credentials masked.
         body: Of the request as it is; empty if it is still to come.
         told: The same as it may be recorded.
@@ -183,7 +183,7 @@ class Entry:
         ledger: Ledger,
         number: int,
         lost: Callable[[], None],
-        record: Record,
+        record: Callable[[], Record],
         start: bytes,
         fields: Headers,
         body: bytes,
@@ -194,9 +194,15 @@ class Entry:
         self.lost: Callable[[], None] | None = lost
         self.intent = NOWHERE
         """Offset of its INTENT."""
-        self._asked: tuple[Record, bytes, Headers, bytes, bytes] | None = (record, start, fields, body, told)
+        self._asked: tuple[Callable[[], Record], bytes, Headers, bytes, bytes] | None = (
+            record,
+            start,
+            fields,
+            body,
+            told,
+        )
         """What the INTENT is to be made of."""
-        self._ended: Record | None = None
+        self._ended: Callable[[], Record] | None = None
         """What the OUTCOME is to be made of."""
         self._digest: str | None = None
         self._copy: Copy | None = None
@@ -219,8 +225,8 @@ class Entry:
                 request.last = self._copy.offset
         return request
 
-    def end(self, record: Record) -> None:
-        """The exchange has ended; once it is written ``record`` says where the messages are."""
+    def end(self, record: Callable[[], Record]) -> None:
+        """The exchange has ended; once it is written, what ``record`` returns says where the messages are."""
         self._ended = record
         self.ledger.due(self)
 
@@ -231,9 +237,11 @@ class Entry:
             self._write_intent(*asked)
         if self._ended is not None:
             ended, self._ended = self._ended, None
-            self._write_outcome(ended)
+            self._write_outcome(ended())
 
-    def _write_intent(self, record: Record, start: bytes, fields: Headers, body: bytes, told: bytes) -> None:
+    def _write_intent(
+        self, record: Callable[[], Record], start: bytes, fields: Headers, body: bytes, told: bytes
+    ) -> None:
         ledger = self.ledger
         lane = ledger.lane
         part, rest = b"", b""
@@ -246,7 +254,7 @@ class Entry:
                 kept, rest = b"", kept
             self._copy = Copy(ledger.folder_name, lane.begin(), len(kept), len(kept) == len(told))
             part = frames.message(REQUEST, NOWHERE, _encode((start, fields)), kept)
-        self.intent = lane.append(Kind.INTENT, frames.entry(self.number, _encode(record), part))
+        self.intent = lane.append(Kind.INTENT, frames.entry(self.number, _encode(record()), part))
         if rest:
             self.message(REQUEST).keep(told)
 

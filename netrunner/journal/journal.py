@@ -154,12 +154,18 @@ class Journal:
     # What exchanges ask.
 
     def begin(
-        self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
+        self,
+        record: Callable[[], Record],
+        lost: Callable[[], None],
+        start: bytes,
+        fields: Headers,
+        body: bytes,
+        told: bytes,
     ) -> Entry | None:
         """Take note that an exchange is about to call its provider; its INTENT is written before anything leaves.
 
         Args:
-            record: As it would be if the process died now.
+            record: Returns the record, before its end as it would be if the process died now.
             lost: Called instead, before anything leaves, when it turns out that it cannot be written.
             start, fields: Of the request, credentials masked.
             body: Of the request as it is; empty if it is still to come.

@@ -182,11 +182,13 @@ class Exchange:
     def record(self) -> Record:
         """Return what is to be written down; before its end as it would be if the process died now.
 
-        It is the same object each time, brought up to date.
+        It is the same object each time, brought up to date until the exchange has ended.
         """
+        record = self._record
+        if record is not None and record.outcome != _INTERRUPTED:
+            return record
         tap = self.tap
         outcome = _INTERRUPTED if self.outcome is None else self.outcome.value
-        record = self._record
         if record is None:
             record = self._record = Record(
                 self.id,

@@ -36,7 +36,7 @@ class Live:
         self._turns = turns
         self._followers: dict[Follower, Callable[[Exchange], None] | None] = {}
         self._began: tuple[Callable[[Exchange], None], ...] = ()
-        self._ended: list[Record] = []
+        self._ended: list[Exchange] = []
         """What followers have not heard of yet."""
 
     def follow(self, follower: Follower, began: Callable[[Exchange], None] | None = None) -> None:
@@ -58,10 +58,10 @@ class Live:
         for began in self._began:
             began(exchange)
 
-    def ended(self, record: Record) -> None:
+    def ended(self, exchange: Exchange) -> None:
         """Take note of its end."""
-        self.inflight.pop(record.id, None)
-        self._ended.append(record)
+        self.inflight.pop(exchange.id, None)
+        self._ended.append(exchange)
         if self._turns is None:
             self.flush()
         elif len(self._ended) == 1:
@@ -70,9 +70,10 @@ class Live:
     def flush(self) -> None:
         """Let followers hear of everything that has ended; who asks one of them in between calls this before."""
         if self._ended:
-            ended, self._ended = self._ended, []
+            records = [exchange.record() for exchange in self._ended]
+            self._ended = []
             for follower in self._followers:
-                for record in ended:
+                for record in records:
                     follower.ended(record)
 
     def watch(self, id: str, watcher: IWatcher) -> bool:

@@ -31,7 +31,13 @@ class Ledger(Protocol):
     """Whether it records heads and bodies."""
 
     def begin(
-        self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
+        self,
+        record: Callable[[], Record],
+        lost: Callable[[], None],
+        start: bytes,
+        fields: Headers,
+        body: bytes,
+        told: bytes,
     ) -> Entry | None:
         """Record that a provider is about to be called; see ``Journal.begin``."""
 
@@ -81,7 +87,7 @@ class Recording:
     def begin(
         self,
         journal: Ledger,
-        record: Record,
+        record: Callable[[], Record],
         lost: Callable[[], None],
         start: bytes,
         headers: Headers,
@@ -91,7 +97,7 @@ class Recording:
 
         Args:
             journal: Where that is written down.
-            record: As it would be if the process died now.
+            record: Returns the record, before its end as it would be if the process died now.
             lost: Called when it could not be written down after all.
             start, headers, body: The request; an empty body if it is still to come.
 
@@ -157,8 +163,8 @@ class Recording:
         if told and self.watchers:
             self._tell("piece", DIRECTIONS[direction], told)
 
-    def end(self, record: Record) -> None:
-        """The exchange has ended; in the journal ``record`` then says where the messages are."""
+    def end(self, record: Callable[[], Record]) -> None:
+        """The exchange has ended; once it is written, what ``record`` returns says where the messages are."""
         if self._turn is not None:
             self._take_rest()
         if self._redaction is not None:
@@ -166,7 +172,7 @@ class Recording:
         if self.entry is not None:
             self.entry.end(record)
         if self.watchers:
-            self._tell("ended", record)
+            self._tell("ended", record())
 
     def watch(self, watchers: Iterable[IWatcher]) -> None:
         """Let further ones see the rest."""

@@ -60,7 +60,7 @@ def begin(journal: Journal, number: int, request: bytes = b"", lost: Callable[[]
     """Begin an exchange."""
     fields = [(b"x-number", b"%d" % number)]
     record = make_record(number, outcome=Outcome.INTERRUPTED.value)
-    entry = journal.begin(record, lost, b"POST / HTTP/1.1", fields, request, request)
+    entry = journal.begin(lambda: record, lost, b"POST / HTTP/1.1", fields, request, request)
     assert entry is not None
     return entry
 
@@ -78,7 +78,7 @@ def complete(journal: Journal, number: int, **messages: bytes) -> Record:
     """Let an exchange happen from its beginning to its end; return its record."""
     entry = tell(journal, number, **messages)
     record = make_record(number)
-    entry.end(record)
+    entry.end(lambda: record)
     return record
 
 

@@ -87,7 +87,7 @@ def test_a_record_that_cannot_be_written_is_refused_before_anything_leaves_and_o
     lost: list[str] = []
     complete(journal, 1)
     unwritable = make_record(2, token="\ud800")
-    journal.begin(unwritable, lambda: lost.append("intent"), b"POST / HTTP/1.1", [], b"", b"")
+    journal.begin(lambda: unwritable, lambda: lost.append("intent"), b"POST / HTTP/1.1", [], b"", b"")
     complete(journal, 3)
     journal.commit()
     assert lost == ["intent"]
@@ -102,7 +102,7 @@ def test_an_outcome_that_cannot_be_written_leaves_its_exchange_open(
     journal = journal_in()
     entry = begin(journal, 1, lost=lambda: pytest.fail("its provider was called long ago"))
     journal.commit()
-    entry.end(make_record(1, token="\ud800"))
+    entry.end(lambda: make_record(1, token="\ud800"))
     complete(journal, 2)
     journal.commit()
     assert len(logged_failures.flush(UnicodeEncodeError)) == 1
@@ -183,7 +183,7 @@ def test_a_new_segment_begins_with_what_is_open(journal_in: MakeJournal) -> None
     entry = tell(journal, 1, response=b"a" * HOLD_BYTES)
     journal.commit()
     record = make_record(1)
-    entry.end(record)
+    entry.end(lambda: record)
     complete(journal, 2)
     journal.commit()
     assert len(list(journal.folder.glob("main.*.seg"))) == 2
@@ -289,7 +289,7 @@ def test_without_room_requests_are_refused_and_those_whose_intent_was_lost_are_t
     assert raised.value.code == "journal_full"
     assert journal.counts["refused"] == 1
     disk.errors = []
-    entry.end(make_record(1))
+    entry.end(lambda: make_record(1))
     clock.advance(module.TICK_S)
     assert not is_full(journal)
     journal.commit()
@@ -300,7 +300,7 @@ def test_without_room_requests_are_refused_and_those_whose_intent_was_lost_are_t
 def test_when_told_to_drop_requests_go_on_unrecorded_and_are_counted(journal_in: MakeJournal) -> None:
     journal = journal_in(refuse=False)
     journal.full = True
-    assert journal.begin(make_record(1), lambda: None, b"POST / HTTP/1.1", [], b"", b"") is None
+    assert journal.begin(lambda: make_record(1), lambda: None, b"POST / HTTP/1.1", [], b"", b"") is None
     journal.ended(make_record(1), False)
     journal.commit()
     assert journal.counts["unrecorded"] == 1
@@ -313,7 +313,7 @@ def test_a_full_journal_keeps_outcomes_and_cuts_bodies(journal_in: MakeJournal) 
     journal.full = True
     entry.message(RESPONSE).keep(b"more")
     record = make_record(1)
-    entry.end(record)
+    entry.end(lambda: record)
     journal.commit()
     assert record.response_copy is not None
     assert not record.response_copy.complete

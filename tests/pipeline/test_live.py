@@ -5,9 +5,9 @@ from __future__ import annotations
 from netrunner.http.flush import Flush
 from netrunner.pipeline.live import Live
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import Record
+from netrunner.values import Outcome, Record
 from netrunner.web.recent import Recent
-from tests.support.dashboard import NOW_S, record
+from tests.support.dashboard import NOW_S, Stage
 
 
 class Follower:
@@ -27,20 +27,22 @@ class Turn:
     def __init__(self) -> None:
         self.clock = FakeClock(NOW_S)
         self.live = Live(Flush(self.clock))
-        self.records = [record(number, NOW_S) for number in range(2)]
+        self.stage = Stage(clock=self.clock)
 
-    def end_all(self) -> list[str]:
-        """End them; return their ids."""
-        for one in self.records:
-            self.live.ended(one)
-        return [one.id for one in self.records]
+    def end_both(self) -> list[str]:
+        """Let two end; return their ids."""
+        ended = [self.stage.begin(number) for number in (1, 2)]
+        for exchange in ended:
+            exchange.outcome = Outcome.DONE
+            self.live.ended(exchange)
+        return [exchange.id for exchange in ended]
 
 
 def test_followers_hear_of_all_ends_of_a_turn_at_its_end_one_after_the_other() -> None:
     turn, heard = Turn(), list[tuple[str, str]]()
     for name in ("first", "second"):
         turn.live.follow(Follower(heard, name))
-    one, two = turn.end_all()
+    one, two = turn.end_both()
     assert heard == []
     turn.clock.advance(0)
     assert heard == [("first", one), ("first", two), ("second", one), ("second", two)]
@@ -52,9 +54,9 @@ def test_who_stops_to_follow_hears_of_what_ended_before_and_of_nothing_after() -
     turn, heard = Turn(), list[tuple[str, str]]()
     follower = Follower(heard, "it")
     turn.live.follow(follower)
-    one, two = turn.end_all()
+    one, two = turn.end_both()
     turn.live.unfollow(follower)
-    turn.end_all()
+    turn.end_both()
     turn.clock.advance(0)
     assert heard == [("it", one), ("it", two)]
 
@@ -62,7 +64,9 @@ def test_who_stops_to_follow_hears_of_what_ended_before_and_of_nothing_after() -
 def test_what_ended_in_this_very_turn_is_found_before_the_turn_is_over() -> None:
     turn = Turn()
     recent = Recent(turn.live)
-    one, two = turn.end_all()
-    assert recent.one(one) is turn.records[0]
-    turn.end_all()
+    one, two = turn.end_both()
+    found = recent.one(one)
+    assert found is not None
+    assert (found.id, found.outcome) == (one, "done")
+    turn.end_both()
     assert {found.id for found in recent.merged([], 10)} == {one, two}

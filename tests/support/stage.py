@@ -118,9 +118,9 @@ class Ledger:
         self.intents: list[Record] = []
         self.records: list[Record] = []
 
-    def begin(self, record: Record, *request: object) -> None:
+    def begin(self, record: Callable[[], Record], *request: object) -> None:
         """Keep the record as it is now."""
-        self.intents.append(msgspec.structs.replace(record))
+        self.intents.append(msgspec.structs.replace(record()))
 
     def ended(self, record: Record, refused: bool) -> None:
         """Keep it."""
