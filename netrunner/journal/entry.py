@@ -42,9 +42,8 @@ class Ledger(Protocol):
     full: bool
     """Whether there is no room for bodies now."""
     folder_name: str
-
-    def due(self, entry: Entry) -> None:
-        """Let ``entry`` write what it has to before anything leaves."""
+    due: list[Entry]
+    """Those that have something to write before anything leaves."""
 
     def finished(self, entry: Entry, record: Record) -> None:
         """Take the record of an exchange that has ended."""
@@ -228,7 +227,7 @@ class Entry:
     def end(self, record: Callable[[], Record]) -> None:
         """The exchange has ended; once it is written, what ``record`` returns says where the messages are."""
         self._ended = record
-        self.ledger.due(self)
+        self.ledger.due.append(self)
 
     def write(self) -> None:
         """Append what is due: the INTENT and the request as far as it has come, the OUTCOME."""

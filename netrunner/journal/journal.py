@@ -109,7 +109,7 @@ class Journal:
         self.counts: Counter[str] = Counter()
         self._numbers = 0
         self._open: dict[int, Entry] = {}
-        self._due: list[Entry] = []
+        self.due: list[Entry] = []
         """Those that have something to write at the end of this turn."""
         self._tick: IDelayedCall | None = None
         self._second = 0
@@ -186,7 +186,7 @@ class Journal:
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
         self._open[number] = entry = Entry(self, number, lost, record, start, fields, body, told)
-        self._due.append(entry)
+        self.due.append(entry)
         return entry
 
     def ended(self, record: Record, refused: bool) -> None:
@@ -225,10 +225,6 @@ class Journal:
             self._unnamed.clear()
 
     # What entries ask.
-
-    def due(self, entry: Entry) -> None:
-        """Let ``entry`` write what it has to before anything leaves."""
-        self._due.append(entry)
 
     def finished(self, entry: Entry, record: Record) -> None:
         """Take the record of an exchange whose OUTCOME was just appended."""
@@ -302,16 +298,16 @@ class Journal:
 
     def _append_due(self) -> list[Entry]:
         """Make frames of what this turn has brought; return whose they are."""
-        if not self._due:
-            return []
-        due = self._due
+        due = self.due
+        if not due:
+            return due
         for entry in due:  # one that is lost ends its exchange, which is due again then
             try:
                 entry.write()
             except Exception:  # noqa: BLE001 - the border to what plugins put into a record: the others' are written
                 _log.failure("the record of an exchange cannot be written")
                 self._unwritable(entry)
-        self._due = []
+        self.due = []
         self._to_sync = True
         return due
 

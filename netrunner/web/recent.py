@@ -5,6 +5,7 @@ This module must not be asked for anything older: that is the log's.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from netrunner.pipeline.live import Live
@@ -24,20 +25,17 @@ class Recent:
 
     def __init__(self, live: Live, most: int = 200) -> None:
         self._live = live
-        self._most = most
-        self._records: dict[str, Record] = {}
+        self._records: deque[Record] = deque(maxlen=most)
         live.follow(self)
 
     def ended(self, record: Record) -> None:
         """Keep the record; forget the oldest."""
-        self._records[record.id] = record
-        if len(self._records) > self._most:
-            del self._records[next(iter(self._records))]
+        self._records.append(record)
 
     def one(self, id: str) -> Record | None:
         """Return the record of that id while it is kept."""
         self._live.flush()
-        return self._records.get(id)
+        return next((record for record in self._records if record.id == id), None)
 
     def merged(self, page: Sequence[Record], limit: int, query: Query = EVERYTHING) -> list[Record]:
         """Return a page of the log, newest first, with what the log does not know yet.
@@ -48,6 +46,6 @@ class Recent:
             query: What the log was asked for.
         """
         self._live.flush()
-        records = {id: record for id, record in self._records.items() if matches(query, record)}
+        records = {record.id: record for record in self._records if matches(query, record)}
         records.update((record.id, record) for record in page)
         return sorted(records.values(), key=lambda record: record.id, reverse=True)[:limit]
