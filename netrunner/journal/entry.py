@@ -19,7 +19,7 @@ import msgspec
 
 from netrunner.journal import frames
 from netrunner.journal.frames import NOWHERE, Kind
-from netrunner.values import Copy, Headers, Record
+from netrunner.values import Copy, MessageHead, Record
 
 if TYPE_CHECKING:
     from netrunner.journal.lane import Lane
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HOLD_BYTES = 16384
 REQUEST, RESPONSE = 0, 1
 Place = tuple[int, int, bool]
+Asked = tuple[Callable[[], Record], Callable[[], MessageHead], bytes, bytes]
 _NOTHING: Place = (NOWHERE, 0, False)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -63,7 +64,7 @@ class Message:
         self._raw: list[bytes] = []
         """Of the body as it is, what is not in the digest yet."""
         self._raw_bytes = 0
-        self._head: tuple[bytes, Headers] | None = None
+        self._head: MessageHead | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.last = NOWHERE
@@ -73,10 +74,10 @@ class Message:
         self.cut = False
         """Whether some were not."""
 
-    def head(self, start: bytes, fields: Headers) -> None:
-        """Record start line and fields."""
+    def head(self, head: MessageHead) -> None:
+        """Record start line and fields, credentials masked."""
         if self._entry.ledger.messages:
-            self._head = start, fields
+            self._head = head
 
     def piece(self, data: bytes, told: bytes) -> None:
         """Take the next bytes of the body: ``data`` as they are, ``told`` as they may be recorded."""
@@ -168,7 +169,7 @@ class Entry:
         number: Of the exchange, in this journal.
         lost: Called when the INTENT could not be written after all: the provider must not be called.
         record: Returns the record, before its end as it would be if the process died now.
-        start, fields: Of the request, credentials masked.
+        head: Returns the head of the request, credentials masked.
         body: Of the request as it is; empty if it is still to come.
         told: The same as it may be recorded.
     """
@@ -183,8 +184,7 @@ class Entry:
         number: int,
         lost: Callable[[], None],
         record: Callable[[], Record],
-        start: bytes,
-        fields: Headers,
+        head: Callable[[], MessageHead],
         body: bytes,
         told: bytes,
     ) -> None:
@@ -193,13 +193,7 @@ class Entry:
         self.lost: Callable[[], None] | None = lost
         self.intent = NOWHERE
         """Offset of its INTENT."""
-        self._asked: tuple[Callable[[], Record], bytes, Headers, bytes, bytes] | None = (
-            record,
-            start,
-            fields,
-            body,
-            told,
-        )
+        self._asked: Asked | None = (record, head, body, told)
         """What the INTENT is to be made of."""
         self._ended: Callable[[], Record] | None = None
         """What the OUTCOME is to be made of."""
@@ -239,7 +233,7 @@ class Entry:
             self._write_outcome(ended())
 
     def _write_intent(
-        self, record: Callable[[], Record], start: bytes, fields: Headers, body: bytes, told: bytes
+        self, record: Callable[[], Record], head: Callable[[], MessageHead], body: bytes, told: bytes
     ) -> None:
         ledger = self.ledger
         lane = ledger.lane
@@ -252,7 +246,7 @@ class Entry:
             if len(kept) >= HOLD_BYTES:
                 kept, rest = b"", kept
             self._copy = Copy(ledger.folder_name, lane.begin(), len(kept), len(kept) == len(told))
-            part = frames.message(REQUEST, NOWHERE, _encode((start, fields)), kept)
+            part = frames.message(REQUEST, NOWHERE, _encode(head()), kept)
         self.intent = lane.append(Kind.INTENT, frames.entry(self.number, _encode(record()), part))
         if rest:
             self.message(REQUEST).keep(told)

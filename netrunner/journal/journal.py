@@ -31,7 +31,7 @@ from netrunner.journal.lane import Lane
 from netrunner.journal.reserve import Reserve
 from netrunner.journal.sync import Syncer
 from netrunner.journal.tail import Tail
-from netrunner.values import Headers, Record
+from netrunner.values import MessageHead, Record
 
 TICK_S = 1.0
 """How often held pieces are written, and the room is looked at."""
@@ -128,7 +128,7 @@ class Journal:
         """Keep to another policy from now on."""
         self._policy = policy
         self.lane.keeps_unconfirmed = policy.disk
-        self.messages = policy.messages and not policy.off
+        self.messages = policy.messages
         self.keep_bytes = policy.keep_bytes if policy.messages else 0
         self.lane.segment_bytes = policy.segment_bytes
 
@@ -157,8 +157,7 @@ class Journal:
         self,
         record: Callable[[], Record],
         lost: Callable[[], None],
-        start: bytes,
-        fields: Headers,
+        head: Callable[[], MessageHead],
         body: bytes,
         told: bytes,
     ) -> Entry | None:
@@ -167,7 +166,7 @@ class Journal:
         Args:
             record: Returns the record, before its end as it would be if the process died now.
             lost: Called instead, before anything leaves, when it turns out that it cannot be written.
-            start, fields: Of the request, credentials masked.
+            head: Returns the head of the request, credentials masked; not asked for one that is not recorded.
             body: Of the request as it is; empty if it is still to come.
             told: The same as it may be recorded.
 
@@ -185,7 +184,7 @@ class Journal:
             self.counts["refused"] += 1
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
-        self._open[number] = entry = Entry(self, number, lost, record, start, fields, body, told)
+        self._open[number] = entry = Entry(self, number, lost, record, head, body, told)
         self.due.append(entry)
         return entry
 

@@ -27,15 +27,11 @@ _log = Logger()
 class Ledger(Protocol):
     """The journal, as far as exchanges need it."""
 
-    messages: bool
-    """Whether it records heads and bodies."""
-
     def begin(
         self,
         record: Callable[[], Record],
         lost: Callable[[], None],
-        start: bytes,
-        fields: Headers,
+        head: Callable[[], MessageHead],
         body: bytes,
         told: bytes,
     ) -> Entry | None:
@@ -111,10 +107,13 @@ class Recording:
                 told = redactor.feed(body) + redactor.close()
             else:
                 self._redactors[REQUEST] = redactor
-        fields = mask_headers(headers, self._secret_header) if journal.messages or self.watchers else headers
-        self.entry = journal.begin(record, lost, start, fields, body, told)
+
+        def head() -> MessageHead:
+            return MessageHead(start, mask_headers(headers, self._secret_header))
+
+        self.entry = journal.begin(record, lost, head, body, told)
         if self.watchers:
-            self._tell("message", DIRECTIONS[REQUEST], MessageHead(start, fields))
+            self._tell("message", DIRECTIONS[REQUEST], head())
             self._tell("piece", DIRECTIONS[REQUEST], told)
 
     def take(self, body: bytes, clock: IClock) -> None:
@@ -146,11 +145,11 @@ class Recording:
         entry = self.entry
         if entry is None and not self.watchers:
             return
-        fields = mask_headers(headers, self._secret_header) if from_elsewhere else headers
+        head = MessageHead(start, mask_headers(headers, self._secret_header) if from_elsewhere else headers)
         if entry is not None:
-            entry.message(RESPONSE).head(start, fields)
+            entry.message(RESPONSE).head(head)
         if self.watchers:
-            self._tell("message", DIRECTIONS[RESPONSE], MessageHead(start, fields))
+            self._tell("message", DIRECTIONS[RESPONSE], head)
 
     def piece(self, direction: int, data: bytes) -> None:
         """The next bytes of a body: ``direction`` is ``REQUEST`` or ``RESPONSE``."""

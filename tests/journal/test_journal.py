@@ -21,7 +21,7 @@ from netrunner.journal.records import walk
 from netrunner.journal.segments import Reader
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Record
-from tests.journal.conftest import MakeJournal, begin, complete, make_record, same, tell
+from tests.journal.conftest import MakeJournal, begin, complete, head, make_record, same, tell
 from tests.support.logs import FailureLog
 
 
@@ -87,7 +87,7 @@ def test_a_record_that_cannot_be_written_is_refused_before_anything_leaves_and_o
     lost: list[str] = []
     complete(journal, 1)
     unwritable = make_record(2, token="\ud800")
-    journal.begin(lambda: unwritable, lambda: lost.append("intent"), b"POST / HTTP/1.1", [], b"", b"")
+    journal.begin(lambda: unwritable, lambda: lost.append("intent"), head, b"", b"")
     complete(journal, 3)
     journal.commit()
     assert lost == ["intent"]
@@ -300,7 +300,7 @@ def test_without_room_requests_are_refused_and_those_whose_intent_was_lost_are_t
 def test_when_told_to_drop_requests_go_on_unrecorded_and_are_counted(journal_in: MakeJournal) -> None:
     journal = journal_in(refuse=False)
     journal.full = True
-    assert journal.begin(lambda: make_record(1), lambda: None, b"POST / HTTP/1.1", [], b"", b"") is None
+    assert journal.begin(lambda: make_record(1), lambda: None, head, b"", b"") is None
     journal.ended(make_record(1), False)
     journal.commit()
     assert journal.counts["unrecorded"] == 1

@@ -16,7 +16,7 @@ from netrunner.journal.recovery import is_ended, recover
 from netrunner.journal.segments import BLOCK, Reader
 from netrunner.journal.verify import verify
 from netrunner.values import Record
-from tests.journal.conftest import MakeJournal, complete, make_record, tell
+from tests.journal.conftest import MakeJournal, complete, head, make_record, tell
 
 SEAL_BYTES = OVERHEAD + 32
 
@@ -75,7 +75,7 @@ def test_what_was_open_is_closed_as_interrupted_with_what_had_come(journal_in: M
 def test_a_request_that_had_come_whole_is_whole(journal_in: MakeJournal) -> None:
     journal = journal_in()
     record = make_record(1, outcome="interrupted", bytes_in=8)
-    assert journal.begin(lambda: record, lambda: None, b"POST / HTTP/1.1", [], b"question", b"question") is not None
+    assert journal.begin(lambda: record, lambda: None, head, b"question", b"question") is not None
     journal.commit()
     recover(journal.folder, wall, bits)
     [found] = records(journal.folder)

@@ -112,8 +112,6 @@ class Upstream:
 class Ledger:
     """In the journal's place: keeps what exchanges began with, and every record."""
 
-    messages = True
-
     def __init__(self) -> None:
         self.intents: list[Record] = []
         self.records: list[Record] = []
