@@ -60,7 +60,7 @@ class NetrunnerService(Service):
         self.flush = Flush(self._clock)
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
-        self.live = Live()
+        self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self._lag = Lag(self._clock)
         self._retired: list[Parts] = []

@@ -26,9 +26,12 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     port: int
     authority: bytes = b""
     """The value of a ``Host`` header for this origin (RFC 9110, 7.2); made from the other fields."""
+    url: str = ""
+    """Scheme, host and port, as records name it; made from the other fields."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "authority", self._authority())
+        msgspec.structs.force_setattr(self, "url", f"{self.scheme}://{self.host}:{self.port}")
 
     @classmethod
     def of(cls, url: str) -> Origin:
@@ -36,11 +39,6 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         return cls("https" if secure else "http", parts.hostname or "", parts.port or (443 if secure else 80))
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port, as records name it."""
-        return f"{self.scheme}://{self.host}:{self.port}"
 
     def _authority(self) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host

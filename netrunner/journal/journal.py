@@ -1,6 +1,6 @@
 """The journal of this process: what leaves is written here first.
 
-Frames are collected during a turn of the reactor and written at its end, before any socket is: see
+What a turn of the reactor brings is collected, and at its end made into frames and written, before any socket is: see
 ``http.flush.Flush.precede``. With ``durability: disk`` what the turn wanted to send waits until they are on the disk.
 
 Two lanes: ``main`` holds exchanges and their bodies; ``refused`` what was refused before anybody was asked, capped, and
@@ -26,12 +26,12 @@ from netrunner.errors import Overloaded
 from netrunner.interfaces import IClock
 from netrunner.journal import frames
 from netrunner.journal.entry import Entry
-from netrunner.journal.frames import Kind
+from netrunner.journal.frames import NOWHERE, Kind
 from netrunner.journal.lane import Lane
 from netrunner.journal.reserve import Reserve
 from netrunner.journal.sync import Syncer
 from netrunner.journal.tail import Tail
-from netrunner.values import Headers, Record
+from netrunner.values import MessageHead, Record
 
 TICK_S = 1.0
 """How often held pieces are written, and the room is looked at."""
@@ -109,8 +109,8 @@ class Journal:
         self.counts: Counter[str] = Counter()
         self._numbers = 0
         self._open: dict[int, Entry] = {}
-        self._fresh: list[Entry] = []
-        """Those whose INTENT is not written yet."""
+        self.due: list[Entry] = []
+        """Those that have something to write at the end of this turn."""
         self._tick: IDelayedCall | None = None
         self._second = 0
         self._refused_now = 0
@@ -140,6 +140,7 @@ class Journal:
         """Write everything that is left, and the end."""
         if self._tick is not None and self._tick.active():
             self._tick.cancel()
+        self._append_due()
         self._flush_held()
         self._tell_refusals()
         self._reserve.release()
@@ -153,14 +154,19 @@ class Journal:
     # What exchanges ask.
 
     def begin(
-        self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
+        self,
+        record: Callable[[], Record],
+        lost: Callable[[], None],
+        head: Callable[[], MessageHead],
+        body: bytes,
+        told: bytes,
     ) -> Entry | None:
-        """Append the INTENT of an exchange; it is written before anything leaves.
+        """Take note that an exchange is about to call its provider; its INTENT is written before anything leaves.
 
         Args:
-            record: As it would be if the process died now.
+            record: Returns the record, before its end as it would be if the process died now.
             lost: Called instead, before anything leaves, when it turns out that it cannot be written.
-            start, fields: Of the request, credentials masked.
+            head: Returns the head of the request, credentials masked; not asked for one that is not recorded.
             body: Of the request as it is; empty if it is still to come.
             told: The same as it may be recorded.
 
@@ -178,11 +184,8 @@ class Journal:
             self.counts["refused"] += 1
             raise Overloaded("The record of requests is full.", code="journal_full", retry_after_s=5)
         self._numbers = number = self._numbers + 1
-        entry = Entry(self, number, lost)
-        entry.begin(record, start, fields, body, told)
-        self._open[number] = entry
-        self._fresh.append(entry)
-        self._to_sync = True
+        self._open[number] = entry = Entry(self, number, lost, record, head, body, told)
+        self.due.append(entry)
         return entry
 
     def ended(self, record: Record, refused: bool) -> None:
@@ -227,7 +230,6 @@ class Journal:
         self._open.pop(entry.number, None)
         self.lane.records += 1
         self.tails[MAIN].add(self.lane.offset, record)
-        self._to_sync = True
         self.on_record()
 
     # The end of a turn.
@@ -238,10 +240,10 @@ class Journal:
         Returns:
             0 when everything is safe; otherwise a token: ``gate.safe`` is called with it, or a later one, when it is.
         """
+        due = self._append_due()
         if self.lane.waiting:
             self._write(self.lane)
-            if self._fresh:
-                self._settle_fresh()
+            self._settle(due)
         if self._refused.waiting:
             self._write(self._refused)
         if not self._to_sync or not self._policy.disk or self._failed:
@@ -257,10 +259,11 @@ class Journal:
 
     def commit_now(self) -> None:
         """Write what this turn has collected, and wait for the disk if need be."""
+        due = self._append_due()
         if not self.lane.waiting and not self._to_sync:
             return
         self._write(self.lane)
-        self._settle_fresh()
+        self._settle(due)
         if self._policy.disk and self.lane.descriptor is not None:
             try:
                 os.fdatasync(self.lane.descriptor)
@@ -292,12 +295,37 @@ class Journal:
         if self._failed or not self._reserve.hold():
             self._fill()
 
-    def _settle_fresh(self) -> None:
-        fresh, self._fresh = self._fresh, []
-        for entry in fresh:
-            lost, entry.lost = entry.lost, None
-            if self._failed and self._policy.refuse and lost is not None:
-                lost()
+    def _append_due(self) -> list[Entry]:
+        """Make frames of what this turn has brought; return whose they are."""
+        due = self.due
+        if not due:
+            return due
+        for entry in due:  # one that is lost ends its exchange, which is due again then
+            try:
+                entry.write()
+            except Exception:  # noqa: BLE001 - the border to what plugins put into a record: the others' are written
+                _log.failure("the record of an exchange cannot be written")
+                self._unwritable(entry)
+        self.due = []
+        self._to_sync = True
+        return due
+
+    def _unwritable(self, entry: Entry) -> None:
+        self.counts["unrecorded"] += 1
+        if entry.intent == NOWHERE:
+            self._open.pop(entry.number, None)
+        self._lose(entry)
+
+    def _settle(self, due: list[Entry]) -> None:
+        for entry in due:
+            if self._failed and self._policy.refuse:
+                self._lose(entry)
+            entry.lost = None
+
+    def _lose(self, entry: Entry) -> None:
+        lost, entry.lost = entry.lost, None
+        if lost is not None:
+            lost()
 
     def _fill(self) -> None:
         if not self.full:
@@ -351,4 +379,5 @@ class Journal:
 
     def _in_progress(self) -> list[tuple[Any, ...]]:
         """Return where everything that is open is to be found: number, INTENT, and both messages."""
-        return [(entry.number, entry.intent, *entry.places()) for entry in self._open.values()]
+        begun = (entry for entry in self._open.values() if entry.intent != NOWHERE)
+        return [(entry.number, entry.intent, *entry.places()) for entry in begun]

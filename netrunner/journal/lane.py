@@ -116,11 +116,12 @@ class Lane:
 
     def skip(self) -> None:
         """Count a record that is not written."""
-        self.commit()
+        if self._salt is not None:
+            self.commit()
+            self._next_file()
         self.offset += 1
         self.written = self.begun = self.offset
         self.records += 1
-        self._next_file()
 
     def commit(self) -> None:
         """Write what is collected, sealed.

@@ -18,6 +18,7 @@ from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
+_INTERRUPTED = Outcome.INTERRUPTED.value
 _KEY_FIELDS = (b"x-api-key", b"x-goog-api-key", b"api-key")
 """In which some dialects' callers send their key."""
 
@@ -196,11 +197,13 @@ class Exchange:
     def record(self) -> Record:
         """Return what is to be written down; before its end as it would be if the process died now.
 
-        It is the same object each time, brought up to date.
+        It is the same object each time, brought up to date until the exchange has ended.
         """
-        tap = self.tap
-        outcome = self.outcome or Outcome.INTERRUPTED
         record = self._record
+        if record is not None and record.outcome != _INTERRUPTED:
+            return record
+        tap = self.tap
+        outcome = _INTERRUPTED if self.outcome is None else self.outcome.value
         if record is None:
             record = self._record = Record(
                 self.id,
@@ -219,7 +222,7 @@ class Exchange:
                 None,
                 self.attempts,
                 self.status,
-                outcome.value,
+                outcome,
                 self.error,
                 None,
                 None,
@@ -235,7 +238,7 @@ class Exchange:
             record.upstream_model = self.upstream_model
             record.provider = self.provider
             record.status = self.status
-            record.outcome = outcome.value
+            record.outcome = outcome
             record.error = self.error
             record.bytes_in = self.bytes_in
             record.bytes_out = self.bytes_out

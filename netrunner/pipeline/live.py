@@ -1,13 +1,16 @@
 """What is in progress, for those who look on: followers hear of every exchange, watchers see one of them flow.
 
-Nobody looking costs nothing. This module must not know who looks.
+Followers hear of all ends of a turn of the reactor at its end, one follower after the other: that costs a third of
+telling each in between. Nobody looking costs nothing. This module must not know who looks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from netrunner.errors import Overloaded
+from netrunner.http.flush import Flush
 from netrunner.interfaces import IWatcher
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.recording import Recording
@@ -15,41 +18,63 @@ from netrunner.values import Outcome, Record
 
 
 class Follower(Protocol):
-    """Hears of every exchange; must not block, must not raise."""
-
-    def began(self, exchange: Exchange) -> None:
-        """An exchange is in progress."""
+    """Hears of every end; must not block, must not raise."""
 
     def ended(self, record: Record) -> None:
-        """It has ended."""
+        """An exchange has ended."""
 
 
 class Live:
-    """The exchanges in progress, of all configurations that are still in use."""
+    """The exchanges in progress, of all configurations that are still in use.
 
-    def __init__(self) -> None:
+    Args:
+        turns: Tells when a turn of the reactor ends; None tells followers of each end at once.
+    """
+
+    def __init__(self, turns: Flush | None = None) -> None:
         self.inflight: dict[str, Exchange] = {}
-        self._followers: tuple[Follower, ...] = ()
+        self._turns = turns
+        self._followers: dict[Follower, Callable[[Exchange], None] | None] = {}
+        self._began: tuple[Callable[[Exchange], None], ...] = ()
+        self._ended: list[Exchange] = []
+        """What followers have not heard of yet."""
 
-    def follow(self, follower: Follower) -> None:
-        """Tell ``follower`` of everything from now on."""
-        self._followers = (*self._followers, follower)
+    def follow(self, follower: Follower, began: Callable[[Exchange], None] | None = None) -> None:
+        """Tell ``follower`` of all that ends from now on, and ``began`` at once of all that begins."""
+        self._settle({**self._followers, follower: began})
 
     def unfollow(self, follower: Follower) -> None:
         """Tell it nothing more; idempotent."""
-        self._followers = tuple(one for one in self._followers if one is not follower)
+        self._settle({one: began for one, began in self._followers.items() if one is not follower})
+
+    def _settle(self, followers: dict[Follower, Callable[[Exchange], None] | None]) -> None:
+        self.flush()
+        self._followers = followers
+        self._began = tuple(began for began in followers.values() if began is not None)
 
     def began(self, exchange: Exchange) -> None:
         """Take note of a new exchange."""
         self.inflight[exchange.id] = exchange
-        for follower in self._followers:
-            follower.began(exchange)
+        for began in self._began:
+            began(exchange)
 
-    def ended(self, record: Record) -> None:
+    def ended(self, exchange: Exchange) -> None:
         """Take note of its end."""
-        self.inflight.pop(record.id, None)
-        for follower in self._followers:
-            follower.ended(record)
+        self.inflight.pop(exchange.id, None)
+        self._ended.append(exchange)
+        if self._turns is None:
+            self.flush()
+        elif len(self._ended) == 1:
+            self._turns.add(self)
+
+    def flush(self) -> None:
+        """Let followers hear of everything that has ended; who asks one of them in between calls this before."""
+        if self._ended:
+            records = [exchange.record() for exchange in self._ended]
+            self._ended = []
+            for follower in self._followers:
+                for record in records:
+                    follower.ended(record)
 
     def watch(self, id: str, watcher: IWatcher) -> bool:
         """Let ``watcher`` see the rest of an exchange in progress; return whether there is one of that id."""

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from netrunner.errors import ExchangeError
-from netrunner.pipeline.exchange import Exchange
 from netrunner.values import Record, Usage
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -81,9 +80,6 @@ class Measures:
     def know(self, models: Iterable[str]) -> None:
         """Tell these models apart from now on."""
         self._models = frozenset({None, *models})
-
-    def began(self, exchange: Exchange) -> None:
-        """Nothing is counted before the end."""
 
     def ended(self, record: Record) -> None:
         """Count an exchange."""

@@ -20,17 +20,20 @@ from netrunner.values import Headers, MessageHead, Record
 DIRECTIONS = ("request", "response")
 SLICE_BYTES = 1 << 20
 """Of a large request that is recorded in one turn of the reactor."""
+_NOTHING = memoryview(b"")
 _log = Logger()
 
 
 class Ledger(Protocol):
     """The journal, as far as exchanges need it."""
 
-    messages: bool
-    """Whether it records heads and bodies."""
-
     def begin(
-        self, record: Record, lost: Callable[[], None], start: bytes, fields: Headers, body: bytes, told: bytes
+        self,
+        record: Callable[[], Record],
+        lost: Callable[[], None],
+        head: Callable[[], MessageHead],
+        body: bytes,
+        told: bytes,
     ) -> Entry | None:
         """Record that a provider is about to be called; see ``Journal.begin``."""
 
@@ -72,7 +75,7 @@ class Recording:
         """Those who see it flow."""
         self._redaction = redaction
         self._redactors: list[Redactor | None] = [None, None]
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         """Of a large request, what is still to be taken."""
         self._turn: IDelayedCall | None = None
         self._secret_header = secret_header
@@ -80,7 +83,7 @@ class Recording:
     def begin(
         self,
         journal: Ledger,
-        record: Record,
+        record: Callable[[], Record],
         lost: Callable[[], None],
         start: bytes,
         headers: Headers,
@@ -90,7 +93,7 @@ class Recording:
 
         Args:
             journal: Where that is written down.
-            record: As it would be if the process died now.
+            record: Returns the record, before its end as it would be if the process died now.
             lost: Called when it could not be written down after all.
             start, headers, body: The request; an empty body if it is still to come.
 
@@ -104,10 +107,13 @@ class Recording:
                 told = redactor.feed(body) + redactor.close()
             else:
                 self._redactors[REQUEST] = redactor
-        fields = mask_headers(headers, self._secret_header) if journal.messages or self.watchers else headers
-        self.entry = journal.begin(record, lost, start, fields, body, told)
+
+        def head() -> MessageHead:
+            return MessageHead(start, mask_headers(headers, self._secret_header))
+
+        self.entry = journal.begin(record, lost, head, body, told)
         if self.watchers:
-            self._tell("message", DIRECTIONS[REQUEST], MessageHead(start, fields))
+            self._tell("message", DIRECTIONS[REQUEST], head())
             self._tell("piece", DIRECTIONS[REQUEST], told)
 
     def take(self, body: bytes, clock: IClock) -> None:
@@ -125,7 +131,7 @@ class Recording:
             self._turn.cancel()
             self._turn = None
             self.piece(REQUEST, bytes(self._rest))
-            self._rest = memoryview(b"")
+            self._rest = _NOTHING
 
     def answer(self, start: bytes, headers: Headers, from_elsewhere: bool = True) -> None:
         """The response begins.
@@ -139,11 +145,11 @@ class Recording:
         entry = self.entry
         if entry is None and not self.watchers:
             return
-        fields = mask_headers(headers, self._secret_header) if from_elsewhere else headers
+        head = MessageHead(start, mask_headers(headers, self._secret_header) if from_elsewhere else headers)
         if entry is not None:
-            entry.message(RESPONSE).head(start, fields)
+            entry.message(RESPONSE).head(head)
         if self.watchers:
-            self._tell("message", DIRECTIONS[RESPONSE], MessageHead(start, fields))
+            self._tell("message", DIRECTIONS[RESPONSE], head)
 
     def piece(self, direction: int, data: bytes) -> None:
         """The next bytes of a body: ``direction`` is ``REQUEST`` or ``RESPONSE``."""
@@ -156,8 +162,8 @@ class Recording:
         if told and self.watchers:
             self._tell("piece", DIRECTIONS[direction], told)
 
-    def end(self, record: Record) -> None:
-        """The exchange has ended; in the journal ``record`` then says where the messages are."""
+    def end(self, record: Callable[[], Record]) -> None:
+        """The exchange has ended; once it is written, what ``record`` returns says where the messages are."""
         if self._turn is not None:
             self._take_rest()
         if self._redaction is not None:
@@ -165,7 +171,7 @@ class Recording:
         if self.entry is not None:
             self.entry.end(record)
         if self.watchers:
-            self._tell("ended", record)
+            self._tell("ended", record())
 
     def watch(self, watchers: Iterable[IWatcher]) -> None:
         """Let further ones see the rest."""

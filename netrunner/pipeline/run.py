@@ -282,17 +282,16 @@ class Run:
             Overloaded: when it cannot be written down.
         """
         exchange, observing = self._exchange, self._pipeline.observing
-        record = exchange.record()
         watchers = exchange.recording.watchers if exchange.recording is not None else ()
         exchange.recording = recording = Recording(observing.redaction, observing.secret_header)
         recording.watchers = watchers
         for sink in observing.live_sinks:
-            recording.watch(_watchers(sink, record))
+            recording.watch(_watchers(sink, exchange.record()))
         target = exchange.path + b"?" + mask_query(exchange.query) if exchange.query else exchange.path
         start = b"%b %b HTTP/1.1" % (exchange.method, target)
         body = self._request.body()
         whole = body if len(body) <= SLICE_BYTES else b""
-        recording.begin(self._pipeline.journal, record, self._unrecorded, start, exchange.headers, whole)
+        recording.begin(self._pipeline.journal, exchange.record, self._unrecorded, start, exchange.headers, whole)
         if whole is not body:
             recording.take(body, exchange.clock)
         if exchange.upload is not None:

@@ -106,13 +106,12 @@ class Pipeline:
     def ended(self, exchange: Exchange) -> None:
         """Release everything held for ``exchange`` and hand it to the record; called by its one end."""
         self.inflight.pop(exchange.id, None)
-        record = exchange.record()
         recording = exchange.recording
         if recording is None or recording.entry is None:
-            self.journal.ended(record, exchange.outcome is not Outcome.DONE)
+            self.journal.ended(exchange.record(), exchange.outcome is not Outcome.DONE)
         if recording is not None:
-            recording.end(record)
-        self.live.ended(record)
+            recording.end(exchange.record)
+        self.live.ended(exchange)
         if self.chain.finish:
             self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
 

@@ -119,7 +119,7 @@ class Feed(Guarded):
         teller.outbox.begin()
         if teller.outbox.is_open:
             self._update(teller)
-            self._live.follow(teller)
+            self._live.follow(teller, teller.began)
         return None
 
     def _update(self, teller: Teller) -> None:

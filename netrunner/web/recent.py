@@ -5,9 +5,10 @@ This module must not be asked for anything older: that is the log's.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
-from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.live import Live
 from netrunner.query import Query, matches
 from netrunner.values import Record
 
@@ -18,25 +19,23 @@ class Recent:
     """Follows every exchange and keeps the last records.
 
     Args:
+        live: What is followed.
         most: How many are kept.
     """
 
-    def __init__(self, most: int = 200) -> None:
-        self._most = most
-        self._records: dict[str, Record] = {}
-
-    def began(self, exchange: Exchange) -> None:
-        """Nothing to keep yet."""
+    def __init__(self, live: Live, most: int = 200) -> None:
+        self._live = live
+        self._records: deque[Record] = deque(maxlen=most)
+        live.follow(self)
 
     def ended(self, record: Record) -> None:
         """Keep the record; forget the oldest."""
-        self._records[record.id] = record
-        if len(self._records) > self._most:
-            del self._records[next(iter(self._records))]
+        self._records.append(record)
 
     def one(self, id: str) -> Record | None:
         """Return the record of that id while it is kept."""
-        return self._records.get(id)
+        self._live.flush()
+        return next((record for record in self._records if record.id == id), None)
 
     def merged(self, page: Sequence[Record], limit: int, query: Query = EVERYTHING) -> list[Record]:
         """Return a page of the log, newest first, with what the log does not know yet.
@@ -46,6 +45,7 @@ class Recent:
             limit: Records on a page.
             query: What the log was asked for.
         """
-        records = {id: record for id, record in self._records.items() if matches(query, record)}
+        self._live.flush()
+        records = {record.id: record for record in self._records if matches(query, record)}
         records.update((record.id, record) for record in page)
         return sorted(records.values(), key=lambda record: record.id, reverse=True)[:limit]

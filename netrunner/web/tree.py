@@ -79,18 +79,15 @@ class Endpoints(Branch):
         return self._exact.get(whole, self._rest) if whole else NOTHING
 
 
-class Front(Resource):
-    """The page at ``/``: people get the dashboard, programs what they expect of Ollama.
+class Front:
+    """What is served at ``/``: people get the dashboard, programs what they expect of Ollama.
 
     Args:
         program: Answers programs.
         people: Answers browsers; None if there are no pages here.
     """
 
-    isLeaf = True
-
     def __init__(self, program: Resource, people: Resource | None) -> None:
-        super().__init__()
         self._program = program
         self._people = people
 
@@ -101,12 +98,19 @@ class Front(Resource):
 
 
 class Root(Branch):
-    """The root; who asks for ``/`` itself is told apart by what it accepts."""
+    """The root; who asks for ``/`` itself is told apart by what it accepts.
 
-    def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
-        """Return the child of that name."""
-        child = super().getChildWithDefault(path, request)
-        return child.of(request) if isinstance(child, Front) else child
+    Args:
+        front: Serves ``/``.
+    """
+
+    def __init__(self, front: Front) -> None:
+        super().__init__()
+        self._front = front
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        """Return what serves ``/``, or else what refuses."""
+        return NOTHING if path else self._front.of(request)
 
 
 def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, Resource]) -> Resource:
@@ -125,23 +129,24 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     v1 = Endpoints(endpoints, ModelRoute(entry, OPENAI, None, None))
     v1.putChild(b"models", models)
     chats = Endpoints({b"completions": endpoints[b"chat/completions"]}, NOTHING)
-    root = Root()
+    root = Root(Front(Text(b"Ollama is running"), pages.get(b"")))
     small = {
-        b"": Front(Text(b"Ollama is running"), pages.get(b"")),
         b"ping": Text(b"OK"),
         b"health": Health(clock),
         b"live": Text(b"OK"),
         b"ready": Ready(),
     }
-    for name, page in {**pages, **small, b"v1": v1, b"chat": chats, b"models": models}.items():
+    named = {name: page for name, page in pages.items() if name}
+    for name, page in {**named, **small, b"v1": v1, b"chat": chats, b"models": models}.items():
         root.putChild(name, page)
-    built_in = BUILT_IN | {b"/" + name for name in pages if name}
+    built_in = BUILT_IN | {b"/" + name for name in named}
     return Prefixes(root, dict(routes), built_in) if routes else root
 
 
 def pages_alone(pages: Mapping[bytes, Resource], clock: IClock) -> Resource:
     """Return the root of a listener that serves nothing but pages."""
-    root = Root()
-    for name, page in {**pages, b"health": Health(clock), b"": Front(Text(b"OK"), pages.get(b""))}.items():
-        root.putChild(name, page)
+    root = Root(Front(Text(b"OK"), pages.get(b"")))
+    for name, page in {**pages, b"health": Health(clock)}.items():
+        if name:
+            root.putChild(name, page)
     return root

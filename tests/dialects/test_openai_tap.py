@@ -128,6 +128,11 @@ def test_what_makes_no_sense_is_passed_over(payload):
     assert seen([stream(payload, FINISH, USAGE)]) == (SEEN, "stop", None, True)
 
 
+@pytest.mark.parametrize("count", [-1, 2**53 + 1, 10**30])
+def test_a_count_that_cannot_be_one_of_tokens_is_passed_over(count):
+    assert seen([stream(USAGE, f'{{"usage":{{"prompt_tokens":{count}}}}}')])[0] == SEEN
+
+
 def test_comments_are_no_beginning():
     tap = StreamTap()
     tap.feed(b": keepalive\n\n")

@@ -13,7 +13,7 @@ import pytest
 from netrunner.journal.entry import RESPONSE, Entry
 from netrunner.journal.journal import Journal, Policy
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import Outcome, Record
+from netrunner.values import MessageHead, Outcome, Record
 from tests.support import records
 
 MakeRecord = Callable[..., Record]
@@ -56,11 +56,16 @@ def journal_in(state: Path, clock: FakeClock) -> MakeJournal:
     return make
 
 
+def head() -> MessageHead:
+    """Return the head of a request."""
+    return MessageHead(b"POST / HTTP/1.1", [])
+
+
 def begin(journal: Journal, number: int, request: bytes = b"", lost: Callable[[], None] = lambda: None) -> Entry:
     """Begin an exchange."""
     fields = [(b"x-number", b"%d" % number)]
     record = make_record(number, outcome=Outcome.INTERRUPTED.value)
-    entry = journal.begin(record, lost, b"POST / HTTP/1.1", fields, request, request)
+    entry = journal.begin(lambda: record, lost, lambda: MessageHead(b"POST / HTTP/1.1", fields), request, request)
     assert entry is not None
     return entry
 
@@ -69,7 +74,7 @@ def tell(journal: Journal, number: int, request: bytes = b"question", response: 
     """Begin an exchange and let both messages flow; it stays open."""
     entry = begin(journal, number, request)
     answer = entry.message(RESPONSE)
-    answer.head(b"HTTP/1.1 200 OK", [(b"x-number", b"%d" % number)])
+    answer.head(MessageHead(b"HTTP/1.1 200 OK", [(b"x-number", b"%d" % number)]))
     answer.piece(response, response)
     return entry
 
@@ -78,7 +83,7 @@ def complete(journal: Journal, number: int, **messages: bytes) -> Record:
     """Let an exchange happen from its beginning to its end; return its record."""
     entry = tell(journal, number, **messages)
     record = make_record(number)
-    entry.end(record)
+    entry.end(lambda: record)
     return record
 
 

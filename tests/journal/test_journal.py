@@ -21,7 +21,8 @@ from netrunner.journal.records import walk
 from netrunner.journal.segments import Reader
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Record
-from tests.journal.conftest import MakeJournal, begin, complete, make_record, same, tell
+from tests.journal.conftest import MakeJournal, begin, complete, head, make_record, same, tell
+from tests.support.logs import FailureLog
 
 
 def frames_of(journal: Journal, lane: str = "main") -> list[Frame | Damage]:
@@ -66,6 +67,48 @@ def test_nothing_is_written_before_the_turn_ends_and_one_write_holds_all_of_it(
     assert journal.commit() == 0
     assert len(writes) == 2, "the file's beginning, and everything that was collected"
     assert kinds(journal) == [Kind.CHECKPOINT, *[Kind.INTENT, Kind.OUTCOME] * 2, Kind.SEAL]
+
+
+def test_of_an_exchange_that_flows_and_ends_in_one_turn_the_intent_comes_first(journal_in: MakeJournal) -> None:
+    journal = journal_in()
+    large = b"x" * 2 * HOLD_BYTES
+    complete(journal, 1, request=large, response=large)
+    journal.commit()
+    assert kinds(journal) == [Kind.CHECKPOINT, Kind.INTENT, Kind.PIECE, Kind.PIECE, Kind.OUTCOME, Kind.SEAL]
+    [record] = records(journal)
+    assert record.request_sha256 == record.response_sha256 == sha256(large).hexdigest()
+    assert body(journal, record.request_copy) == body(journal, record.response_copy) == large
+
+
+def test_a_record_that_cannot_be_written_is_refused_before_anything_leaves_and_others_are_written(
+    journal_in: MakeJournal, logged_failures: FailureLog
+) -> None:
+    journal = journal_in()
+    lost: list[str] = []
+    complete(journal, 1)
+    unwritable = make_record(2, token="\ud800")
+    journal.begin(lambda: unwritable, lambda: lost.append("intent"), head, b"", b"")
+    complete(journal, 3)
+    journal.commit()
+    assert lost == ["intent"]
+    assert len(logged_failures.flush(UnicodeEncodeError)) == 1
+    assert journal.counts["unrecorded"] == 1
+    assert [record.id for record in records(journal)] == [make_record(1).id, make_record(3).id]
+
+
+def test_an_outcome_that_cannot_be_written_leaves_its_exchange_open(
+    journal_in: MakeJournal, logged_failures: FailureLog
+) -> None:
+    journal = journal_in()
+    entry = begin(journal, 1, lost=lambda: pytest.fail("its provider was called long ago"))
+    journal.commit()
+    entry.end(lambda: make_record(1, token="\ud800"))
+    complete(journal, 2)
+    journal.commit()
+    assert len(logged_failures.flush(UnicodeEncodeError)) == 1
+    assert journal.counts["unrecorded"] == 1
+    assert kinds(journal) == [Kind.CHECKPOINT, Kind.INTENT, Kind.SEAL, Kind.INTENT, Kind.OUTCOME, Kind.SEAL]
+    assert [number for number, *_ in journal._in_progress()] == [1]
 
 
 def test_a_turn_without_anything_to_record_writes_nothing(journal_in: MakeJournal) -> None:
@@ -140,7 +183,7 @@ def test_a_new_segment_begins_with_what_is_open(journal_in: MakeJournal) -> None
     entry = tell(journal, 1, response=b"a" * HOLD_BYTES)
     journal.commit()
     record = make_record(1)
-    entry.end(record)
+    entry.end(lambda: record)
     complete(journal, 2)
     journal.commit()
     assert len(list(journal.folder.glob("main.*.seg"))) == 2
@@ -246,7 +289,7 @@ def test_without_room_requests_are_refused_and_those_whose_intent_was_lost_are_t
     assert raised.value.code == "journal_full"
     assert journal.counts["refused"] == 1
     disk.errors = []
-    entry.end(make_record(1))
+    entry.end(lambda: make_record(1))
     clock.advance(module.TICK_S)
     assert not is_full(journal)
     journal.commit()
@@ -257,7 +300,7 @@ def test_without_room_requests_are_refused_and_those_whose_intent_was_lost_are_t
 def test_when_told_to_drop_requests_go_on_unrecorded_and_are_counted(journal_in: MakeJournal) -> None:
     journal = journal_in(refuse=False)
     journal.full = True
-    assert journal.begin(make_record(1), lambda: None, b"POST / HTTP/1.1", [], b"", b"") is None
+    assert journal.begin(lambda: make_record(1), lambda: None, head, b"", b"") is None
     journal.ended(make_record(1), False)
     journal.commit()
     assert journal.counts["unrecorded"] == 1
@@ -270,7 +313,7 @@ def test_a_full_journal_keeps_outcomes_and_cuts_bodies(journal_in: MakeJournal) 
     journal.full = True
     entry.message(RESPONSE).keep(b"more")
     record = make_record(1)
-    entry.end(record)
+    entry.end(lambda: record)
     journal.commit()
     assert record.response_copy is not None
     assert not record.response_copy.complete

@@ -33,7 +33,7 @@ def record(journal: Journal, clock: FakeClock, number: int, **changes: Any) -> s
     """Record an exchange that begins and ends now; return its id."""
     id = id_at(clock.wall(), number)
     entry = begin(journal, number)
-    entry.end(make_record(number, id=id, at_accept=clock.wall(), **changes))
+    entry.end(lambda: make_record(number, id=id, at_accept=clock.wall(), **changes))
     journal.commit()
     clock.advance(1)
     return id
@@ -71,7 +71,7 @@ async def test_a_stream_that_ended_late_stands_where_it_began(
     entry = begin(journal, 100)
     clock.advance(1)
     ids = [record(journal, clock, number) for number in range(1, 8)]
-    entry.end(make_record(0, id=early))
+    entry.end(lambda: make_record(0, id=early))
     journal.commit()
     assert [one.id for one in newest_first(logs._state)] == [*ids[::-1], early]
 
@@ -97,7 +97,7 @@ def test_the_command_verifies_shows_and_exports(
     journal = journal_in("0190")
     id = id_at(clock.wall(), 1)
     entry = tell(journal, 1)
-    entry.end(make_record(1, id=id))
+    entry.end(lambda: make_record(1, id=id))
     journal.stop()
     assert run("--state", str(state), "verify") == 0
     assert capfdbinary.readouterr().out == b"0190  ended  ok\n"
@@ -117,7 +117,7 @@ def test_the_command_finds_what_was_altered(
     journal_in: MakeJournal, state: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     journal = journal_in("0190")
-    tell(journal, 1).end(make_record(1))
+    tell(journal, 1).end(lambda: make_record(1))
     journal.stop()
     [path] = journal.folder.glob("main.*")
     data = bytearray(path.read_bytes())

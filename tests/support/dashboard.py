@@ -171,7 +171,7 @@ class Stage:
             endpoint="chat/completions",
             dialect=changes.pop("dialect", OPENAI),
             clock=self.clock,
-            on_end=lambda exchange: self.live.ended(exchange.record()),
+            on_end=self.live.ended,
         )
         exchange.model, exchange.upstream_model, exchange.provider = "gpt-4o", "gpt-4o", "openai"
         for name, value in changes.items():

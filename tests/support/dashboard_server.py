@@ -129,7 +129,7 @@ class Theatre(Resource):
         """Begin with nothing recorded and nothing in flight."""
         self.stage = Stage(clock=self._clock)
         self.streams = Streams()
-        self.stage.live.follow(self)
+        self.stage.live.follow(self, self.began)
         api = Resource()
         api.putChild(b"live", Live(self.streams))
         api.putChild(b"logs", Tail(self.streams))

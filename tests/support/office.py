@@ -56,8 +56,7 @@ class Office:
         self.bodies = Bodies()
         self.onlookers = Onlookers(self.clock)
         self.live = self.stage.pipeline.live
-        self.recent = Recent()
-        self.live.follow(self.recent)
+        self.recent = Recent(self.live)
         records = Records(lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers, self.recent)
         self.site = Site(
             pages_alone(api(Gate(None, None), records), self.clock), Sweep(self.clock), Limits(), NOTHING.refusal

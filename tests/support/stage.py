@@ -112,15 +112,13 @@ class Upstream:
 class Ledger:
     """In the journal's place: keeps what exchanges began with, and every record."""
 
-    messages = True
-
     def __init__(self) -> None:
         self.intents: list[Record] = []
         self.records: list[Record] = []
 
-    def begin(self, record: Record, *request: object) -> None:
+    def begin(self, record: Callable[[], Record], *request: object) -> None:
         """Keep the record as it is now."""
-        self.intents.append(msgspec.structs.replace(record))
+        self.intents.append(msgspec.structs.replace(record()))
 
     def ended(self, record: Record, refused: bool) -> None:
         """Keep it."""

@@ -108,7 +108,7 @@ def test_one_who_leaves_with_the_handshake_is_not_counted_as_looking_on() -> Non
     theatre.client.say(request("/", b"", *UPGRADE) + frame(CloseConnection(1000)))
     theatre.client.settle()
     assert len(theatre.onlookers) == 0
-    assert theatre.live._followers == ()
+    assert not theatre.live._followers
 
 
 def test_a_feed_that_nobody_reads_is_cut_when_all_are_sent_home() -> None:
@@ -153,7 +153,7 @@ def test_one_who_leaves_a_feed_leaves_nothing_behind() -> None:
     assert len(theatre.onlookers) == 1
     theatre.client.settle()
     assert len(theatre.onlookers) == 0
-    assert theatre.live._followers == ()
+    assert not theatre.live._followers
 
 
 def test_a_tail_shows_an_exchange_while_it_flows_and_its_end() -> None:

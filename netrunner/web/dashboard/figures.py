@@ -14,7 +14,6 @@ import msgspec
 from twisted.internet.defer import DeferredLock
 
 from netrunner.interfaces import IClock, ILogs
-from netrunner.pipeline.exchange import Exchange
 from netrunner.query import Query
 from netrunner.values import Record
 
@@ -88,9 +87,6 @@ class Figures:
         self._taken = 0
         self._recalled = False
         self._turn = DeferredLock()
-
-    def began(self, exchange: Exchange) -> None:
-        """Nothing to sum up yet."""
 
     def ended(self, record: Record) -> None:
         """Sum it up in the minute of its end."""

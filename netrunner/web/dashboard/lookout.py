@@ -26,9 +26,8 @@ class Lookout:
         self.clock = clock
         self.look = look or Look()
         self.figures = Figures(clock)
-        self.recent = Recent()
+        self.recent = Recent(live)
         live.follow(self.figures)
-        live.follow(self.recent)
 
     def close(self) -> None:
         """Hear of nothing more; idempotent."""
