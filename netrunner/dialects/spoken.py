@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from netrunner.dialects.anthropic.dialect import AnthropicDialect
 from netrunner.dialects.cohere.dialect import CohereDialect
 from netrunner.dialects.gigachat.dialect import GigaChatDialect
 from netrunner.dialects.interfaces import ISpoken
+from netrunner.dialects.openai.dialect import OpenAIDialect
 
-SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in (CohereDialect(), GigaChatDialect())})
+SPOKEN: Mapping[str, ISpoken] = MappingProxyType(
+    {one.name: one for one in (AnthropicDialect(), CohereDialect(), GigaChatDialect(), OpenAIDialect())}
+)
 """What can be translated to, and from."""

@@ -8,6 +8,7 @@ from netrunner.filters.strip_json_markdown import StripJsonMarkdown, StripJsonMa
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
 from netrunner.providers.azure_openai import AzureOpenAIProvider, AzureOpenAISettings
+from netrunner.providers.cloudflare import CloudflareProvider, CloudflareSettings
 from netrunner.providers.cohere import CohereProvider, CohereSettings
 from netrunner.providers.deepseek import DeepSeekProvider, DeepSeekSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
@@ -29,6 +30,12 @@ from netrunner.sinks.jsonl import Jsonl, JsonlSettings
 from netrunner.sinks.lines import LineSettings
 from netrunner.sinks.metrics_line import MetricsLine
 
+cloudflare = ProviderFactory(
+    name="cloudflare",
+    build=CloudflareProvider,
+    settings=CloudflareSettings,
+    doc="Cloudflare's Workers AI, or an AI Gateway.",
+)
 cohere = ProviderFactory(
     name="cohere",
     build=CohereProvider,

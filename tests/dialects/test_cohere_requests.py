@@ -288,7 +288,7 @@ def test_a_form_of_the_answer_is_json_with_or_without_a_schema(wanted, sent):
         (Thinking(enabled=False), {"type": "disabled"}, []),
         (Thinking(enabled=True), {"type": "enabled"}, []),
         (Thinking(budget_tokens=2000, effort="high"), {"type": "enabled", "token_budget": 2000}, []),
-        (Thinking(enabled=True, effort="low"), {"type": "enabled"}, ["reasoning_effort"]),
+        (Thinking(enabled=True, effort="low"), None, ["reasoning_effort"]),
         (Thinking(effort="low"), None, ["reasoning_effort"]),
         (Thinking(shown=True), None, []),
     ],

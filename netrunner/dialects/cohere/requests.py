@@ -214,7 +214,11 @@ def _format(wanted: Format | None) -> dict[str, Any] | None:
 
 
 def _thinking(wanted: Thinking | None, gaps: Gaps) -> dict[str, Any] | None:
-    """Return whether and how long to think: there is a budget, and no effort. Models that can think do by default."""
+    """Return whether and how long to think: there is a budget, and no effort.
+
+    Models that can think do by default, and others may refuse to be told; so an effort, which many clients send to any
+    model, is no reason to tell them.
+    """
     if wanted is None:
         return None
     if wanted.enabled is False:
@@ -223,4 +227,5 @@ def _thinking(wanted: Thinking | None, gaps: Gaps) -> dict[str, Any] | None:
         return {"type": "enabled", "token_budget": wanted.budget_tokens}
     if wanted.effort is not None:
         gaps.drop("thinking")
+        return None
     return {"type": "enabled"} if wanted.enabled else None
