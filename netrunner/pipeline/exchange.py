@@ -30,6 +30,8 @@ class EndedTwice(NetrunnerError):
 class Exchange:
     """What is known about one request from its head to its end."""
 
+    release: Callable[[], object] | None
+    """Gives back what an attempt holds, or stops its waiting for it."""
     tap: Any
     """Reads the answer passing by; None until there is one."""
     upload: Any
@@ -64,6 +66,7 @@ class Exchange:
         "provider",
         "query",
         "recording",
+        "release",
         "request_id",
         "route",
         "source",
@@ -127,7 +130,7 @@ class Exchange:
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.status = self.bytes_in = self.bytes_out = 0
-        self.tap = self.upload = self.work = None
+        self.tap = self.upload = self.work = self.release = None
         self.stages: ServerTiming | None = None
         """Tells the client where the time went; None tells nothing."""
         self.recording: Recording | None = None
@@ -185,6 +188,8 @@ class Exchange:
         self.status = status
         self.error = error
         self.work = None
+        if self.release is not None:
+            self.let_go()
         self.mark("last_byte")
         if self.upload is not None:
             self.upload.observe(None)
@@ -193,6 +198,12 @@ class Exchange:
             self.tap.close()
             self.error = error or self.tap.error
         self._on_end(self)
+
+    def let_go(self) -> None:
+        """Give back what the attempt holds."""
+        release, self.release = self.release, None
+        if release is not None:
+            release()
 
     def record(self) -> Record:
         """Return what is to be written down; before its end as it would be if the process died now.

@@ -9,21 +9,22 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netrunner.dialects.conversation import Conversation, Operation
 from netrunner.dialects.estimate import estimate
-from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
 from netrunner.journal.entry import REQUEST, RESPONSE
 from netrunner.journal.masking import mask_query
+from netrunner.pipeline import calls
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.handshake import handshake, with_model
+from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.heads import TIMING
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
 from netrunner.pipeline.recording import SLICE_BYTES, Recording
@@ -33,11 +34,9 @@ from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Headers, Outcome, Record, ResponseHead, UpstreamRequest
 
 _log = Logger()
-_NOT_TRANSLATED = frozenset({b"accept", b"content-type", b"x-request-id"})
-"""Fields that describe the caller's own request."""
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
 
@@ -128,19 +127,24 @@ class Run:
         self._provider = provider
         exchange.provider = candidate.provider
         exchange.upstream_model = candidate.model or None
+        gap = pipeline.gap_of(candidate.provider)
+        if gap is not None and not await self._entered(gap):
+            return
         if pipeline.speaks(candidate.provider, exchange.dialect.name):
             if not provider.serves(exchange.endpoint, exchange.model is not None):
                 raise NotFound("No such endpoint.", code="endpoint_not_found")
             if pipeline.chain.event_filters:
                 self.filters_events = self._has_events()
             self._asked = ""
-            call = self._call(candidate)
+            call = calls.plain(pipeline, exchange, candidate, self._request.facts.upgrade)
         else:
             translation = self._translated()
             if translation.operation is Operation.COUNT:
                 self._answer(self._counted(translation.request))
                 return
-            call = self._translated_call(candidate, translation)
+            call = calls.translated(pipeline, exchange, candidate, translation)
+            self._asked = call.endpoint
+            self.filters_events = bool(pipeline.chain.event_filters)
         if pipeline.prepares(candidate.provider):
             await provider.prepare(call)  # type: ignore[attr-defined]  # IPrepares, see Pipeline.prepares
             if exchange.outcome is not None:
@@ -151,48 +155,17 @@ class Run:
         if exchange.outcome is None:
             self._send(candidate, request, upstream)
 
-    def _call(self, candidate: Candidate) -> Call:
+    async def _entered(self, gap: Gap) -> bool:
+        """Wait until one more call of a provider may begin; return whether the exchange still wants it."""
         exchange = self._exchange
-        envelope = exchange.envelope
-        dialect = exchange.dialect
-        body: bytes = b""
-        if envelope is not None:
-            body = envelope.body
-            if exchange.model is not None and exchange.model != candidate.model:
-                body = dialect.rename(envelope, candidate.model)
-        headers = [field for field in exchange.headers if field[0] in dialect.passes and field[0] != b"x-request-id"]
-        headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
-        passthrough = self._pipeline.passes_through(candidate.provider)
-        query, endpoint = exchange.query, exchange.endpoint
-        upgrade = self._request.facts.upgrade
-        if upgrade is not None:
-            headers += handshake(exchange.headers, passthrough)
-        if exchange.model is not None and exchange.model != candidate.model:
-            endpoint = dialect.address(endpoint, candidate.model)
-            if upgrade is not None:
-                query = with_model(query, candidate.model)
-        gaps = None
-        if self._pipeline.adapts(candidate.provider):
-            gaps = self._gaps(candidate.provider, Gaps())
-        return Call(
-            exchange.method,
-            endpoint,
-            query,
-            headers,
-            body,
-            candidate.model,
-            exchange.stream,
-            exchange.credential() if passthrough else None,
-            upgrade,
-            gaps,
-        )
-
-    def _gaps(self, provider: str, before: Gaps) -> Gaps:
-        """Return what an attempt at ``provider`` may add to what was lost before."""
-        strict = bool(getattr(self._pipeline.providers[provider][0].settings, "strict", False))
-        gaps = before.fork(strict, provider)
-        self._exchange.dropped = gaps.dropped
-        return gaps
+        entering = gap.enter()
+        exchange.release = entering.cancel
+        try:
+            await entering
+        except CancelledError:
+            return False
+        exchange.release = gap.leave
+        return True
 
     def _translated(self) -> Translation:
         """Return what is asked, in terms of no dialect.
@@ -212,32 +185,6 @@ class Run:
                     return self._translation
             raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
         return self._translation
-
-    def _translated_call(self, candidate: Candidate, translation: Translation) -> Call:
-        """Return what is asked, in the provider's dialect."""
-        exchange, pipeline, provider = self._exchange, self._pipeline, self._provider
-        assert provider is not None
-        spoken = pipeline.dialects[provider.dialect]
-        gaps = self._gaps(candidate.provider, translation.gaps)
-        written = translation.written(spoken, candidate.model, gaps)
-        if not provider.serves(written.endpoint, True):
-            raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
-        self._asked = written.endpoint
-        self.filters_events = bool(pipeline.chain.event_filters)
-        passes: frozenset[bytes] = getattr(spoken, "passes", frozenset())
-        headers = [field for field in exchange.headers if field[0] in passes and field[0] not in _NOT_TRANSLATED]
-        headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
-        return Call(
-            b"POST",
-            written.endpoint,
-            written.query,
-            headers,
-            written.body,
-            candidate.model,
-            exchange.stream,
-            exchange.credential() if pipeline.passes_through(candidate.provider) else None,
-            gaps=gaps,
-        )
 
     def _counted(self, request: Any) -> Answer:
         """Return how many tokens a chat would take, by a rule of thumb: its provider has no such endpoint."""
@@ -402,6 +349,7 @@ class Run:
         """An attempt ended before it was committed: the next candidate if nothing was sent, else the end."""
         self._request.aborts_on_half_close = False
         self._exchange.attempts[-1].error = error.code
+        self._exchange.let_go()
         if not error.sent and self._tried < len(self._candidates):
             self._exchange.work = self
             self._request.on_disconnect = self.client_gone

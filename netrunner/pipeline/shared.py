@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netrunner.dialects.interfaces import ITranslates
+from netrunner.dialects.interfaces import ISpoken
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.stages import ServerTiming
@@ -67,7 +68,7 @@ class Pipeline:
         live: Live | None = None,
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
-        dialects: Mapping[str, ITranslates] | None = None,
+        dialects: Mapping[str, ISpoken] | None = None,
     ) -> None:
         self.stages = stages
         self.dialects = dict(dialects or {})
@@ -85,6 +86,7 @@ class Pipeline:
         self.clock = clock
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
+        self._gaps = {name: gap for name, (one, _) in providers.items() if (gap := Gap.of(name, clock, one.settings))}
         self._adapting = frozenset(name for name, (one, _) in self.providers.items() if IAdapts.providedBy(one))
         self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
         self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
@@ -118,6 +120,10 @@ class Pipeline:
     def prepares(self, provider: str) -> bool:
         """Return whether ``provider`` must get ready before each request."""
         return provider in self._preparing
+
+    def gap_of(self, provider: str) -> Gap | None:
+        """Return what keeps the calls of ``provider`` apart, if anything does."""
+        return self._gaps.get(provider)
 
     def adapts(self, provider: str) -> bool:
         """Return whether ``provider`` may leave something out of a request."""

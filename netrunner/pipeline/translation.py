@@ -13,7 +13,7 @@ from zope.interface import implementer
 from netrunner.dialects.answers import last_usage
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IEncoder, ITap, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IEncoder, ISpoken, ITap, ITranslates
 from netrunner.errors import Fault, UpstreamError, UpstreamRejected
 from netrunner.events import Event, Finish, FinishKind, KeepAlive, Start, StreamError
 from netrunner.pipeline.chain import Chain
@@ -57,7 +57,7 @@ class Translation:
         self._dialect = dialect
         self.request: Conversation | Embedding = dialect.read(exchange.envelope, exchange.endpoint, self.gaps)
 
-    def written(self, spoken: ITranslates, model: str, gaps: Gaps) -> Written:
+    def written(self, spoken: ISpoken, model: str, gaps: Gaps) -> Written:
         """Return what is asked, as a provider that speaks ``spoken`` wants it."""
         written: Written = spoken.write(self.request, model, self._streams, gaps)
         return written

@@ -1,0 +1,87 @@
+"""What one candidate is asked: a ``Call`` made of the exchange, as it came or written in the provider's dialect.
+
+This module must not send anything.
+"""
+
+from __future__ import annotations
+
+from netrunner.dialects.gaps import Gaps
+from netrunner.errors import NotFound
+from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.handshake import handshake, with_model
+from netrunner.pipeline.shared import Pipeline
+from netrunner.pipeline.translation import Translation
+from netrunner.routing.table import Candidate
+from netrunner.values import Call
+
+_NOT_TRANSLATED = frozenset({b"accept", b"content-type", b"x-request-id"})
+"""Fields that describe the caller's own request."""
+
+
+def plain(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, upgrade: bytes | None) -> Call:
+    """Return the caller's own request, with the model's name that the provider knows."""
+    envelope = exchange.envelope
+    dialect = exchange.dialect
+    body: bytes = b""
+    if envelope is not None:
+        body = envelope.body
+        if exchange.model is not None and exchange.model != candidate.model:
+            body = dialect.rename(envelope, candidate.model)
+    headers = [field for field in exchange.headers if field[0] in dialect.passes and field[0] != b"x-request-id"]
+    headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
+    passthrough = pipeline.passes_through(candidate.provider)
+    query, endpoint = exchange.query, exchange.endpoint
+    if upgrade is not None:
+        headers += handshake(exchange.headers, passthrough)
+    if exchange.model is not None and exchange.model != candidate.model:
+        endpoint = dialect.address(endpoint, candidate.model)
+        if upgrade is not None:
+            query = with_model(query, candidate.model)
+    return Call(
+        exchange.method,
+        endpoint,
+        query,
+        headers,
+        body,
+        candidate.model,
+        exchange.stream,
+        exchange.credential() if passthrough else None,
+        upgrade,
+        _gaps(pipeline, exchange, candidate.provider, Gaps()) if pipeline.adapts(candidate.provider) else None,
+    )
+
+
+def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, translation: Translation) -> Call:
+    """Return what the caller asks, in the provider's dialect.
+
+    Raises:
+        NotFound: ``endpoint_not_found`` if the provider's key may not be used so.
+        UnsupportedParameter: for what has a meaning that cannot be carried over.
+    """
+    provider, _ = pipeline.providers[candidate.provider]
+    spoken = pipeline.dialects[provider.dialect]
+    gaps = _gaps(pipeline, exchange, candidate.provider, translation.gaps)
+    written = translation.written(spoken, candidate.model, gaps)
+    if not provider.serves(written.endpoint, True):
+        raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
+    passes: frozenset[bytes] = getattr(spoken, "passes", frozenset())
+    headers = [field for field in exchange.headers if field[0] in passes and field[0] not in _NOT_TRANSLATED]
+    headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
+    return Call(
+        b"POST",
+        written.endpoint,
+        written.query,
+        headers,
+        written.body,
+        candidate.model,
+        exchange.stream,
+        exchange.credential() if pipeline.passes_through(candidate.provider) else None,
+        gaps=gaps,
+    )
+
+
+def _gaps(pipeline: Pipeline, exchange: Exchange, provider: str, before: Gaps) -> Gaps:
+    """Return what an attempt at ``provider`` may add to what was lost before; the exchange tells of it."""
+    gaps = before.fork(bool(getattr(pipeline.providers[provider][0].settings, "strict", False)), provider)
+    exchange.dropped = gaps.dropped
+    return gaps
