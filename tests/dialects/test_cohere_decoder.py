@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netrunner.dialects.cohere.dialect import CohereDialect
 from netrunner.errors import UpstreamError
@@ -21,7 +23,15 @@ from netrunner.events import (
     Vectors,
 )
 from netrunner.values import Usage
-from tests.support.answers import assert_truncation_shows, called, read, read_in_every_way, said
+from tests.support.answers import (
+    assert_survives,
+    assert_truncation_shows,
+    called,
+    read,
+    read_in_every_way,
+    said,
+    with_wrong_types,
+)
 
 MAX = 1 << 20
 USAGE = {
@@ -253,6 +263,7 @@ def test_an_error_document_inside_a_200_is_an_error(decoder):
         ({"tokens": {"output_tokens": 4}, "cached_tokens": "no"}, Usage(output_total=4)),
         ({"tokens": {"input_tokens": -1}, "billed_units": {"input_tokens": True}}, None),
         ({"tokens": []}, None),
+        ([], None),
         ({}, None),
         (None, None),
     ],
@@ -299,7 +310,6 @@ def test_an_answer_of_too_many_blocks_is_refused():
         event("tool-call-delta", 0, tool_calls={"function": {"arguments": "{}"}}),
         {"type": "message-end", "delta": 1},
         end(1),
-        end(usage=1),
         end(error=1),
         [],
         "x",
@@ -344,3 +354,23 @@ def test_vectors_that_are_none_are_an_error(embeddings):
 def test_an_embedding_that_ends_early_is_an_error():
     with pytest.raises(UpstreamError):
         read(embedding(), b'{"embeddings": {"float": [[')
+
+
+@pytest.mark.parametrize("chunks", [TEXT, THOUGHT, CALLS])
+def test_a_field_of_any_wrong_type_in_any_event_is_read_or_refused(chunks):
+    for number, one in enumerate(chunks):
+        for wrong in with_wrong_types(one):
+            assert_survives(streaming, stream(*chunks[:number], wrong, *chunks[number + 1 :]))
+
+
+def test_a_field_of_any_wrong_type_in_a_whole_answer_is_read_or_refused():
+    for wrong in with_wrong_types(ANSWER):
+        assert_survives(whole, json.dumps(wrong).encode())
+
+
+@given(st.data())
+def test_bytes_gone_wrong_are_read_or_refused(data):
+    answer = bytearray(stream(*CALLS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        answer[data.draw(st.integers(0, len(answer) - 1))] = data.draw(st.integers(0, 255))
+    assert_survives(streaming, bytes(answer))

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netrunner import sse
 from netrunner.dialects import seals
@@ -26,7 +28,15 @@ from netrunner.events import (
     Vectors,
 )
 from netrunner.values import Usage
-from tests.support.answers import assert_truncation_shows, called, read, read_in_every_way, said
+from tests.support.answers import (
+    assert_survives,
+    assert_truncation_shows,
+    called,
+    read,
+    read_in_every_way,
+    said,
+    with_wrong_types,
+)
 
 MAX = 1 << 20
 STATE = "77d3fb14-457a-46ba-937e-8d856156d003"
@@ -229,6 +239,7 @@ def test_an_error_inside_a_200_is_an_error(document, told):
             Usage(input_total=8, output_total=4),
         ),
         ({"prompt_tokens": "3", "total_tokens": 4}, None),
+        ([], None),
         (None, None),
     ],
 )
@@ -271,7 +282,6 @@ def test_an_answer_of_too_many_choices_is_refused():
         chunk({"function_call": {"arguments": {}}}),
         chunk({"function_call": {"name": "look", "arguments": "{}"}}),
         chunk(finish={"a": 1}),
-        chunk(usage=[]),
         [],
     ],
 )
@@ -307,3 +317,23 @@ def test_vectors_that_are_none_are_an_error(data):
     with pytest.raises(UpstreamError) as caught:
         read(embedding(), json.dumps({"data": data}).encode())
     assert caught.value.code == "upstream_invalid_response"
+
+
+@pytest.mark.parametrize("chunks", [TEXT, CALLS])
+def test_a_field_of_any_wrong_type_in_any_event_is_read_or_refused(chunks):
+    for number, one in enumerate(chunks):
+        for wrong in with_wrong_types(one):
+            assert_survives(streaming, stream(*chunks[:number], wrong, *chunks[number + 1 :]))
+
+
+def test_a_field_of_any_wrong_type_in_a_whole_answer_is_read_or_refused():
+    for wrong in with_wrong_types(ANSWER):
+        assert_survives(whole, json.dumps(wrong).encode())
+
+
+@given(st.data())
+def test_bytes_gone_wrong_are_read_or_refused(data):
+    answer = bytearray(stream(*CALLS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        answer[data.draw(st.integers(0, len(answer) - 1))] = data.draw(st.integers(0, 255))
+    assert_survives(streaming, bytes(answer))

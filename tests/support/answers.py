@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from netrunner.errors import UpstreamError
 from netrunner.events import BlockOpen, Event, TextDelta, ToolArgs
+
+WRONG: tuple[Any, ...] = (None, True, -1, 1.5, "x", [], [[]], {}, {"x": {}})
+"""What a field may hold instead of what it should."""
 
 
 def read(decoder: Any, *pieces: bytes) -> list[Event]:
@@ -53,3 +56,27 @@ def called(events: list[Event]) -> list[tuple[str | None, str | None, str]]:
         if isinstance(event, ToolArgs):
             arguments[event.index] += event.fragment
     return [(one.tool_id, one.tool_name, arguments[index]) for index, one in opened.items()]
+
+
+def with_wrong_types(document: Any) -> Iterator[Any]:
+    """Yield the document with each of its fields, at any depth, replaced by what it should not be."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            for wrong in WRONG:
+                yield {**document, name: wrong}
+            for inner in with_wrong_types(value):
+                yield {**document, name: inner}
+    elif isinstance(document, list):
+        for number, value in enumerate(document):
+            for inner in with_wrong_types(value):
+                yield [*document[:number], inner, *document[number + 1 :]]
+
+
+def assert_survives(make: Callable[[], Any], data: bytes) -> None:
+    """Read whatever ``data`` is: events or our own error, and nothing else."""
+    code = None
+    try:
+        assert all(isinstance(event, Event) for event in read(make(), data))
+    except UpstreamError as error:
+        code = error.code
+    assert code in (None, "upstream_invalid_response", "upstream_truncated", "answer_too_large")

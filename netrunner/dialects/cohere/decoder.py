@@ -75,7 +75,7 @@ class ChatDecoder:
             events += self._content(("content", index), content)
         for index, call in enumerate(objects(message, "tool_calls")):
             events += self._call(("call", index), call)
-        return events + self._end(obj(document, "usage"), text(document, "finish_reason"), None)
+        return events + self._end(document.get("usage"), text(document, "finish_reason"), None)
 
     def _event(self, document: Document) -> list[Event]:
         """Read one event of a stream; those that tell nothing of the answer are left out."""
@@ -123,9 +123,9 @@ class ChatDecoder:
 
     def _message_end(self, document: Document) -> list[Event]:
         delta = obj(document, "delta")
-        return self._end(obj(delta, "usage"), text(delta, "finish_reason"), text(delta, "error"))
+        return self._end(delta.get("usage"), text(delta, "finish_reason"), text(delta, "error"))
 
-    def _end(self, usage: Document, reason: str | None, error: str | None) -> list[Event]:
+    def _end(self, usage: Any, reason: str | None, error: str | None) -> list[Event]:
         self.complete = True
         events = self._blocks.end_all()
         counts = _usage(usage)
@@ -183,8 +183,7 @@ class EmbedDecoder:
             Start(id=text(document, "id")),
             Vectors(vectors=vectors(obj(document, "embeddings").get("float"))),
         ]
-        meta = obj(document, "meta")
-        counts = _usage(meta)
+        counts = _usage(document.get("meta"))
         return events if counts is None else [*events, UsageSeen(usage=counts)]
 
 
@@ -196,8 +195,10 @@ def _index(document: Document) -> int:
     return count(document, "index") or 0
 
 
-def _usage(usage: Document) -> Usage | None:
+def _usage(usage: Any) -> Usage | None:
     """Return what was counted, or else what is billed; Cohere writes both as decimal numbers."""
+    if not isinstance(usage, dict):
+        return None
     for name in ("tokens", "billed_units"):
         counted = usage.get(name)
         if isinstance(counted, dict):

@@ -164,7 +164,7 @@ class EmbedDecoder:
     def _answer(self, document: Document) -> list[Event]:
         data = sorted(objects(document, "data"), key=lambda one: count(one, "index") or 0)
         found = vectors([one.get("embedding") for one in data])
-        told = [count(obj(one, "usage"), "prompt_tokens") for one in data]
+        told = [count(one["usage"], "prompt_tokens") for one in data if isinstance(one.get("usage"), dict)]
         tokens = sum(one for one in told if one is not None) if any(one is not None for one in told) else None
         events: list[Event] = [Start(model=text(document, "model")), Vectors(vectors=found)]
         return events if tokens is None else [*events, UsageSeen(usage=Usage(input_total=tokens))]
@@ -185,7 +185,9 @@ def usage_of(document: Document) -> Usage | None:
 
     An older API also tells the system's tokens; whether they are beside as well shows in the total.
     """
-    usage = obj(document, "usage")
+    usage = document.get("usage")
+    if not isinstance(usage, dict):
+        return None
     prompt, output = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
     if prompt is None and output is None:
         return None
