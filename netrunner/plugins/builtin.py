@@ -7,6 +7,7 @@ from netrunner.filters.no_think import NoThink, NoThinkSettings
 from netrunner.filters.strip_json_markdown import StripJsonMarkdown, StripJsonMarkdownSettings
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.offers import FilterFactory, ProviderFactory, SinkFactory
+from netrunner.providers.anthropic import AnthropicProvider, AnthropicSettings
 from netrunner.providers.azure_openai import AzureOpenAIProvider, AzureOpenAISettings
 from netrunner.providers.cloudflare import CloudflareProvider, CloudflareSettings
 from netrunner.providers.cohere import CohereProvider, CohereSettings
@@ -53,6 +54,12 @@ gigachat = ProviderFactory(
     build=GigaChatProvider,
     settings=GigaChatSettings,
     doc="Sber's GigaChat, version 1 of its API.",
+)
+anthropic = ProviderFactory(
+    name="anthropic",
+    build=AnthropicProvider,
+    settings=AnthropicSettings,
+    doc="Anthropic, or any API that speaks like it.",
 )
 openai = ProviderFactory(
     name="openai",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from netrunner import sse
 from netrunner.dialects.anthropic.messages import Messages
 from netrunner.dialects.anthropic.models import Family, family_of
@@ -76,6 +78,24 @@ def write(request: Conversation, model: str, stream: bool, gaps: Gaps) -> Writte
         body["stream"] = True
     _trim_prefill(messages)
     return Written("messages", sse.compact(body))
+
+
+def bounded(body: bytes, max_tokens: int) -> bytes:
+    """Return a request that ``write`` made with another ``max_tokens``; thinking fits into it, or is left off."""
+    document = msgspec.json.decode(body)
+    document["max_tokens"] = max_tokens
+    thinking = document.get("thinking", {})
+    if thinking.get("budget_tokens", 0) >= max_tokens:
+        if max_tokens > MIN_BUDGET:
+            thinking["budget_tokens"] = _share(max_tokens)
+        else:
+            del document["thinking"]
+    return sse.compact(document)
+
+
+def _share(max_tokens: int) -> int:
+    """Return the most of an answer that may be thought, unless the caller says how much: a fifth is left to be said."""
+    return max(MIN_BUDGET, max_tokens * 4 // 5)
 
 
 def _refuse(request: Conversation, gaps: Gaps) -> None:
@@ -189,15 +209,12 @@ def _thinking(
 
 
 def _budget(asked: Thinking, max_tokens: int, gaps: Gaps) -> int | None:
-    """Return tokens to think with: those asked for, or what the effort stands for, less than the whole answer.
-
-    Some of the answer is left to be said: a fifth of it at least, unless the caller said how much to think.
-    """
+    """Return tokens to think with: those asked for, or what the effort stands for, less than the whole answer."""
     if max_tokens <= MIN_BUDGET:
         gaps.drop("thinking")
         return None
     if asked.budget_tokens is None:
-        return max(MIN_BUDGET, min(BUDGETS[asked.effort or "medium"], max_tokens * 4 // 5))
+        return min(BUDGETS[asked.effort or "medium"], _share(max_tokens))
     budget = max(MIN_BUDGET, asked.budget_tokens)
     if budget >= max_tokens:
         gaps.drop("thinking")
