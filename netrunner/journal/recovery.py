@@ -21,7 +21,7 @@ from netrunner.journal import frames
 from netrunner.journal.frames import Damage, Frame, Kind
 from netrunner.journal.lane import Lane
 from netrunner.journal.records import checkpoint_of, record_of
-from netrunner.journal.segments import BLOCK, Reader, Span
+from netrunner.journal.segments import BLOCK, Reader, Span, segments
 from netrunner.values import Copy, Outcome, Record
 
 MAX_ASIDE_BYTES = 1 << 20
@@ -86,6 +86,10 @@ def recover(folder: Path, wall: Callable[[], float], bits: Callable[[int], int])
 def _recover_lane(
     folder: Path, lane: str, wall: Callable[[], float], bits: Callable[[int], int], recovered: Recovered
 ) -> None:
+    for segment in segments(folder, lane):
+        if segment.path.stat().st_size < BLOCK.size:
+            # The process died before it was a segment.
+            segment.path.unlink()
     reader = Reader(folder, lane)
     try:
         if not reader.spans:
@@ -113,21 +117,25 @@ def _recover_lane(
 
 
 def _read_end(reader: Reader) -> _State:
-    """Read from the last segment that begins with what was open there; usually that is the last one."""
-    state = _State(0)
+    """Read from the last segment that begins with what was open there.
+
+    Usually that is the last one, unless the process died before anything was in it.
+    """
+    last = reader.spans[-1].segment.start
+    state = _State(last)
     for span in reversed(reader.spans):
-        state = _State(span.segment.start)
-        first = True
+        state = _State(last)
+        listed = span is reader.spans[0]
         for found in reader.scan(span.segment.start, closed=True):
             if isinstance(found, Damage):
                 state.damage.append(found)
                 continue
-            if first and found.kind != Kind.CHECKPOINT and span is not reader.spans[0]:
+            listed = listed or found.kind == Kind.CHECKPOINT
+            if not listed:
                 break
-            first = False
-            state.end = found.end
+            state.end = max(last, found.end)
             _take(state, found)
-        else:
+        if listed:
             break
     return state
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -81,6 +82,23 @@ def test_a_request_that_had_come_whole_is_whole(journal_in: MakeJournal) -> None
     [found] = records(journal.folder)
     assert found.request_copy is not None
     assert found.request_copy.complete
+
+
+@pytest.mark.parametrize("written", [0, BLOCK.size - 1, BLOCK.size, BLOCK.size + OVERHEAD])
+def test_killed_at_the_beginning_of_a_segment_what_was_open_before_is_closed(
+    journal_in: MakeJournal, written: int
+) -> None:
+    journal = journal_in(segment_bytes=500)
+    tell(journal, 1)
+    journal.commit()
+    tell(journal, 2)
+    journal.commit()
+    *_, last = sorted(journal.folder.glob("main.*.seg"), key=lambda path: path.name.split(".")[2])
+    os.truncate(last, written)
+    assert recover(journal.folder, wall, bits).interrupted == 1
+    assert [one.id for one in records(journal.folder)] == [make_record(1).id]
+    assert is_ended(journal.folder)
+    assert verify(journal.folder) == []
 
 
 def test_what_was_open_in_an_earlier_segment_is_closed_too(journal_in: MakeJournal) -> None:
