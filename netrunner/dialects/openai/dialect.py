@@ -65,6 +65,7 @@ class OpenAIDialect:
     """OpenAI's APIs below ``/v1``."""
 
     name = "openai"
+    view_type = OpenAIView
     event_ends = sse.EVENT_ENDS
     keepalive = sse.KEEPALIVE
     needs_model = NEEDS_MODEL
@@ -153,8 +154,10 @@ class OpenAIDialect:
     def view(self, envelope: Envelope | None) -> OpenAIView:
         """Return the request in neutral terms; without a JSON body it has no turns and cannot be changed."""
         if envelope is None:
-            return OpenAIView(b"", False)
-        return OpenAIView(envelope.body, not envelope.content_type or _JSON.match(envelope.content_type) is not None)
+            return self.view_type(b"", False)
+        return self.view_type(
+            envelope.body, not envelope.content_type or _JSON.match(envelope.content_type) is not None
+        )
 
     def tap(self, streaming: bool) -> StreamTap | AnswerTap:
         """Return a reader of one answer."""
