@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netrunner.dialects.cohere.dialect import CohereDialect
+from netrunner.dialects.gemini.dialect import GeminiDialect
 from netrunner.dialects.gigachat.dialect import GigaChatDialect
 from netrunner.dialects.interfaces import ISpoken
 
-SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in (CohereDialect(), GigaChatDialect())})
+SPOKEN: Mapping[str, ISpoken] = MappingProxyType(
+    {one.name: one for one in (CohereDialect(), GeminiDialect(), GigaChatDialect())}
+)
 """What can be translated to, and from."""
