@@ -11,6 +11,7 @@ from netrunner.providers.azure_openai import AzureOpenAIProvider, AzureOpenAISet
 from netrunner.providers.cohere import CohereProvider, CohereSettings
 from netrunner.providers.deepseek import DeepSeekProvider, DeepSeekSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
+from netrunner.providers.gemini import GeminiProvider, GeminiSettings
 from netrunner.providers.gigachat import GigaChatProvider, GigaChatSettings
 from netrunner.providers.github import GitHubProvider, GitHubSettings
 from netrunner.providers.groq import GroqProvider, GroqSettings
@@ -40,6 +41,12 @@ echo = ProviderFactory(
     build=EchoProvider,
     settings=EchoSettings,
     doc="Says back what it was told, without a key or a network.",
+)
+gemini = ProviderFactory(
+    name="gemini",
+    build=GeminiProvider,
+    settings=GeminiSettings,
+    doc="Google's Gemini, by its own API.",
 )
 gigachat = ProviderFactory(
     name="gigachat",
