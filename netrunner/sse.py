@@ -9,6 +9,7 @@ This module must not know any dialect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -99,7 +100,7 @@ class Reader:
         events: list[Event] = []
         for line in text.split(b"\n"):
             if line:
-                self._field(line)
+                self._field(line, events)
             else:
                 self._dispatch(events)
         self._hold(data[end + 1 :])
@@ -112,7 +113,7 @@ class Reader:
         if data:
             self._held.append(data)
 
-    def _field(self, line: bytes) -> None:
+    def _field(self, line: bytes, events: list[Event]) -> None:
         self._size += len(line) + 1
         if self._size > self._max:
             raise OversizedEvent(f"an event of the stream is longer than {self._max} bytes")
@@ -122,6 +123,12 @@ class Reader:
             self._data.append(value)
         elif name == b"event":
             self._name = value
+        elif name not in (b"", b"id", b"retry"):
+            events += self.unknown(line)
+
+    def unknown(self, line: bytes) -> Sequence[Event]:
+        """Return the events that a line which is no field completes: none, unless a dialect knows such lines."""
+        return ()
 
     def _dispatch(self, events: list[Event]) -> None:
         if self._data:

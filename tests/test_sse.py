@@ -82,3 +82,16 @@ def test_an_event_is_one_line_that_no_client_splits():
 
 def test_keepalives_are_no_events():
     assert events([sse.KEEPALIVE, sse.DONE]) == [Event(b"[DONE]")]
+
+
+class Echo(Reader):
+    """A reader that takes every line that is no field for an event."""
+
+    def unknown(self, line: bytes) -> list[Event]:
+        return [Event(line)]
+
+
+def test_lines_that_are_no_field_are_for_who_knows_them():
+    stream = b'data: a\n\n{"error": 1}\n:x\nretry: 1\n\ndata: b\n\n'
+    assert events([stream]) == [Event(b"a"), Event(b"b")]
+    assert Echo().feed(stream) == [Event(b"a"), Event(b'{"error": 1}'), Event(b"b")]

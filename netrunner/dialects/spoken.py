@@ -10,11 +10,19 @@ from types import MappingProxyType
 
 from netrunner.dialects.anthropic.dialect import AnthropicDialect
 from netrunner.dialects.cohere.dialect import CohereDialect
+from netrunner.dialects.gemini.dialect import GeminiDialect
 from netrunner.dialects.gigachat.dialect import GigaChatDialect
 from netrunner.dialects.interfaces import ISpoken
 from netrunner.dialects.openai.dialect import OpenAIDialect
+from netrunner.dialects.responses.dialect import ResponsesDialect
 
-SPOKEN: Mapping[str, ISpoken] = MappingProxyType(
-    {one.name: one for one in (AnthropicDialect(), CohereDialect(), GigaChatDialect(), OpenAIDialect())}
+_ALL: tuple[ISpoken, ...] = (
+    AnthropicDialect(),
+    CohereDialect(),
+    GeminiDialect(),
+    GigaChatDialect(),
+    OpenAIDialect(),
+    ResponsesDialect(),
 )
+SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in _ALL})
 """What can be translated to, and from."""

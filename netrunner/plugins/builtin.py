@@ -13,6 +13,7 @@ from netrunner.providers.cloudflare import CloudflareProvider, CloudflareSetting
 from netrunner.providers.cohere import CohereProvider, CohereSettings
 from netrunner.providers.deepseek import DeepSeekProvider, DeepSeekSettings
 from netrunner.providers.echo import EchoProvider, EchoSettings
+from netrunner.providers.gemini import GeminiProvider, GeminiSettings
 from netrunner.providers.gigachat import GigaChatProvider, GigaChatSettings
 from netrunner.providers.github import GitHubProvider, GitHubSettings
 from netrunner.providers.groq import GroqProvider, GroqSettings
@@ -48,6 +49,12 @@ echo = ProviderFactory(
     build=EchoProvider,
     settings=EchoSettings,
     doc="Says back what it was told, without a key or a network.",
+)
+gemini = ProviderFactory(
+    name="gemini",
+    build=GeminiProvider,
+    settings=GeminiSettings,
+    doc="Google's Gemini, by its own API.",
 )
 gigachat = ProviderFactory(
     name="gigachat",
