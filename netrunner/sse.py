@@ -1,8 +1,8 @@
-"""Server-Sent Events, read from bytes however they are cut, and written so that every client survives.
+"""Server-Sent Events and NDJSON, read from bytes however they are cut, and written so that every client survives.
 
 What is written follows the team's emission contract: one ``data: `` line of compact JSON per event, no ``id``,
 no ``retry``, comments only as keepalives. What is read follows the WHATWG HTML standard, 9.2.6: LF, CRLF or CR,
-a leading BOM, comments, several ``data`` lines.
+a leading BOM, comments, several ``data`` lines. NDJSON is a document a line, written without blank ones.
 
 This module must not know any dialect.
 """
@@ -52,6 +52,11 @@ def compact(document: Any) -> bytes:
 def event(document: Any) -> bytes:
     """Return an unnamed event that carries ``document`` as compact JSON."""
     return b"data: " + compact(document) + b"\n\n"
+
+
+def line(document: Any) -> bytes:
+    """Return ``document`` as a line of NDJSON."""
+    return compact(document) + b"\n"
 
 
 class Reader:
@@ -135,3 +140,63 @@ class Reader:
             events.append(Event(b"\n".join(self._data), self._name))
             self._data = []
         self._name, self._size = None, 0
+
+
+class LineReader:
+    """Turns bytes into the lines of NDJSON, incrementally; blank ones are passed over.
+
+    Args:
+        max_line_bytes: The most that one line may take.
+    """
+
+    __slots__ = ("_begun", "_held", "_held_bytes", "_max")
+
+    def __init__(self, max_line_bytes: int = 1 << 24) -> None:
+        self._max = max_line_bytes
+        self._held: list[bytes] = []
+        """What came of a line whose end has not come."""
+        self._held_bytes = 0
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that ``data`` completes, without their ends: LF, CRLF or CR.
+
+        Raises:
+            OversizedEvent: when a line is longer than ``max_line_bytes``; nothing may be fed after that.
+        """
+        if b"\r" in data:
+            # A blank line between CR and LF is passed over like any other, so none has to be told from a line end.
+            data = data.replace(b"\r", b"\n")
+        end = data.rfind(b"\n")
+        if end < 0:
+            self._hold(data)
+            return []
+        text = b"".join(self._held) + data[:end]
+        self._held, self._held_bytes = [], 0
+        lines = self._lines(text)
+        self._hold(data[end + 1 :])
+        return lines
+
+    def end(self) -> list[bytes]:
+        """Return the last line, if there is one that nothing has ended."""
+        text, self._held, self._held_bytes = b"".join(self._held), [], 0
+        return self._lines(text)
+
+    def _lines(self, text: bytes) -> list[bytes]:
+        if not self._begun and text:
+            self._begun = True
+            text = text.removeprefix(_BOM)
+        lines = [line for line in text.split(b"\n") if line and not line.isspace()]
+        for line in lines:
+            self._check(len(line))
+        return lines
+
+    def _hold(self, data: bytes) -> None:
+        self._held_bytes += len(data)
+        self._check(self._held_bytes)
+        if data:
+            self._held.append(data)
+
+    def _check(self, size: int) -> None:
+        if size > self._max:
+            raise OversizedEvent(f"a line of the stream is longer than {self._max} bytes")

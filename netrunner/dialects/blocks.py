@@ -6,6 +6,7 @@ This module must not know any dialect.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 from netrunner.dialects.answers import MAX_BLOCKS, unreadable
 from netrunner.events import BlockClose, BlockKind, BlockOpen, Event, ReasoningDelta, TextDelta, ToolArgs
@@ -20,11 +21,13 @@ class Blocks:
         choice: Number of the choice.
     """
 
-    __slots__ = ("_choice", "_count", "_open", "called")
+    __slots__ = ("_choice", "_count", "_open", "called", "native")
 
     def __init__(self, choice: int = 0) -> None:
         self.called = False
         """Whether there was a tool call."""
+        self.native: Any = None
+        """What the next events come from, where a decoder wants them to carry it."""
         self._choice = choice
         self._count = 0
         self._open: dict[Hashable, tuple[int, BlockKind]] = {}
@@ -44,7 +47,9 @@ class Blocks:
         number, self._count = self._count, self._count + 1
         self._open[key] = (number, kind)
         self.called = self.called or kind is BlockKind.TOOL_CALL
-        opened = BlockOpen(kind=kind, choice=self._choice, index=number, tool_id=tool_id, tool_name=tool_name)
+        opened = BlockOpen(
+            kind=kind, choice=self._choice, index=number, tool_id=tool_id, tool_name=tool_name, native=self.native
+        )
         return [*events, opened]
 
     def say(self, key: Hashable, kind: BlockKind, text: str | None) -> list[Event]:
@@ -57,7 +62,7 @@ class Blocks:
             events = self.begin(key, kind)
             number, _ = self._open[key]
         delta = ReasoningDelta if kind is BlockKind.REASONING else TextDelta
-        return [*events, delta(text=text, choice=self._choice, index=number)]
+        return [*events, delta(text=text, choice=self._choice, index=number, native=self.native)]
 
     def argue(self, key: Hashable, fragment: str | None) -> list[Event]:
         """Return what adds to the arguments of a call.
@@ -68,7 +73,9 @@ class Blocks:
         number, of = self._open.get(key, (0, None))
         if of is not BlockKind.TOOL_CALL:
             raise unreadable("has arguments of a call that is not open")
-        return [ToolArgs(fragment=fragment, choice=self._choice, index=number)] if fragment else []
+        if not fragment:
+            return []
+        return [ToolArgs(fragment=fragment, choice=self._choice, index=number, native=self.native)]
 
     def number(self, key: Hashable) -> int | None:
         """Return the number of an open block; None if it is not."""
@@ -85,4 +92,4 @@ class Blocks:
 
     def _close(self, key: Hashable) -> Event:
         number, _ = self._open.pop(key)
-        return BlockClose(choice=self._choice, index=number)
+        return BlockClose(choice=self._choice, index=number, native=self.native)

@@ -48,8 +48,12 @@ _VALUE = re.compile(rb'[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")', re.DOTALL
 _PATH = re.compile(r"`\$\.(\w+)")
 
 
-def read(body: bytes) -> Routed:
+def read(body: bytes, streams: bool = False) -> Routed:
     """Return what routing needs of the JSON object ``body``.
+
+    Args:
+        body: As it came.
+        streams: Whether a body that does not say asks for a stream.
 
     Raises:
         BadRequest: ``invalid_json`` if it is not a JSON object in UTF-8 (RFC 8259) or nested beyond the
@@ -57,7 +61,7 @@ def read(body: bytes) -> Routed:
             ``invalid_value`` naming the field if one is of the wrong type or empty.
     """
     try:
-        return _read(body)
+        return _read(body, streams)
     except msgspec.ValidationError as error:
         found = _PATH.search(str(error))
         if found is None:
@@ -72,7 +76,7 @@ def read(body: bytes) -> Routed:
         raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
 
 
-def _read(body: bytes) -> Routed:
+def _read(body: bytes, streams: bool) -> Routed:
     if not body.isascii():
         # msgspec does not look into the strings of fields that it skips.
         body.decode()
@@ -83,13 +87,14 @@ def _read(body: bytes) -> Routed:
     escaped = b"\\u0" in body and _ESCAPED_LETTER.search(body) is not None
     if stream is not UNSET:
         _find(body, lowered, escaped, "stream")
+    asked = streams if stream is UNSET or stream is None else stream
     if model is UNSET:
-        return Routed(None, stream is True, wants_usage)
+        return Routed(None, asked, wants_usage)
     if not model.strip():
         raise BadRequest("model must not be empty.", code="invalid_value", param="model")
     value = _VALUE.match(body, _find(body, lowered, escaped, "model"))
     assert value is not None  # the decoder has just read it
-    return Routed(model, stream is True, wants_usage, value.start(1), value.end(1))
+    return Routed(model, asked, wants_usage, value.start(1), value.end(1))
 
 
 def replaced(body: bytes, start: int, end: int, model: str) -> bytes:

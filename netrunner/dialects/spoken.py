@@ -13,6 +13,7 @@ from netrunner.dialects.cohere.dialect import CohereDialect
 from netrunner.dialects.gemini.dialect import GeminiDialect
 from netrunner.dialects.gigachat.dialect import GigaChatDialect
 from netrunner.dialects.interfaces import ISpoken
+from netrunner.dialects.ollama.dialect import OllamaDialect
 from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.dialects.responses.dialect import ResponsesDialect
 
@@ -21,6 +22,7 @@ _ALL: tuple[ISpoken, ...] = (
     CohereDialect(),
     GeminiDialect(),
     GigaChatDialect(),
+    OllamaDialect(),
     OpenAIDialect(),
     ResponsesDialect(),
 )

@@ -19,6 +19,7 @@ from netrunner.providers.github import GitHubProvider, GitHubSettings
 from netrunner.providers.groq import GroqProvider, GroqSettings
 from netrunner.providers.huggingface import HuggingFaceProvider, HuggingFaceSettings
 from netrunner.providers.mistral import MistralProvider, MistralSettings
+from netrunner.providers.ollama import OllamaProvider, OllamaSettings
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.providers.openrouter import OpenRouterProvider, OpenRouterSettings
 from netrunner.providers.together import TogetherProvider, TogetherSettings
@@ -109,6 +110,12 @@ mistral = ProviderFactory(
     build=MistralProvider,
     settings=MistralSettings,
     doc="Mistral AI.",
+)
+ollama = ProviderFactory(
+    name="ollama",
+    build=OllamaProvider,
+    settings=OllamaSettings,
+    doc="An Ollama server, by its own API.",
 )
 openrouter = ProviderFactory(
     name="openrouter",

@@ -205,3 +205,11 @@ def test_a_body_without_model_names_none():
 
 def test_a_new_name_is_escaped():
     assert splice.replaced(b'{"model":"a"}', 9, 12, 'x"},\n{"') == b'{"model":"x\\"},\\n{\\""}'
+
+
+@pytest.mark.parametrize(
+    ("body", "stream"),
+    [(b"{}", True), (b'{"model":"a","stream":null}', True), (b'{"model":"a","stream":false}', False)],
+)
+def test_where_a_stream_is_the_default_it_has_to_be_declined(body, stream):
+    assert splice.read(body, True).stream is stream
