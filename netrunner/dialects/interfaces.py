@@ -129,6 +129,13 @@ class ITranslates(ISpoken):
         """Return the body that answers ``Operation.COUNT``; only of a dialect that has such an endpoint."""
 
 
+class ILoads(Interface):
+    """A dialect with requests that ask for no answer of a model; beside ``ITranslates``."""
+
+    def loaded(asked):
+        """Return the ``Answer`` to such a request, an ``Asked``; None for every other."""
+
+
 class IDecoder(Interface):
     """Reads one answer of a provider as block events."""
 

@@ -13,8 +13,6 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netrunner.dialects.conversation import Conversation, Operation
-from netrunner.dialects.estimate import estimate
 from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
@@ -139,8 +137,9 @@ class Run:
             call = calls.plain(pipeline, exchange, candidate, self._request.facts.upgrade)
         else:
             translation = self._translated()
-            if translation.operation is Operation.COUNT:
-                self._answer(self._counted(translation.request))
+            answer = translation.answer()
+            if answer is not None:
+                self._answer(answer)
                 return
             call = calls.translated(pipeline, exchange, candidate, translation)
             self._asked = call.endpoint
@@ -185,13 +184,6 @@ class Run:
                     return self._translation
             raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
         return self._translation
-
-    def _counted(self, request: Any) -> Answer:
-        """Return how many tokens a chat would take, by a rule of thumb: its provider has no such endpoint."""
-        assert isinstance(request, Conversation)
-        dialect: Any = self._exchange.dialect
-        body: bytes = dialect.counted(estimate(request))
-        return Answer(200, [(b"content-type", b"application/json"), (b"netrunner-estimated", b"tokens")], body)
 
     def _send(self, candidate: Candidate, request: UpstreamRequest, upstream: IUpstream) -> None:
         exchange = self._exchange

@@ -12,13 +12,14 @@ from zope.interface import implementer
 
 from netrunner.dialects.answers import last_usage
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
+from netrunner.dialects.estimate import estimate
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IEncoder, ISpoken, ITap, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IEncoder, ILoads, ISpoken, ITap, ITranslates
 from netrunner.errors import Fault, UpstreamError, UpstreamRejected
 from netrunner.events import Event, Finish, FinishKind, KeepAlive, Start, StreamError
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
-from netrunner.values import Usage
+from netrunner.values import Answer, Usage
 
 _STATUSES = {
     "bad_request": 400,
@@ -66,11 +67,30 @@ class Translation:
     def _streams(self) -> bool:
         return self._exchange.stream and self.operation is Operation.CHAT
 
+    def answer(self) -> Answer | None:
+        """Return the answer where no model has to be asked.
+
+        Tokens are counted by a rule of thumb: a provider of another dialect has no such endpoint.
+        """
+        if self.operation is Operation.COUNT:
+            assert isinstance(self.request, Conversation)
+            body: bytes = self._dialect.counted(estimate(self.request))
+            return Answer(200, [(b"content-type", b"application/json"), (b"netrunner-estimated", b"tokens")], body)
+        dialect = self._dialect
+        if not ILoads.providedBy(dialect):
+            return None
+        loaded: Answer | None = dialect.loaded(self._asked())
+        return loaded
+
     def encoder(self) -> IEncoder:
         """Return what writes the answer for the caller."""
+        encoder: IEncoder = self._dialect.encoder(self._asked())
+        return encoder
+
+    def _asked(self) -> Asked:
         exchange = self._exchange
         envelope, clock, started = exchange.envelope, exchange.clock, exchange.started
-        asked = Asked(
+        return Asked(
             id=exchange.id,
             model=exchange.model or "",
             endpoint=exchange.endpoint,
@@ -81,8 +101,6 @@ class Translation:
             query=exchange.query,
             request=self.request,
         )
-        encoder: IEncoder = self._dialect.encoder(asked)
-        return encoder
 
 
 @implementer(ITap)

@@ -182,6 +182,8 @@ class ModelRoute(Resource):
         body = request.body()
         if body or request.method == b"POST":
             envelope = exchange.dialect.envelope(exchange.endpoint, _content_type(exchange, body), body, exchange.query)
+            if (version := getattr(self._dialect, "version_header", None)) is not None:
+                envelope.version = (exchange.header(version) or b"").decode("latin-1") or None
             exchange.envelope = envelope
             exchange.model = _checked(envelope.model)
             exchange.stream = envelope.stream

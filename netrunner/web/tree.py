@@ -11,22 +11,41 @@ from typing import Any
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
+from netrunner.dialects.anthropic.dialect import AnthropicDialect
+from netrunner.dialects.gemini.dialect import GeminiDialect
+from netrunner.dialects.interfaces import IDialect
+from netrunner.dialects.ollama import documents
+from netrunner.dialects.ollama.dialect import OllamaDialect
 from netrunner.dialects.openai.dialect import OpenAIDialect
+from netrunner.dialects.responses.dialect import ResponsesDialect
 from netrunner.errors import ExchangeError, NotFound
 from netrunner.http.request import IRefuses, Request
 from netrunner.interfaces import IClock
 from netrunner.pipeline.refusal import refusal
 from netrunner.values import Headers
-from netrunner.web.pages import Health, Models, Ready, Text
+from netrunner.web.models import GeminiModels, Models, OllamaList, OllamaShow
+from netrunner.web.pages import Health, Ready, Text
 from netrunner.web.proxy import Entry, ModelRoute
 from netrunner.web.raw import Prefixes
 
-_ENDPOINTS = (b"chat/completions", b"completions", b"embeddings")
+OPENAI, RESPONSES, ANTHROPIC = OpenAIDialect(), ResponsesDialect(), AnthropicDialect()
+GEMINI, OLLAMA = GeminiDialect(), OllamaDialect()
+_V1: Mapping[bytes, IDialect] = {
+    b"chat/completions": OPENAI,
+    b"completions": OPENAI,
+    b"embeddings": OPENAI,
+    b"responses": RESPONSES,
+    b"messages": ANTHROPIC,
+    b"messages/count_tokens": ANTHROPIC,
+}
+"""What is spoken at endpoints below ``/v1/``; all others are OpenAI's, and passed on as they are."""
+_API = (b"chat", b"generate", b"embed", b"embeddings")
+"""Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
-    {b"/v1", b"/v1/models", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
-    | {b"/v1/" + endpoint for endpoint in _ENDPOINTS}
+    {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
+    | {b"/v1/" + endpoint for endpoint in _V1}
+    | {b"/api/" + endpoint for endpoint in (*_API, b"tags", b"ps", b"show", b"version")}
 )
-OPENAI = OpenAIDialect()
 
 
 @implementer(IRefuses)
@@ -122,13 +141,17 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
         pages: What operators look at, by the first part of its path; the empty one is for browsers at ``/``.
     """
     clock = entry.pipeline.clock
-    models = Models(entry, OPENAI, clock.wall())
+    models = Models(entry, OPENAI)
     endpoints: dict[bytes, Resource] = {
-        endpoint: ModelRoute(entry, OPENAI, endpoint.decode()) for endpoint in _ENDPOINTS
+        endpoint: ModelRoute(entry, dialect, endpoint.decode()) for endpoint, dialect in _V1.items()
     }
     v1 = Endpoints(endpoints, ModelRoute(entry, OPENAI, None, None))
     v1.putChild(b"models", models)
     chats = Endpoints({b"completions": endpoints[b"chat/completions"]}, NOTHING)
+    # What operators look at has its place below the same path.
+    api = pages.get(b"api") or Branch()
+    for name, resource in _ollama(entry).items():
+        api.putChild(name, resource)
     root = Root(Front(Text(b"Ollama is running"), pages.get(b"")))
     small = {
         b"ping": Text(b"OK"),
@@ -137,10 +160,22 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
         b"ready": Ready(),
     }
     named = {name: page for name, page in pages.items() if name}
-    for name, page in {**named, **small, b"v1": v1, b"chat": chats, b"models": models}.items():
+    served = {b"v1": v1, b"v1beta": GeminiModels(entry, GEMINI), b"api": api, b"chat": chats, b"models": models}
+    for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}
     return Prefixes(root, dict(routes), built_in) if routes else root
+
+
+def _ollama(entry: Entry) -> dict[bytes, Resource]:
+    """Return what is served below ``/api/`` to Ollama's clients."""
+    lists = {b"tags": documents.tags_document, b"ps": documents.ps_document}
+    return {
+        **{endpoint: ModelRoute(entry, OLLAMA, endpoint.decode()) for endpoint in _API},
+        **{name: OllamaList(entry, OLLAMA, name.decode(), document) for name, document in lists.items()},
+        b"version": OllamaList(entry, OLLAMA, "version", lambda _: documents.version_document()),
+        b"show": OllamaShow(entry, OLLAMA),
+    }
 
 
 def pages_alone(pages: Mapping[bytes, Resource], clock: IClock) -> Resource:

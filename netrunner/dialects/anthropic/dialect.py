@@ -143,6 +143,11 @@ class AnthropicDialect:
         return sse.compact({"input_tokens": tokens})
 
 
+def model_document(name: str, created_at: str) -> dict[str, str]:
+    """Return what the list of models says about one."""
+    return {"type": "model", "id": name, "display_name": name, "created_at": created_at}
+
+
 def models_document(names: Iterable[str], created_at: str = "1970-01-01T00:00:00Z") -> bytes:
     """Return the list of models in Anthropic's form, all on one page.
 
@@ -150,6 +155,6 @@ def models_document(names: Iterable[str], created_at: str = "1970-01-01T00:00:00
         names: As callers may give them.
         created_at: RFC 3339, of every model; the beginning of Unix time where nobody knows.
     """
-    data = [{"type": "model", "id": name, "display_name": name, "created_at": created_at} for name in names]
+    data = [model_document(name, created_at) for name in names]
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return sse.compact({"data": data, "has_more": False, "first_id": first, "last_id": last})

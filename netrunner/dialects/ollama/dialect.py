@@ -13,7 +13,7 @@ from netrunner import sse
 from netrunner.dialects import splice
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ILoads, ITranslates
 from netrunner.dialects.ollama.decoder import Decoder
 from netrunner.dialects.ollama.documents import loaded
 from netrunner.dialects.ollama.encoder import Encoder, VectorEncoder
@@ -42,7 +42,7 @@ _KEEPALIVE = {
 """An empty piece of a chat and of a completion: clients know neither comments nor blank lines."""
 
 
-@implementer(IDialect, ITranslates)
+@implementer(IDialect, ITranslates, ILoads)
 class OllamaDialect:
     """Ollama's API below ``/api``."""
 

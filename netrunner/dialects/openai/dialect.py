@@ -17,7 +17,7 @@ from netrunner import sse
 from netrunner.dialects import multipart, splice
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDialect, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ITranslates
 from netrunner.dialects.openai import reading, writing
 from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
 from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
@@ -179,11 +179,11 @@ class OpenAIDialect:
         """Raise: no endpoint of this dialect counts tokens."""
         raise InternalError("OpenAI has no endpoint that counts tokens.")
 
-    def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> ChatDecoder | EmbeddingDecoder:
+    def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> IDecoder:
         """Return a reader of one answer."""
         return EmbeddingDecoder(max_bytes) if endpoint == "embeddings" else ChatDecoder(streaming, max_bytes)
 
-    def encoder(self, asked: Asked) -> StreamEncoder | AnswerEncoder | EmbeddingEncoder:
+    def encoder(self, asked: Asked) -> IEncoder:
         """Return a writer of the answer to ``asked``."""
         if asked.endpoint == "embeddings":
             return EmbeddingEncoder(asked)

@@ -1,0 +1,179 @@
+"""The models a caller may use, as each dialect's clients ask for them; with the same credential as the models.
+
+This module must not relay anything but what a dialect puts below its list of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
+
+from netrunner.dialects.anthropic.dialect import model_document, models_document
+from netrunner.dialects.gemini.dialect import GeminiDialect
+from netrunner.dialects.interfaces import IDialect
+from netrunner.dialects.ollama import documents
+from netrunner.errors import BadRequest, NotFound
+from netrunner.http.request import IReadsHead, Request
+from netrunner.pipeline.run import own_headers
+from netrunner.times import stamp
+from netrunner.values import Headers, Outcome
+from netrunner.web.proxy import Entry, ModelRoute
+
+_encode = msgspec.json.Encoder().encode
+JSON: Headers = [(b"content-type", b"application/json")]
+
+
+@implementer(IReadsHead)
+class Listing(ModelRoute):
+    """An answer made from the names of the configuration.
+
+    Args:
+        entry: Makes exchanges.
+        dialect: What callers speak here.
+        endpoint: As of ``ModelRoute``.
+        methods: Those that are answered here.
+    """
+
+    takes_slashes = True
+    """A model's name may have one, and OpenAI's SDK encodes it."""
+
+    def __init__(
+        self, entry: Entry, dialect: IDialect, endpoint: str | None, methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+    ) -> None:
+        super().__init__(entry, dialect, endpoint, methods)
+        self._started = int(entry.pipeline.clock.wall())
+
+    def content(self, request: Request, names: list[str]) -> bytes:
+        """Return what is told; ``names`` are those of the configuration, in its order."""
+        raise NotFound("There is no such list.", code="not_found")
+
+    def render(self, request: Request) -> int:
+        """Answer from the configuration."""
+        body = self.content(request, list(self._entry.pipeline.table.names()))
+        exchange = request.exchange
+        exchange.bytes_in = request.body_bytes
+        exchange.bytes_out = len(body)
+        headers = [*JSON, *own_headers(exchange)]
+        exchange.end(Outcome.DONE, 200)
+        request.respond(200, headers, body)
+        return NOT_DONE_YET
+
+
+def asked_for(request: Request, names: list[str]) -> str:
+    """Return the name that ends the path; empty if it names none.
+
+    Raises:
+        NotFound: ``model_not_found`` for a name that is not configured.
+    """
+    return known(b"/".join(request.postpath or []).decode("utf-8", "replace"), names)
+
+
+def known(wanted: str, names: list[str]) -> str:
+    """Return ``wanted`` if it is one of ``names`` or empty; raises ``NotFound``."""
+    if wanted and wanted not in names:
+        raise NotFound(f"The model {wanted!r} does not exist.", code="model_not_found", param="model")
+    return wanted
+
+
+class Models(Listing):
+    """OpenAI's list; Anthropic's for those who say which version of its API they speak."""
+
+    def __init__(self, entry: Entry, dialect: IDialect) -> None:
+        super().__init__(entry, dialect, "models")
+
+    def content(self, request: Request, names: list[str]) -> bytes:
+        """Return the list, or one of it."""
+        wanted = asked_for(request, names)
+        if request.header(b"anthropic-version") is not None:
+            since = stamp(self._started)
+            return _encode(model_document(wanted, since)) if wanted else models_document(names, since)
+        return _encode(self._one(wanted) if wanted else self._all(names))
+
+    def _one(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._started, "owned_by": "netrunner"}
+
+    def _all(self, names: list[str]) -> dict[str, Any]:
+        pipeline = self._entry.pipeline
+        registered = stamp(self._started)
+        aliases = [
+            {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered}
+            for name in names
+        ]
+        return {"object": "list", "data": [self._one(name) for name in names], "models": aliases}
+
+
+class GeminiModels(Listing):
+    """Everything below ``/v1beta``: Gemini's list to those who GET it, and what models are asked."""
+
+    def __init__(self, entry: Entry, dialect: GeminiDialect) -> None:
+        super().__init__(entry, dialect, None, (b"GET", b"HEAD", b"POST"))
+        self._gemini = dialect
+
+    def render(self, request: Request) -> int:
+        """Run what is posted."""
+        return ModelRoute.render(self, request) if request.method == b"POST" else super().render(request)
+
+    def content(self, request: Request, names: list[str]) -> bytes:
+        """Return the list, or one of it."""
+        path = request.postpath or []
+        if path[:1] != [b"models"]:
+            raise NotFound("There is no such list.", code="not_found")
+        wanted = known(b"/".join(path[1:]).decode("utf-8", "replace"), names)
+        return _encode(self._gemini.model_document(wanted)) if wanted else self._gemini.models_document(names)
+
+
+class OllamaList(Listing):
+    """One of Ollama's lists.
+
+    Args:
+        entry: Makes exchanges.
+        dialect: Ollama's.
+        endpoint: Path below ``/api/``.
+        document: Makes it of all models.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        dialect: IDialect,
+        endpoint: str,
+        document: Callable[[list[documents.Model]], dict[str, Any]],
+    ) -> None:
+        super().__init__(entry, dialect, endpoint)
+        self._document = document
+
+    def content(self, request: Request, names: list[str]) -> bytes:
+        """Return the list."""
+        models = [documents.Model(name=name, modified_at=self._started) for name in names]
+        return _encode(self._document(models))
+
+
+class _Shown(msgspec.Struct):
+    model: str = ""
+    name: str = ""
+
+
+_shown = msgspec.json.Decoder(_Shown)
+
+
+class OllamaShow(Listing):
+    """What Ollama tells about one model."""
+
+    def __init__(self, entry: Entry, dialect: IDialect) -> None:
+        super().__init__(entry, dialect, "show", (b"POST",))
+
+    def content(self, request: Request, names: list[str]) -> bytes:
+        """Return what clients look for: capabilities, and how much fits."""
+        try:
+            asked = _shown.decode(request.body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest("The body is not a JSON object that names a model.", code="invalid_json") from error
+        wanted = asked.model or asked.name
+        if not wanted:
+            raise BadRequest("model: is required.", code="missing_model", param="model")
+        model = documents.Model(name=known(wanted, names), modified_at=self._started)
+        return _encode(documents.show_document(model))
