@@ -32,6 +32,7 @@ BLIND_EXCEPTS = {
     "netrunner/pipeline/chain.py:on_finish": "plugin call: every filter hears the end, whatever another one raises",
     "netrunner/journal/feed.py:_hand_over": "sink call: a sink that raises never touches a request",
     "netrunner/journal/feed.py:resume": "sink call: the same, at its start",
+    "netrunner/journal/journal.py:_append_due": "plugin's data: a record that cannot be written costs itself only",
     "netrunner/pipeline/recording.py:_tell": "watcher call: one that raises sees nothing more, and touches no request",
     "netrunner/pipeline/run.py:_watchers": "sink call: a live sink that raises never touches a request",
     "netrunner/pipeline/run.py:_launch": "hands on what was raised, to the one place that ends an exchange",

@@ -32,7 +32,7 @@ from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Headers, Outcome, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
 
 _log = Logger()
 CLIENT_LEFT = 499
@@ -144,15 +144,25 @@ class Run:
             call = calls.translated(pipeline, exchange, candidate, translation)
             self._asked = call.endpoint
             self.filters_events = bool(pipeline.chain.event_filters)
-        if pipeline.prepares(candidate.provider):
-            await provider.prepare(call)  # type: ignore[attr-defined]  # IPrepares, see Pipeline.prepares
-            if exchange.outcome is not None:
-                return
+        if pipeline.prepares(candidate.provider) and not await self._prepared(provider, call):
+            return
         request = provider.build(call)
         if pipeline.chain.attempt:
             request = await pipeline.chain.on_attempt(exchange, request)
         if exchange.outcome is None:
             self._send(candidate, request, upstream)
+
+    async def _prepared(self, provider: Any, call: Call) -> bool:
+        """Let a provider get ready for a call; return whether the exchange goes on with it."""
+        try:
+            await provider.prepare(call)
+        except UpstreamError as error:
+            if error.sent or self._tried >= len(self._candidates):
+                raise
+            self._exchange.let_go()
+            await self._attempt()
+            return False
+        return self._exchange.outcome is None
 
     async def _entered(self, gap: Gap) -> bool:
         """Wait until one more call of a provider may begin; return whether the exchange still wants it."""

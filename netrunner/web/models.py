@@ -98,7 +98,7 @@ class Models(Listing):
 
     def _all(self, names: list[str]) -> dict[str, Any]:
         pipeline = self._entry.pipeline
-        registered = stamp(self._started)
+        registered = stamp(self._started).replace(".000Z", "Z")
         aliases = [
             {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered}
             for name in names

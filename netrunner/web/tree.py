@@ -39,6 +39,7 @@ _V1: Mapping[bytes, IDialect] = {
     b"messages/count_tokens": ANTHROPIC,
 }
 """What is spoken at endpoints below ``/v1/``; all others are OpenAI's, and passed on as they are."""
+_GOOGLE = (b"x-goog-api-client", b"x-goog-api-key")
 _API = (b"chat", b"generate", b"embed", b"embeddings")
 """Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
@@ -98,6 +99,26 @@ class Endpoints(Branch):
         return self._exact.get(whole, self._rest) if whole else NOTHING
 
 
+class V1(Endpoints):
+    """Everything below ``/v1``; Google's newer clients look for Gemini's models there too.
+
+    Args:
+        exact, rest: As of ``Endpoints``.
+        gemini: Serves those clients.
+    """
+
+    def __init__(self, exact: Mapping[bytes, Resource], rest: Resource, gemini: Resource) -> None:
+        super().__init__(exact, rest)
+        self._gemini = gemini
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
+        """Tell Google's clients by what they ask of models, or by the fields they send."""
+        if path == b"models" and (request.method == b"POST" or any(map(request.header, _GOOGLE))):
+            request.postpath.insert(0, request.prepath.pop())
+            return self._gemini
+        return super().getChildWithDefault(path, request)
+
+
 class Front:
     """What is served at ``/``: people get the dashboard, programs what they expect of Ollama.
 
@@ -145,7 +166,8 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     endpoints: dict[bytes, Resource] = {
         endpoint: ModelRoute(entry, dialect, endpoint.decode()) for endpoint, dialect in _V1.items()
     }
-    v1 = Endpoints(endpoints, ModelRoute(entry, OPENAI, None, None))
+    gemini = GeminiModels(entry, GEMINI)
+    v1 = V1(endpoints, ModelRoute(entry, OPENAI, None, None), gemini)
     v1.putChild(b"models", models)
     chats = Endpoints({b"completions": endpoints[b"chat/completions"]}, NOTHING)
     # What operators look at has its place below the same path.
@@ -160,7 +182,7 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
         b"ready": Ready(),
     }
     named = {name: page for name, page in pages.items() if name}
-    served = {b"v1": v1, b"v1beta": GeminiModels(entry, GEMINI), b"api": api, b"chat": chats, b"models": models}
+    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models}
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}
