@@ -319,6 +319,7 @@ def test_nonsense_is_an_error_and_nothing_else(data):
     [
         ("embed", {"embeddings": [[1, 2.5], [3, 4]], "prompt_eval_count": 5}, [[1, 2.5], [3, 4]], 5),
         ("embed", {"embeddings": []}, [], None),
+        ("embed", {"embedding": [3], "embeddings": [[1], [2]]}, [[1], [2]], None),
         ("embeddings", {"embedding": [0.5]}, [[0.5]], None),
     ],
 )

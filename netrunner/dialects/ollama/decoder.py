@@ -167,7 +167,7 @@ class AnswerEvents:
 
     def _embedding(self, document: Document) -> Iterator[Event]:
         """Yield what an embedding tells, in the newer form or the older."""
-        found = [document["embedding"]] if "embedding" in document else document.get("embeddings")
+        found = document.get("embeddings", [document["embedding"]] if "embedding" in document else None)
         yield Vectors(vectors=answers.vectors(found), native=document)
         count = answers.count(document, "prompt_eval_count")
         if count is not None:
