@@ -116,7 +116,8 @@ class V1(Endpoints):
         if path == b"models" and (request.method == b"POST" or any(map(request.header, _GOOGLE))):
             request.postpath.insert(0, request.prepath.pop())
             return self._gemini
-        return super().getChildWithDefault(path, request)
+        child: Resource = super().getChildWithDefault(path, request)
+        return child
 
 
 class Front:
