@@ -42,7 +42,11 @@ class Event(msgspec.Struct, frozen=True):
 
 def compact(document: Any) -> bytes:
     """Return ``document`` as JSON on one line that no client's line splitter cuts."""
-    text = msgspec.json.encode(document)
+    return escaped(msgspec.json.encode(document))
+
+
+def escaped(text: bytes) -> bytes:
+    """Return JSON with everything escaped that a client's line splitter takes for the end of a line."""
     if not text.isascii():
         for raw, escape in _LINE_BREAKERS:
             text = text.replace(raw, escape)

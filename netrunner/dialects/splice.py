@@ -45,6 +45,8 @@ class Routed(msgspec.Struct, frozen=True):
 
 _fields = msgspec.json.Decoder(_Fields)
 _VALUE = re.compile(rb'[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")', re.DOTALL)
+_COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
+_raws = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PATH = re.compile(r"`\$\.(\w+)")
 
 
@@ -102,6 +104,29 @@ def replaced(body: bytes, start: int, end: int, model: str) -> bytes:
     return body[:start] + msgspec.json.encode(model) + body[end:]
 
 
+def place(body: bytes, key: str) -> tuple[int, int] | None:
+    """Return where the value of a top-level ``key``, one of those known here, begins and ends; None without one.
+
+    Args:
+        body: What ``read`` has read.
+        key: In lower case; a key of another spelling counts as this one.
+
+    Raises:
+        BadRequest: ``duplicate_key`` if the key stands there twice.
+    """
+    found = next((raw for name, raw in _raws.decode(body).items() if _folded(name) == key), None)
+    if found is None:
+        return None
+    escaped = b"\\u0" in body and _ESCAPED_LETTER.search(body) is not None
+    colon = _COLON.match(body, _find(body, body.lower(), escaped, key))
+    assert colon is not None  # the decoder has just read it
+    return colon.end(), colon.end() + len(bytes(found))
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("\u017f", "s")
+
+
 # --- where a key stands -------------------------------------------------------------------------------------
 
 _ESCAPED_LETTER = re.compile(rb"\\u0(?:0[4-7]|17)")
@@ -120,7 +145,7 @@ def _spellings(key: str) -> re.Pattern[bytes]:
     return re.compile(f'"{"".join(letters)}"(?=[ \\t\\r\\n]*+:)'.encode())
 
 
-_KEYS = {key: (f'"{key}"'.encode(), _spellings(key)) for key in ("model", "stream")}
+_KEYS = {key: (f'"{key}"'.encode(), _spellings(key)) for key in ("model", "stream", "stream_options")}
 
 _names = [f"netrunner_{number}" for number in range(_GROUPS)]
 _marks = msgspec.json.Decoder(msgspec.defstruct("_Marks", [(name, msgspec.Raw | UnsetType, UNSET) for name in _names]))
@@ -135,7 +160,7 @@ def _find(body: bytes, lowered: bytes, escaped: bool, key: str) -> int:
         escaped: Whether any letter may be written as an escape.
     """
     plain, spellings = _KEYS[key]
-    if not escaped and lowered.count(plain) == 1 and (key != "stream" or b"\xc5\xbf" not in body):
+    if not escaped and lowered.count(plain) == 1 and (key == "model" or b"\xc5\xbf" not in body):
         # The only place where the key can be: every other spelling needs an escape.
         return lowered.find(plain) + len(plain)
     spans = []

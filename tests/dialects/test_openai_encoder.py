@@ -62,9 +62,10 @@ def asked(stream: bool = True, endpoint: str = "chat/completions", usage: bool =
 def written(*events: Event, stream: bool = True, endpoint: str = "chat/completions", usage: bool = False) -> bytes:
     encoder = OpenAIDialect().encoder(asked(stream, endpoint, usage))
     assert encoder.content_type.startswith(b"text/event-stream" if stream else b"application/json")
-    begun = b"".join(encoder.write([event]) for event in events)
+    begun: bytes = b"".join(encoder.write([event]) for event in events)
     assert stream or begun == b""
-    return begun + encoder.end()
+    end: bytes = encoder.end()
+    return begun + end
 
 
 def chunks(stream: bytes) -> list[dict[str, Any]]:
@@ -230,6 +231,9 @@ def test_each_choice_has_its_role_and_its_finish() -> None:
     events = TextDelta(text="b", choice=1), TextDelta(text="a"), Finish(kind=FinishKind.LENGTH, choice=1), STOP
     assert [one.get("role") for one in deltas(written(*events))] == ["assistant", "assistant", None, None, None]
     assert [one["choices"][0]["index"] for one in chunks(written(*events))] == [0, 1, 0, 1, 0]
+    ends = [Finish(kind=FinishKind.STOP, choice=number) for number in range(3)]
+    late = written(TextDelta(text="a"), TextDelta(text="c", choice=2), *ends)
+    assert [one["choices"][0]["index"] for one in chunks(late)] == [0, 1, 2, 0, 1, 2]
     choices = whole(*events)["choices"]
     assert [(one["index"], one["message"]["content"], one["finish_reason"]) for one in choices] == [
         (0, "a", "stop"),

@@ -8,11 +8,14 @@ This module must not know events.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from netrunner.dialects.answers import MAX_BLOCKS, Document, obj, text, too_large, unreadable
+
+_NO_ID = re.compile(r"[^a-zA-Z0-9]")
 
 
 class Call:
@@ -41,6 +44,7 @@ class Piece(msgspec.Struct, frozen=True):
 
     call: Call
     fragment: str
+    is_first: bool
     tells_id: bool
     """The call had no id before."""
     tells_name: bool
@@ -74,13 +78,17 @@ class Calls:
         index, function = delta.get("index"), obj(delta, "function")
         if not isinstance(index, int):
             index = None
-        tool_id, name, fragment = text(delta, "id") or None, text(function, "name") or None, arguments(function)
+        return self.take_piece(index, text(delta, "id") or None, text(function, "name") or None, arguments(function))
+
+    def take_piece(self, index: int | None, tool_id: str | None, name: str | None, fragment: str) -> Piece:
+        """Return what a piece brings, and to which call; what a provider has not told is None."""
         self._bytes += len(fragment)
         if self._bytes > self._max:
             raise too_large()
         call = self._known(index, tool_id, name)
         tells_id = tool_id is not None and (call is None or call.id is None)
         tells_name = name is not None and (call is None or call.name is None)
+        is_first = call is None
         if call is None:
             call = Call(len(self.all), tool_id, name)
             self.all.append(call)
@@ -94,7 +102,7 @@ class Calls:
             if index is not None:
                 self._keyed[index, tool_id] = call
         call.pieces.append(fragment)
-        return Piece(call, fragment, tells_id, tells_name)
+        return Piece(call, fragment, is_first, tells_id, tells_name)
 
     def _known(self, index: int | None, tool_id: str | None, name: str | None) -> Call | None:
         """Return the call that goes on; None where another begins."""
@@ -111,6 +119,11 @@ class Calls:
 def _another(last: Call, name: str | None) -> bool:
     """Return whether a piece that has a name, but no id that is known, begins another call than ``last``."""
     return name is not None and last.name is not None and (name != last.name or last.is_whole())
+
+
+def made_id(answer_id: str, choice: int, number: int) -> str:
+    """Return an id for a call that has none: calls of other turns must not have the same."""
+    return f"call_{_NO_ID.sub('', answer_id)[-24:]}_{choice}_{number}"
 
 
 def arguments(function: Document) -> str:

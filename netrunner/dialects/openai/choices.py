@@ -8,13 +8,12 @@ This module must not read bytes; ``decoder`` does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from netrunner.dialects import seals
 from netrunner.dialects.answers import MAX_BLOCKS, Document, obj, objects, text, too_large, truncated, unreadable
-from netrunner.dialects.openai.calls import Calls
+from netrunner.dialects.openai.calls import Calls, made_id
 from netrunner.dialects.openai.events import FINISHES
 from netrunner.events import (
     BlockClose,
@@ -29,7 +28,6 @@ from netrunner.events import (
     ToolArgs,
 )
 
-_NO_ID = re.compile(r"[^a-zA-Z0-9]")
 _OPEN_ENDED = (FinishKind.STOP, FinishKind.TOOL_CALLS)
 """Kinds that depend on whether there was a call: providers do not agree which of them to say."""
 
@@ -149,7 +147,7 @@ class Choice:
             if call.name is None:
                 return
             yield from self._close()
-            tool_id = call.id or self._made_id(call.number)
+            tool_id = call.id or made_id(self._answer_id, self._number, call.number)
             block = self._tools[call.number] = self._place()
             yield BlockOpen(
                 kind=BlockKind.TOOL_CALL, choice=self._number, index=block, tool_id=tool_id, tool_name=call.name
@@ -159,10 +157,6 @@ class Choice:
             yield ToolArgs(fragment=fragment, choice=self._number, index=block)
         if thought := _thought(delta):
             yield Signature(data=thought, choice=self._number, index=block)
-
-    def _made_id(self, number: int) -> str:
-        """Return an id for a call that has none: calls of other turns must not have the same."""
-        return f"call_{_NO_ID.sub('', self._answer_id)[-24:]}_{self._number}_{number}"
 
     def _begin(self, kind: BlockKind, part: Any) -> Iterator[Event]:
         yield from self._close()

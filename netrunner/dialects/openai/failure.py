@@ -38,7 +38,9 @@ def found_in(document: Any) -> Any:
         error = groq.get("error")
     if not error and document.get("object") == "error":
         error = document
-    return (error[0] if isinstance(error, list) else error) or None
+    if isinstance(error, list) and error:
+        error = error[0]
+    return error or None
 
 
 def failure(error: Any) -> StreamError:
