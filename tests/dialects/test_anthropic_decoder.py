@@ -259,6 +259,18 @@ def test_blocks_that_nobody_closed_are_closed_before_the_end() -> None:
     ]
 
 
+def test_an_answer_that_begins_with_a_block_has_a_beginning_all_the_same() -> None:
+    block = [opens(0, "text", text=""), piece(0, "text_delta", text="x"), closes(0)]
+    assert read(frames(*block, ends("end_turn"), STOP)) == [
+        Start(),
+        BlockOpen(kind=BlockKind.TEXT),
+        TextDelta(text="x"),
+        BlockClose(),
+        Finish(kind=FinishKind.STOP, reason="end_turn"),
+    ]
+    assert read(frames(ends("end_turn")))[0] == Start()
+
+
 def test_a_block_may_begin_with_all_it_holds() -> None:
     stream = frames(
         began(),

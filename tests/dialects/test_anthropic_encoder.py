@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from netrunner import sse
 from netrunner.dialects.anthropic.decoder import Decoder
 from netrunner.dialects.anthropic.encoder import REASONS, Encoder
+from netrunner.dialects.anthropic.serial import MAX_HELD
 from netrunner.dialects.conversation import Asked, Conversation
 from netrunner.errors import InternalError, UpstreamError
 from netrunner.events import (
@@ -176,6 +177,47 @@ def test_calls_begin_with_an_empty_input_and_their_arguments_follow() -> None:
         {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
         {"type": "tool_use", "id": "c2", "name": "g", "input": {}},
     ]
+
+
+def interleaved() -> list[list[Event]]:
+    """Return three calls whose pieces come in turns, each on its own."""
+    pieces: list[Event] = [
+        BlockOpen(kind=BlockKind.TOOL_CALL, index=0, tool_id="c0", tool_name="f"),
+        ToolArgs(fragment='{"a"', index=0),
+        BlockOpen(kind=BlockKind.TOOL_CALL, index=1, tool_id="c1", tool_name="f"),
+        ToolArgs(fragment='{"b"', index=1),
+        BlockOpen(kind=BlockKind.TOOL_CALL, index=2, tool_id="c2", tool_name="f"),
+        ToolArgs(fragment=":2}", index=1),
+        ToolArgs(fragment='{"c":3}', index=2),
+        BlockClose(index=1),
+        ToolArgs(fragment=":1}", index=0),
+    ]
+    return [*([one] for one in pieces), [Finish(kind=FinishKind.TOOL_CALLS)]]
+
+
+def test_calls_that_come_at_once_are_written_one_after_the_other() -> None:
+    told = streamed(batches=interleaved())
+    assert [one["index"] for one in told if "index" in one] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
+    content = whole(*(event for batch in interleaved() for event in batch))["content"]
+    assert [(one["id"], one["input"]) for one in content] == [("c0", {"a": 1}), ("c1", {"b": 2}), ("c2", {"c": 3})]
+
+
+def test_any_number_of_calls_may_wait() -> None:
+    opened: list[Event] = []
+    for number in range(1000):
+        opened.append(BlockOpen(kind=BlockKind.TOOL_CALL, index=number, tool_id=f"c{number}", tool_name="f"))
+        opened.append(ToolArgs(fragment="{", index=number))
+    told = streamed(*opened, finish(FinishKind.TOOL_CALLS))
+    indexes = [one["index"] for one in told if "index" in one]
+    assert indexes == [number for number in range(1000) for _ in range(3)]
+
+
+def test_calls_that_wait_are_bounded() -> None:
+    writer = encoder()
+    writer.write([event for batch in interleaved()[:4] for event in batch])
+    with pytest.raises(UpstreamError) as raised:
+        writer.write([ToolArgs(fragment="x" * MAX_HELD, index=1)])
+    assert raised.value.code == "answer_too_large"
 
 
 def test_calls_without_an_id_get_one_of_their_own() -> None:

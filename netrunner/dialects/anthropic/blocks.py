@@ -22,12 +22,6 @@ _SERVERS_OWN = frozenset({"search_result", "container_upload", "server_tool_use"
 """Blocks that only Anthropic's own servers understand, beside all whose type ends in ``_tool_result``."""
 
 
-def drop_cache_control(fields: Fields) -> None:
-    """Give up a hint that may stand anywhere, and is told once."""
-    if fields.value("cache_control") is not None:
-        fields.gaps.drop("cache_control")
-
-
 def turns(fields: Fields, version: str) -> Iterator[Turn]:
     """Yield the turns that ``messages`` holds.
 
@@ -83,8 +77,9 @@ def _text(block: Fields, version: str = "") -> Text:
 
 
 def end(block: Fields) -> None:
-    """Give up what nobody has read of a block."""
-    drop_cache_control(block)
+    """Give up what nobody has read of a block; a hint to caches, which may stand anywhere, is told once."""
+    if block.value("cache_control") is not None:
+        block.gaps.drop("cache_control")
     block.drop_rest()
 
 

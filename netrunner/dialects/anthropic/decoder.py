@@ -139,6 +139,10 @@ class Decoder:
         if kind == "ping":
             yield KeepAlive(native=native)
         elif (step := self._steps.get(kind)) is not None:
+            if not self._started and kind in ("content_block_start", "message_delta"):
+                # Some servers that speak like Anthropic begin with the first block.
+                self._started = True
+                yield Start(native=native)
             yield from step(native)
         elif native.get("error"):
             yield from self._on_error(native)

@@ -17,6 +17,7 @@ from netrunner import sse
 from netrunner.dialects import seals
 from netrunner.dialects.answers import Document, last_usage, unreadable
 from netrunner.dialects.anthropic.errors import named
+from netrunner.dialects.anthropic.serial import Serial
 from netrunner.dialects.anthropic.usage import written
 from netrunner.dialects.conversation import Asked
 from netrunner.dialects.interfaces import IEncoder
@@ -81,7 +82,7 @@ class Encoder:
         self._stream = asked.stream
         self._identity = asked.id.replace("-", "")
         self._model = asked.model
-        self._order = Sequence()
+        self._sequence, self._serial = Sequence(), Serial()
         self._begun = False
         self._blocks: dict[int, _Block] = {}
         """Those that are open."""
@@ -95,7 +96,8 @@ class Encoder:
         """Return the bytes for a sequence of events; none before ``end`` for an answer that is no stream."""
         told = list(events)
         self._usage = last_usage(self._usage, told)
-        ordered = [one for one in self._order.order(told) if getattr(one, "choice", 0) == 0]
+        first = [one for one in self._sequence.order(told) if getattr(one, "choice", 0) == 0]
+        ordered = list(self._serial.order(first))
         seals_of_calls = {one.index: one.data for one in ordered if isinstance(one, Signature)}
         out: list[Document] = []
         for event in ordered:

@@ -106,6 +106,9 @@ class Messages:
             self.instructions += [block["text"] for block in message["content"]]
         for message in self.written:
             message["content"].sort(key=lambda block: block["type"] != "tool_result")
+        if self.prefills and (last := self.written[-1]["content"][-1])["type"] == "text":
+            # What is to be continued may not end with white space.
+            last["text"] = last["text"].rstrip()
 
     def _blocks(self, role: str, part: Part) -> list[Document]:
         """Return the block of a part; none for what is blank or not to be said."""

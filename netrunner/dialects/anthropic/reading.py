@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from netrunner.dialects.anthropic.blocks import NO_SAMPLING_SINCE, drop_cache_control, end, turns, words
+from netrunner.dialects.anthropic.blocks import NO_SAMPLING_SINCE, end, turns, words
 from netrunner.dialects.conversation import Conversation, Format, Thinking, Tool, ToolChoice
 from netrunner.dialects.fields import Fields, document, invalid
 from netrunner.dialects.gaps import Gaps
@@ -46,11 +46,7 @@ def read(envelope: Envelope, gaps: Gaps, count: bool) -> Conversation:
     version = envelope.version or ""
     if version >= NO_SAMPLING_SINCE:
         _refuse_sampling(fields)
-    max_tokens = fields.integer("max_tokens", 0)
-    if max_tokens is None and not count:
-        raise invalid("max_tokens", "an integer")
-    if max_tokens == 0:
-        raise gaps.unsupported("max_tokens", "an answer of no tokens")
+    max_tokens = _max_tokens(fields, count)
     for field in ("model", "stream", "betas"):
         fields.value(field)
     for field in ("container", "mcp_servers", "inference_geo"):
@@ -69,13 +65,18 @@ def read(envelope: Envelope, gaps: Gaps, count: bool) -> Conversation:
     _read_choice(fields, conversation)
     _read_thinking(fields, conversation)
     _read_output(fields, conversation)
-    metadata = fields.inner("metadata")
-    if metadata is not None:
-        conversation.user = metadata.text("user_id")
-        metadata.drop_rest()
-    drop_cache_control(fields)
-    fields.drop_rest()
+    _read_metadata(fields, conversation)
+    end(fields)
     return conversation
+
+
+def _max_tokens(fields: Fields, count: bool) -> int | None:
+    most = fields.integer("max_tokens", 0)
+    if most is None and not count:
+        raise invalid("max_tokens", "an integer")
+    if most == 0:
+        raise fields.gaps.unsupported("max_tokens", "an answer of no tokens")
+    return most
 
 
 def _refuse_sampling(fields: Fields) -> None:
@@ -86,6 +87,13 @@ def _refuse_sampling(fields: Fields) -> None:
                 code="invalid_value",
                 param=field,
             )
+
+
+def _read_metadata(fields: Fields, conversation: Conversation) -> None:
+    metadata = fields.inner("metadata")
+    if metadata is not None:
+        conversation.user = metadata.text("user_id")
+        metadata.drop_rest()
 
 
 # --- how it is asked ----------------------------------------------------------------------------------------

@@ -45,23 +45,17 @@ def write(request: Conversation, model: str, stream: bool, gaps: Gaps) -> Writte
     family = family_of(model)
     _refuse(request, gaps)
     messages = Messages(request.turns, family.system_turns, gaps)
-    if not messages.written:
-        raise BadRequest(
-            "The request has no message that says anything.", code="invalid_value", param=gaps.name("turns")
-        )
-    if messages.prefills and not family.prefill:
-        raise gaps.unsupported("turns", "a last message of the assistant's, to be continued")
+    _refuse_messages(messages, family, gaps)
     if request.max_tokens is None:
         gaps.assumed.add("max_tokens")
-    max_tokens = request.max_tokens or family.max_tokens
-    body: Document = {"model": model, "max_tokens": max_tokens}
+    body: Document = {"model": model, "max_tokens": request.max_tokens or family.max_tokens}
     instructions = [text for text in (*request.instructions, *messages.instructions) if text.strip()]
     output = _format(request, family, instructions, gaps)
     if instructions:
         body["system"] = [{"type": "text", "text": text} for text in instructions]
     body["messages"] = messages.written
     _tools(request, body, messages, family, gaps)
-    thinking, effort = _thinking(request, family, max_tokens, messages, gaps)
+    thinking, effort = _thinking(request, family, body["max_tokens"], messages, gaps)
     if thinking is not None:
         body["thinking"] = thinking
     if effort is not None:
@@ -76,7 +70,6 @@ def write(request: Conversation, model: str, stream: bool, gaps: Gaps) -> Writte
         body["metadata"] = {"user_id": request.user}
     if stream:
         body["stream"] = True
-    _trim_prefill(messages)
     return Written("messages", sse.compact(body))
 
 
@@ -115,11 +108,13 @@ def _refuse(request: Conversation, gaps: Gaps) -> None:
         gaps.drop("seed")
 
 
-def _trim_prefill(messages: Messages) -> None:
-    """Take white space from the end of what is to be continued: the API refuses it there."""
-    if messages.prefills and messages.written[-1]["content"][-1]["type"] == "text":
-        block = messages.written[-1]["content"][-1]
-        block["text"] = block["text"].rstrip()
+def _refuse_messages(messages: Messages, family: Family, gaps: Gaps) -> None:
+    """Refuse messages that say nothing, or that a model does not go on from."""
+    if not messages.written:
+        message = "The request has no message that says anything."
+        raise BadRequest(message, code="invalid_value", param=gaps.name("turns"))
+    if messages.prefills and not family.prefill:
+        raise gaps.unsupported("turns", "a last message of the assistant's, to be continued")
 
 
 def _format(request: Conversation, family: Family, instructions: list[str], gaps: Gaps) -> Document:
