@@ -100,8 +100,8 @@ def test_a_key_in_both_spellings_is_refused():
 
 def test_what_lies_deeper_than_any_key_of_ours_is_left_alone():
     nested: Any = {"a_b": 1}
-    for _ in range(20):
-        nested = [{"x": nested}]
+    for _ in range(300):
+        nested = [[{"x": nested}]]
     gaps = Gaps()
     read(odd=nested, gaps=gaps)
     assert gaps.dropped == ["odd"]
