@@ -363,13 +363,13 @@ def test_the_form_of_an_answer_is_read(config, found):
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        ({}, Thinking()),
-        ({"thinkingBudget": 0}, Thinking(False)),
+        ({}, Thinking(shown=False)),
+        ({"thinkingBudget": 0}, Thinking(False, shown=False)),
         ({"thinkingBudget": -1, "includeThoughts": True}, Thinking(True, shown=True)),
-        ({"thinkingBudget": 500}, Thinking(True, budget_tokens=500)),
-        ({"thinkingLevel": "XHIGH"}, Thinking(True, "xhigh")),
+        ({"thinkingBudget": 500}, Thinking(True, budget_tokens=500, shown=False)),
+        ({"thinkingLevel": "XHIGH", "includeThoughts": None}, Thinking(True, "xhigh", shown=False)),
         ({"thinkingLevel": "low", "includeThoughts": False}, Thinking(True, "low", shown=False)),
-        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, Thinking()),
+        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED", "includeThoughts": True}, Thinking(shown=True)),
     ],
 )
 def test_thinking_is_read(config, found):
