@@ -209,6 +209,7 @@ def test_candidates_are_told_apart():
     ("reason", "kind"),
     [
         ("STOP", FinishKind.STOP),
+        ("FUNCTION_CALL", FinishKind.STOP),
         ("MAX_TOKENS", FinishKind.LENGTH),
         *[
             (reason, FinishKind.CONTENT_FILTER)

@@ -36,6 +36,7 @@ from netrunner.values import Usage
 _FILTERED = FinishKind.CONTENT_FILTER
 FINISHES = {
     "STOP": FinishKind.STOP,
+    "FUNCTION_CALL": FinishKind.STOP,  # no word of Google's, but others that speak its dialect say it
     "MAX_TOKENS": FinishKind.LENGTH,
     "SAFETY": _FILTERED,
     "RECITATION": _FILTERED,
