@@ -183,7 +183,7 @@ def test_a_stream_that_goes_on_after_its_finish_must_still_be_whole():
 
 
 def test_older_models_say_stop_with_every_piece():
-    texts = [piece({"text": text}, finish="STOP") for text in "ab"]
+    texts = [piece({"text": text, "odd": 1}, finish="STOP") for text in "ab"]
     assert decode(sse(*texts))[1:] == [
         BlockOpen(kind=BlockKind.TEXT),
         TextDelta(text="a"),
@@ -209,6 +209,7 @@ def test_candidates_are_told_apart():
     ("reason", "kind"),
     [
         ("STOP", FinishKind.STOP),
+        ("FUNCTION_CALL", FinishKind.STOP),
         ("MAX_TOKENS", FinishKind.LENGTH),
         *[
             (reason, FinishKind.CONTENT_FILTER)

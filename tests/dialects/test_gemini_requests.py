@@ -100,8 +100,8 @@ def test_a_key_in_both_spellings_is_refused():
 
 def test_what_lies_deeper_than_any_key_of_ours_is_left_alone():
     nested: Any = {"a_b": 1}
-    for _ in range(20):
-        nested = [{"x": nested}]
+    for _ in range(300):
+        nested = [[{"x": nested}]]
     gaps = Gaps()
     read(odd=nested, gaps=gaps)
     assert gaps.dropped == ["odd"]
@@ -363,13 +363,13 @@ def test_the_form_of_an_answer_is_read(config, found):
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        ({}, Thinking()),
-        ({"thinkingBudget": 0}, Thinking(False)),
+        ({}, Thinking(shown=False)),
+        ({"thinkingBudget": 0}, Thinking(False, shown=False)),
         ({"thinkingBudget": -1, "includeThoughts": True}, Thinking(True, shown=True)),
-        ({"thinkingBudget": 500}, Thinking(True, budget_tokens=500)),
-        ({"thinkingLevel": "XHIGH"}, Thinking(True, "xhigh")),
+        ({"thinkingBudget": 500}, Thinking(True, budget_tokens=500, shown=False)),
+        ({"thinkingLevel": "XHIGH", "includeThoughts": None}, Thinking(True, "xhigh", shown=False)),
         ({"thinkingLevel": "low", "includeThoughts": False}, Thinking(True, "low", shown=False)),
-        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, Thinking()),
+        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED", "includeThoughts": True}, Thinking(shown=True)),
     ],
 )
 def test_thinking_is_read(config, found):

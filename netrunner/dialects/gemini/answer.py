@@ -36,6 +36,7 @@ from netrunner.values import Usage
 _FILTERED = FinishKind.CONTENT_FILTER
 FINISHES = {
     "STOP": FinishKind.STOP,
+    "FUNCTION_CALL": FinishKind.STOP,  # no word of Google's, but others that speak its dialect say it
     "MAX_TOKENS": FinishKind.LENGTH,
     "SAFETY": _FILTERED,
     "RECITATION": _FILTERED,
@@ -52,6 +53,14 @@ FINISHES = {
 }
 """What a finish reason means; a word that is none of these is an ``ERROR``, never a stop."""
 _NO_REASONS = ("FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
+_TEXT_ALONE = {"text"}
+_COUNTS = (
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "cachedContentTokenCount",
+)
 _MEDIA = {"image": BlockKind.IMAGE, "audio": BlockKind.AUDIO}
 
 
@@ -93,7 +102,7 @@ class Answer:
         Raises:
             UpstreamError: for what is no answer.
         """
-        failed = stream_error(native)
+        failed = stream_error(native) if "error" in native else None
         if failed is not None:
             self.failed = True
             return [failed]
@@ -106,10 +115,10 @@ class Answer:
         candidates = answers.objects(native, "candidates")
         for position, candidate in enumerate(candidates):
             events += self._candidate(_index(candidate, position), candidate)
-        reason = answers.text(answers.obj(native, "promptFeedback"), "blockReason")
-        if reason and reason not in _NO_REASONS and not candidates:
-            self._blocked = reason
-        usage = usage_of(answers.obj(native, "usageMetadata"))
+        if "promptFeedback" in native and not candidates:
+            reason = answers.text(answers.obj(native, "promptFeedback"), "blockReason")
+            self._blocked = reason if reason and reason not in _NO_REASONS else self._blocked
+        usage = usage_of(answers.obj(native, "usageMetadata")) if "usageMetadata" in native else None
         if usage is not None:
             events.append(UsageSeen(usage=usage, native=native))
         return events
@@ -149,7 +158,11 @@ class Answer:
         if len(self._choices) > answers.MAX_BLOCKS:
             raise answers.too_large()
         for part in answers.objects(answers.obj(candidate, "content"), "parts"):
-            yield from self._part(number, choice, part)
+            if choice.kind is BlockKind.TEXT and part.keys() == _TEXT_ALONE and answers.text(part, "text"):
+                # What most pieces of most answers are.
+                yield TextDelta(text=part["text"], choice=number, index=choice.blocks - 1, native=part)
+            else:
+                yield from self._part(number, choice, part)
         reason = answers.text(candidate, "finishReason")
         if reason and reason not in _NO_REASONS:
             choice.reason = reason
@@ -226,31 +239,33 @@ class Answer:
 
 def usage_of(found: Document) -> Usage | None:
     """Return the counts of a ``usageMetadata``; None if it tells none."""
-    input_total = _sum(found, "promptTokenCount", "toolUsePromptTokenCount")
-    output_total = _sum(found, "candidatesTokenCount", "thoughtsTokenCount")
+    counts = {
+        field: count for field in _COUNTS if field in found and (count := answers.count(found, field)) is not None
+    }
+    thoughts = counts.get("thoughtsTokenCount")
+    input_total = _sum(counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount"))
+    output_total = _sum(counts.get("candidatesTokenCount"), thoughts)
     if input_total is None and output_total is None:
         return None
-    audio = [
+    cached = counts.get("cachedContentTokenCount")
+    return Usage(input_total, output_total, cache_read=cached, reasoning=thoughts, audio=_audio(found))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
+
+
+def _audio(found: Document) -> int | None:
+    """Return how many of the tokens are sound."""
+    counts = [
         answers.count(one, "tokenCount") or 0
         for field in ("promptTokensDetails", "candidatesTokensDetails")
-        for one in _list(found.get(field))
+        if isinstance(found.get(field), list)
+        for one in found[field]
         if isinstance(one, dict) and one.get("modality") == "AUDIO"
     ]
-    return Usage(
-        input_total=input_total,
-        output_total=output_total,
-        cache_read=answers.count(found, "cachedContentTokenCount"),
-        reasoning=answers.count(found, "thoughtsTokenCount"),
-        audio=sum(audio) if audio else None,
-    )
-
-
-def _list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else []
-
-
-def _sum(found: Document, *fields: str) -> int | None:
-    counts = [count for field in fields if (count := answers.count(found, field)) is not None]
     return sum(counts) if counts else None
 
 

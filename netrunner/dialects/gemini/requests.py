@@ -171,7 +171,9 @@ def _thinking(config: Fields) -> Thinking | None:
     thinking = config.inner("thinkingConfig")
     if thinking is None:
         return None
-    shown, budget = thinking.boolean("includeThoughts"), thinking.integer("thinkingBudget", -1)
+    # Who does not ask for thoughts is not told them, so their provider may as well keep them.
+    shown = thinking.boolean("includeThoughts") or False
+    budget = thinking.integer("thinkingBudget", -1)
     level = (thinking.text("thinkingLevel") or "THINKING_LEVEL_UNSPECIFIED").upper()
     if level not in _EFFORTS:
         raise invalid(thinking.name("thinkingLevel"), "one of MINIMAL, LOW, MEDIUM, HIGH, XHIGH")

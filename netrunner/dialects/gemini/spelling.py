@@ -25,7 +25,7 @@ _FREE = frozenset(
     }
 )
 """Their values are the caller's own."""
-_DEPTH = 12
+_DEPTH = 16
 """No key of this dialect stands deeper."""
 _LETTER = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
 
@@ -41,10 +41,10 @@ def camelised(value: Any, depth: int = _DEPTH) -> Any:
     Raises:
         BadRequest: ``duplicate_key`` for a key that stands there in both spellings.
     """
-    if isinstance(value, list):
-        return [camelised(one, depth) for one in value]
-    if not isinstance(value, dict) or not depth:
+    if not depth or not isinstance(value, (list, dict)):
         return value
+    if isinstance(value, list):
+        return [camelised(one, depth - 1) for one in value]
     found: dict[str, Any] = {}
     for key, one in value.items():
         name = camel(key)
