@@ -64,7 +64,8 @@ def written(*events: Event, stream: bool = True, endpoint: str = "chat/completio
     assert encoder.content_type.startswith(b"text/event-stream" if stream else b"application/json")
     begun = b"".join(encoder.write([event]) for event in events)
     assert stream or begun == b""
-    return begun + encoder.end()
+    whole: bytes = begun + encoder.end()
+    return whole
 
 
 def chunks(stream: bytes) -> list[dict[str, Any]]:
