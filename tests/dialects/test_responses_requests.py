@@ -116,8 +116,14 @@ def test_a_result_does_not_join_what_the_user_says_before_it():
     )
 
 
-@pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
-def test_a_message_without_content_is_none(role):
+@pytest.mark.parametrize("content", [[], ""])
+def test_a_model_that_said_nothing_has_no_turn(content):
+    hello = {"role": "user", "content": "hi"}
+    assert turns(message("assistant", content), hello, message("assistant", content)) == (HELLO,)
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_an_operator_who_said_nothing_has_no_turn(role):
     hello = {"role": "user", "content": "hi"}
     assert turns(message(role, []), hello, message(role, [])) == (HELLO,)
 
@@ -164,6 +170,7 @@ def test_images_and_files_are_taken_as_they_are(part, media):
         ({"summary": [], "seal": "anthropic-claude-v1:x"}, [Reasoning("", "anthropic-claude-v1:x", True)]),
         ({"summary": [""], "seal": "anthropic-claude-v1:x"}, [Reasoning("", "anthropic-claude-v1:x")]),
         ({"summary": [], "seal": "google-gemini-v1:x"}, [Reasoning("", "google-gemini-v1:x")]),
+        ({"summary": [], "seal": "gigachat-v1:x"}, [Reasoning("", "gigachat-v1:x")]),
         ({"summary": [""]}, []),
     ],
 )
@@ -351,6 +358,7 @@ def test_what_no_other_dialect_has_is_refused_by_name(fields, name):
         ({"input": [{"type": "message", "content": "a"}]}, "input[0].role"),
         ({"input": [message("user", None)]}, "input[0].content"),
         ({"input": [message("user", [1])]}, "input[0].content[0]"),
+        ({"input": [message("user", [])]}, "input[0].content"),
         ({"input": [message("user", [{"text": "a"}])]}, "input[0].content[0].type"),
         ({"input": [message("user", [said("a")])]}, "input[0].content[0].type"),
         ({"input": [message("system", [{"type": "input_image"}])]}, "input[0].content[0].type"),

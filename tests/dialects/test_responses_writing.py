@@ -160,16 +160,15 @@ def test_images_and_files_are_written(media, part):
 
 
 def test_a_result_says_that_its_call_failed():
-    gaps = Gaps()
-    (result,) = items(ToolResult("c", (Text("gone"),), is_error=True), role="user", gaps=gaps)
-    assert (result["output"], gaps.dropped) == ("Error: gone", ["is_error"])
+    (result,) = items(ToolResult("c", (Text("gone"),), is_error=True), role="user")
+    assert result["output"] == "Error: gone"
 
 
 @pytest.mark.parametrize(
     ("role", "part", "name"),
     [
         ("user", Media(kind="audio", mime="audio/wav", data="AA=="), "audio"),
-        ("assistant", Media(kind="image", url="https://x/y"), "image"),
+        ("assistant", Media(kind="image", url="https://x/y"), "assistant_media"),
     ],
 )
 def test_media_without_a_place_are_given_up(role, part, name):
@@ -184,7 +183,7 @@ def test_media_without_a_place_are_given_up(role, part, name):
         (Thinking(enabled=False), {"reasoning": {"effort": "none"}}),
         (Thinking(enabled=True, effort="max"), {"reasoning": {"effort": "max"}}),
         (Thinking(enabled=True, budget_tokens=1024), {"reasoning": {"effort": "low"}}),
-        (Thinking(enabled=True, budget_tokens=4096), {"reasoning": {"effort": "medium"}}),
+        (Thinking(enabled=True, budget_tokens=8192), {"reasoning": {"effort": "medium"}}),
         (Thinking(budget_tokens=64000, shown=True), {"reasoning": {"effort": "high", "summary": "auto"}}),
         (Thinking(enabled=True, shown=False), {}),
     ],
@@ -223,7 +222,13 @@ def test_a_tool_is_strict_only_if_the_caller_says_so():
 
 @pytest.mark.parametrize("mode", ["auto", "none", "required"])
 def test_a_choice_of_tools_is_a_word(mode):
-    assert written(tool_choice=ToolChoice(mode))["tool_choice"] == mode
+    assert written(tools=(Tool("f"),), tool_choice=ToolChoice(mode))["tool_choice"] == mode
+
+
+def test_without_tools_only_a_demand_for_one_is_told():
+    assert "tool_choice" not in written(tool_choice=ToolChoice("auto"), parallel_tool_calls=False)
+    found = written(tool_choice=ToolChoice("required"), parallel_tool_calls=False)
+    assert (found["tool_choice"], "parallel_tool_calls" in found) == ("required", False)
 
 
 def test_what_has_no_place_is_given_up_by_the_callers_name():

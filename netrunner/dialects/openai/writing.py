@@ -34,12 +34,13 @@ from netrunner.dialects.conversation import (
 )
 from netrunner.dialects.fields import data_url
 from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.turns import ERROR
 
 _FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 _BUDGETS = ((4096, "low"), (16384, "medium"))
 """Up to how many tokens of thinking which effort stands for; beyond them it is high."""
 _SAMPLING = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "n", "logit_bias")
-_NO_PARAMETERS = {"type": "object", "properties": {}}
+NO_PARAMETERS = {"type": "object", "properties": {}}
 
 Document = dict[str, Any]
 
@@ -63,8 +64,8 @@ def write(request: Conversation | Embedding, model: str, stream: bool, gaps: Gap
     _write_tools(request, document)
     if request.format is not None:
         document["response_format"] = _format(request.format)
-    if request.thinking is not None and (effort := _effort(request.thinking)) is not None:
-        document["reasoning_effort"] = effort
+    if request.thinking is not None and (word := effort(request.thinking)) is not None:
+        document["reasoning_effort"] = word
     if stream:
         document["stream"], document["stream_options"] = True, {"include_usage": True}
     return Written("chat/completions", sse.compact(document))
@@ -93,7 +94,7 @@ def _write_tools(request: Conversation, document: Document) -> None:
 
 
 def _tool(tool: Tool) -> Document:
-    function: Document = {"name": tool.name, "parameters": tool.parameters or _NO_PARAMETERS}
+    function: Document = {"name": tool.name, "parameters": tool.parameters or NO_PARAMETERS}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.strict is not None:
@@ -115,13 +116,13 @@ def _format(format: Format) -> Document:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _effort(thinking: Thinking) -> str | None:
+def effort(thinking: Thinking) -> str | None:
     """Return how hard to think; None where the model is to think as it does."""
     if thinking.enabled is False:
         return "none"
     if thinking.effort is not None or not thinking.budget_tokens:
         return thinking.effort
-    return next((effort for most, effort in _BUDGETS if thinking.budget_tokens <= most), "high")
+    return next((word for most, word in _BUDGETS if thinking.budget_tokens <= most), "high")
 
 
 # --- messages -----------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ def _results(turn: Turn, gaps: Gaps) -> Iterator[Document]:
             if media:
                 gaps.drop("tool_result_images")
                 shown += [Text(f"What the tool call {part.id} returned:"), *media]
-            content = f"Error: {words}" if part.is_error else words
+            content = ERROR + words if part.is_error else words
             yield {"role": "tool", "tool_call_id": part.id, "content": content}
     if shown:
         yield {"role": "user", "content": _content(shown, gaps)}

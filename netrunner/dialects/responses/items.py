@@ -23,13 +23,14 @@ from netrunner.dialects.conversation import (
     Turn,
 )
 from netrunner.dialects.fields import Fields, arguments, invalid, of_data_url
+from netrunner.dialects.turns import BETWEEN
 
 _ROLES = ("user", "assistant", "system", "developer")
 _STATUSES = ("in_progress", "completed", "incomplete")
 _GIVEN = ("input_text", "input_image", "input_file")
 _SAID = ("output_text", "refusal", "input_text")
-_BETWEEN = "\n\n"
-"""Stands between the parts of one thought, as clients show them."""
+_SEALED = (seals.ANTHROPIC, seals.RESPONSES)
+"""Formats of seals that stand for thoughts; others are of calls."""
 
 
 class Items:
@@ -72,11 +73,14 @@ class Items:
             # Comments and the final answer are said alike.
             message.word("phase", "commentary", "final_answer")
             for part in _content(message, _SAID):
-                self._add("assistant", part)
+                # Clients write an empty text beside calls.
+                if part != Text(""):
+                    self._add("assistant", part)
         elif role == "user":
             parts = tuple(_content(message, _GIVEN))
-            if parts:
-                self.turns.append(Turn("user", parts))
+            if not parts:
+                raise invalid(message.name("content"), "a string or a list of parts that is not empty")
+            self.turns.append(Turn("user", parts))
         else:
             parts = tuple(_content(message, ("input_text",)))
             if self.turns and parts:
@@ -179,15 +183,15 @@ def _file(file: Fields) -> Media:
 def _thought(item: Fields) -> Iterator[Reasoning]:
     """Yield what was thought: in full if it is there, else its summary; nothing if both and the seal are missing.
 
-    A seal on nothing holds all of a thought, or belongs to the call that follows: only Gemini seals calls.
+    A seal on nothing holds all of a thought, or belongs to the call that follows.
     """
     summary = [_words(part, "text") for part in _parts(item, "summary", "summary_text")]
     words = [_words(part, "text") for part in _parts(item, "content", "reasoning_text")] or summary
     data = item.text("encrypted_content")
     seal = seals.seal(seals.RESPONSES, data) if data else None
     if seal is not None or any(words):
-        redacted = not words and seal is not None and seals.format_of(seal) != seals.GEMINI
-        yield Reasoning(_BETWEEN.join(words), seal, redacted)
+        redacted = not words and seal is not None and seals.format_of(seal) in _SEALED
+        yield Reasoning(BETWEEN.join(words), seal, redacted)
 
 
 def _parts(item: Fields, field: str, kind: str) -> Iterator[Fields]:

@@ -26,23 +26,19 @@ from netrunner.dialects.conversation import (
     Thinking,
     Tool,
     ToolCall,
-    ToolChoice,
     ToolResult,
     Turn,
     Written,
 )
 from netrunner.dialects.fields import data_url
 from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.openai.writing import NO_PARAMETERS, effort
 from netrunner.dialects.responses.names import call_id
 from netrunner.dialects.responses.reading import SEALS
+from netrunner.dialects.turns import BETWEEN, ERROR
 
 _LOST = ("top_k", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")
 _REFUSED = ("stop", "logit_bias")
-_NO_PARAMETERS = {"type": "object", "properties": {}}
-_ERROR = "Error: "
-"""Stands before what came of a call that failed."""
-_BUDGETS = ((2048, "low"), (8192, "medium"))
-"""Effort up to a number of tokens to think with; beyond, it is high."""
 
 
 def write(asked: Conversation | Embedding, model: str, stream: bool, gaps: Gaps) -> Written:
@@ -62,17 +58,13 @@ def write(asked: Conversation | Embedding, model: str, stream: bool, gaps: Gaps)
     _give_up(asked, gaps)
     body: Document = {"model": model, "input": list(_input(asked.turns, gaps)), "stream": stream, "store": False}
     if asked.instructions:
-        body["instructions"] = "\n\n".join(asked.instructions)
-    if asked.tools:
-        body["tools"] = [_tool(tool) for tool in asked.tools]
-    if asked.tool_choice is not None:
-        body["tool_choice"] = _choice(asked.tool_choice)
+        body["instructions"] = BETWEEN.join(asked.instructions)
+    body |= _tools(asked)
     if asked.format is not None:
         body["text"] = {"format": _format(asked.format)}
     if asked.thinking is not None:
         body |= _thinking(asked.thinking)
     plain = {
-        "parallel_tool_calls": asked.parallel_tool_calls,
         "max_output_tokens": asked.max_tokens,
         "temperature": asked.temperature,
         "top_p": asked.top_p,
@@ -95,14 +87,10 @@ def _give_up(asked: Conversation, gaps: Gaps) -> None:
 
 
 def _thinking(thinking: Thinking) -> Document:
+    word = effort(thinking)
+    reasoning = {} if word is None else {"effort": word}
     if thinking.enabled is False:
-        return {"reasoning": {"effort": "none"}}
-    reasoning = {}
-    effort: str | None = thinking.effort
-    if effort is None and thinking.budget_tokens is not None:
-        effort = next((word for most, word in _BUDGETS if thinking.budget_tokens <= most), "high")
-    if effort is not None:
-        reasoning["effort"] = effort
+        return {"reasoning": reasoning}
     if thinking.shown:
         reasoning["summary"] = "auto"
     return {"include": [SEALS], **({"reasoning": reasoning} if reasoning else {})}
@@ -118,16 +106,25 @@ def _format(format: Format) -> Document:
     return told
 
 
+def _tools(asked: Conversation) -> Document:
+    """Return what is asked about tools; where there are none, only a demand for one means something."""
+    told: Document = {}
+    if asked.tools:
+        told["tools"] = [_tool(tool) for tool in asked.tools]
+        if asked.parallel_tool_calls is not None:
+            told["parallel_tool_calls"] = asked.parallel_tool_calls
+    choice = asked.tool_choice
+    if choice is not None and (asked.tools or choice.mode in ("required", "named")):
+        told["tool_choice"] = {"type": "function", "name": choice.name} if choice.mode == "named" else choice.mode
+    return told
+
+
 def _tool(tool: Tool) -> Document:
     told: Document = {"type": "function", "name": tool.name}
     if tool.description is not None:
         told["description"] = tool.description
     # Left out, strict would be true here; in every other dialect it is not.
-    return {**told, "parameters": tool.parameters or _NO_PARAMETERS, "strict": tool.strict or False}
-
-
-def _choice(choice: ToolChoice) -> str | Document:
-    return {"type": "function", "name": choice.name} if choice.mode == "named" else choice.mode
+    return {**told, "parameters": tool.parameters or NO_PARAMETERS, "strict": tool.strict or False}
 
 
 # --- turns --------------------------------------------------------------------------------------------------
@@ -174,8 +171,7 @@ def _item(part: Part, gaps: Gaps) -> Document | None:
 def _output(result: ToolResult, gaps: Gaps) -> str | list[Document]:
     content = [one for part in result.content for one in _content(part, "user", gaps)]
     if result.is_error:
-        gaps.drop("is_error")
-        content.insert(0, {"type": "input_text", "text": _ERROR})
+        content.insert(0, {"type": "input_text", "text": ERROR})
     if all(one["type"] == "input_text" for one in content):
         return "".join(one["text"] for one in content)
     return content
@@ -188,7 +184,7 @@ def _content(part: Any, role: str, gaps: Gaps) -> list[Document]:
     if isinstance(part, Refusal):
         return [{"type": "refusal", "refusal": part.text}]
     if role == "assistant" or part.kind == "audio":
-        gaps.drop(part.kind)
+        gaps.drop("assistant_media" if role == "assistant" else part.kind)
         return []
     if part.kind == "video":
         raise gaps.unsupported("video")
