@@ -343,7 +343,10 @@ def test_an_incomplete_answer_says_why(details, kind, reason):
         (
             {"error": ["gone"]},
             StreamError(
-                kind="upstream_error", message="The provider reported an error.", code="provider_error", status=502
+                kind="upstream_error",
+                message="The provider answered with status 502.",
+                code="provider_error",
+                status=502,
             ),
         ),
         (

@@ -112,8 +112,8 @@ def test_a_text_has_its_whole_life():
     found = told(
         Start(id="x", model="y"),
         BlockOpen(kind=TEXT),
-        TextDelta(text="Hel"),
-        TextDelta(text="lo"),
+        TextDelta(text="Hell"),
+        TextDelta(text="o"),
         BlockClose(),
         UsageSeen(usage=Usage(input_total=7, output_total=5, cache_read=1, cache_write=2, reasoning=3)),
         STOP,
@@ -137,8 +137,8 @@ def test_a_text_has_its_whole_life():
     assert bare[2:9] == [
         {"output_index": 0, "item": {**item, "status": "in_progress", "content": []}},
         {**place, "part": {**part, "text": ""}},
-        {**place, "delta": "Hel", "logprobs": []},
-        {**place, "delta": "lo", "logprobs": []},
+        {**place, "delta": "Hell", "logprobs": []},
+        {**place, "delta": "o", "logprobs": []},
         {**place, "text": "Hello", "logprobs": []},
         {**place, "part": part},
         {"output_index": 0, "item": {**item, "status": "completed", "content": [part]}},

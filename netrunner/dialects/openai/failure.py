@@ -15,6 +15,8 @@ from netrunner.events import StreamError
 _STATUSES = {
     "invalid_request_error": 400,
     "context_length_exceeded": 400,
+    "invalid_image": 400,
+    "invalid_prompt": 400,
     "insufficient_quota": 429,
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -22,6 +24,7 @@ _STATUSES = {
     "too_many_requests": 429,
     "overloaded": 503,
     "overloaded_error": 503,
+    "server_is_overloaded": 503,
     "timeout": 504,
 }
 """What a code or type would have been as an answer of its own; anything else is 502."""

@@ -27,7 +27,7 @@ from netrunner.dialects.answers import (
     unreadable,
 )
 from netrunner.dialects.interfaces import IDecoder
-from netrunner.dialects.responses.failure import failure
+from netrunner.dialects.openai.failure import failure
 from netrunner.dialects.responses.outputs import Output
 from netrunner.errors import UpstreamError
 from netrunner.events import Event, Finish, FinishKind, Start, StreamError, UsageSeen

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from netrunner import sse
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDialect, IEncoder, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ITranslates
 from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.dialects.responses.decoder import Decoder
 from netrunner.dialects.responses.encoder import AnswerEncoder, StreamEncoder, failure
@@ -48,7 +48,7 @@ class ResponsesDialect(OpenAIDialect):
         """Return ``request`` as this API wants it; see ``writing``."""
         return write(request, model, stream, gaps)
 
-    def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> Decoder:
+    def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> IDecoder:
         """Return a reader of one answer."""
         return Decoder(streaming, max_bytes)
 

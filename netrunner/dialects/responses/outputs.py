@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from netrunner.dialects import seals
 from netrunner.dialects.answers import MAX_BLOCKS, Document, obj, objects, text, too_large, unreadable
+from netrunner.dialects.turns import BETWEEN
 from netrunner.events import (
     BlockClose,
     BlockKind,
@@ -21,8 +22,6 @@ from netrunner.events import (
 )
 
 _MESSAGE, _THOUGHT, _CALL = "message", "reasoning", "function_call"
-_BETWEEN = "\n\n"
-"""Stands between the parts of one thought."""
 
 _PIECES = {
     "response.output_text": (_MESSAGE, "output_text", "content_index", "text"),
@@ -199,7 +198,7 @@ class Output:
                 # In full and as a summary: the one that came first is told.
                 return
             if item.part is not None and item.part != key:
-                words = _BETWEEN + words
+                words = BETWEEN + words
         elif item.part != key and item.kind == _MESSAGE:
             yield from self._close(item)
         if key not in item.seen:
