@@ -35,6 +35,7 @@ _V1: Mapping[bytes, IDialect] = {
     b"completions": OPENAI,
     b"embeddings": OPENAI,
     b"responses": RESPONSES,
+    b"responses/input_tokens": RESPONSES,
     b"messages": ANTHROPIC,
     b"messages/count_tokens": ANTHROPIC,
 }
