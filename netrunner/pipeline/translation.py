@@ -15,27 +15,12 @@ from netrunner.dialects.conversation import Asked, Conversation, Embedding, Oper
 from netrunner.dialects.estimate import estimate
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IEncoder, ILoads, ISpoken, ITap, ITranslates
-from netrunner.errors import Fault, UpstreamError, UpstreamRejected
-from netrunner.events import Event, Finish, FinishKind, KeepAlive, Start, StreamError
+from netrunner.errors import UpstreamError
+from netrunner.events import Event, Finish, KeepAlive, Start
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.failures import error_of
 from netrunner.values import Answer, Usage
-
-_STATUSES = {
-    "bad_request": 400,
-    "context_too_long": 400,
-    "unsupported_parameter": 400,
-    "payment": 402,
-    "permission": 403,
-    "not_found": 404,
-    "too_large": 413,
-    "rate_limit": 429,
-    "overloaded": 503,
-    "timeout": 504,
-}
-"""Of an error inside an answer, by its canonical kind; every other is a 502."""
-_RETRYABLE = frozenset({"rate_limit", "overloaded", "timeout", "upstream_error"})
-_CALLERS_FAULT = frozenset({"bad_request", "context_too_long", "unsupported_parameter", "too_large"})
 
 
 class Translation:
@@ -190,7 +175,7 @@ class TranslatingLane:
         """Write events up to the first that tells an error."""
         self.tap.see(events)
         for number, event in enumerate(events):
-            self.error = _error_of(event)
+            self.error = error_of(event)
             if self.error is not None:
                 self.tap.error = self.error.code
                 events = events[:number]
@@ -219,23 +204,3 @@ class TranslatingLane:
                 events += chain.on_event(exchange, event)
         written: bytes = self._encoder.write(events) + self._encoder.end()
         return written
-
-
-def _error_of(event: Event) -> UpstreamError | None:
-    """Return the error that an event tells, if it tells one: an answer that failed is never told as a stop."""
-    if isinstance(event, Finish) and event.kind is FinishKind.ERROR:
-        reason = event.reason or "no reason given"
-        return UpstreamError(f"The provider broke the answer off: {reason}.", code="upstream_failed")
-    if not isinstance(event, StreamError):
-        return None
-    kind = event.kind if event.kind in _STATUSES else "upstream_error"
-    status = event.status if event.status is not None and 400 <= event.status <= 599 else None
-    return UpstreamRejected(
-        event.message or "The provider reported an error.",
-        kind=kind,
-        fault=Fault.CALLER if kind in _CALLERS_FAULT else Fault.UPSTREAM,
-        retryable=kind in _RETRYABLE,
-        code=event.code,
-        status=status or _STATUSES.get(kind, 502),
-        retry_after_s=event.retry_after_s,
-    )

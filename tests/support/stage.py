@@ -139,6 +139,7 @@ class Stage:
         unknown_model, default_provider, max_streams: As in the configuration.
         routes: Source to destination, or to destination and ``rewrite``.
         endpoints: What else the stored key is for.
+        repair: The provider's setting.
         draining: Models whose answers are read on when the client has left.
         limits: Of the server.
     """
@@ -157,6 +158,7 @@ class Stage:
         routes: Mapping[str, tuple[str, str]] | None = None,
         endpoints: tuple[str, ...] = (),
         draining: tuple[str, ...] = (),
+        repair: bool = False,
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -166,7 +168,7 @@ class Stage:
         if token is not None:
             chain.insert(0, Bearer(Secret(token), header))
         stored = Secret(key) if isinstance(key, str) and key != "passthrough" else key
-        settings = OpenAISettings(base_url="http://up.example/v1", api_key=stored, endpoints=endpoints)
+        settings = OpenAISettings(base_url="http://up.example/v1", api_key=stored, endpoints=endpoints, repair=repair)
         provider = OpenAIProvider(settings, FakeEnvironment("up", clock=self.clock))
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
         self.pipeline = Pipeline(
