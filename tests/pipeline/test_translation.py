@@ -70,11 +70,11 @@ def test_an_answer_comes_in_the_callers_dialect_and_is_recorded_with_what_it_say
     stage = Stage()
     client = stage.ask(ASK, "/v1/messages")
     stage.call.head(200, JSON, (b"x-ratelimit-remaining-tokens", b"7"), (b"set-cookie", b"a")).body(
-        document("Hello"), True
+        document("Good day"), True
     )
     (answer,) = answers(client.heard(), b"POST")
     message = json.loads(answer.body)
-    assert (message["type"], message["content"][0]["text"], message["model"]) == ("message", "Hello", "m")
+    assert (message["type"], message["content"][0]["text"], message["model"]) == ("message", "Good day", "m")
     assert answer.headers[b"content-length"] == b"%d" % len(answer.body)
     assert answer.headers[b"x-netrunner-upstream-x-ratelimit-remaining-tokens"] == b"7"
     assert b"set-cookie" not in answer.headers
@@ -91,12 +91,12 @@ def test_a_stream_is_committed_when_there_is_something_to_be_seen_and_goes_on_ev
     client = stage.ask(STREAM, "/v1/messages")
     stage.call.head(200, SSE).body(b": processing\n\n")
     assert client.heard() == b""
-    stage.call.body(chunk("Hel"))
+    stage.call.body(chunk("Good "))
     heard = client.heard()
     assert [name for name, _ in told(heard)] == ["message_start", "content_block_start", "content_block_delta"]
-    stage.call.body(chunk("lo")).body(chunk(finish="stop")).body(DONE, True)
+    stage.call.body(chunk("day")).body(chunk(finish="stop")).body(DONE, True)
     heard += client.heard()
-    assert text_in(told(heard)) == "Hello"
+    assert text_in(told(heard)) == "Good day"
     assert [name for name, _ in told(heard)][-3:] == ["content_block_stop", "message_delta", "message_stop"]
     assert heard.endswith(b"0\r\n\r\n")
     assert stage.record().outcome == "done"
@@ -105,18 +105,18 @@ def test_a_stream_is_committed_when_there_is_something_to_be_seen_and_goes_on_ev
 def test_an_answer_in_one_piece_becomes_a_stream_where_one_was_asked_for() -> None:
     stage = Stage()
     client = stage.ask(STREAM, "/v1/messages")
-    stage.call.head(200, JSON).body(document("Hello"), True)
-    assert text_in(told(client.heard())) == "Hello"
+    stage.call.head(200, JSON).body(document("Good day"), True)
+    assert text_in(told(client.heard())) == "Good day"
 
 
 def test_a_stream_becomes_one_answer_where_no_stream_was_asked_for() -> None:
     stage = Stage()
     client = stage.ask(ASK, "/v1/messages")
-    stage.call.head(200, SSE).body(chunk("Hel") + chunk("lo"))
+    stage.call.head(200, SSE).body(chunk("Good ") + chunk("day"))
     assert client.heard() == b""
     stage.call.body(chunk(finish="stop") + DONE, True)
     (answer,) = answers(client.heard(), b"POST")
-    assert json.loads(answer.body)["content"][0]["text"] == "Hello"
+    assert json.loads(answer.body)["content"][0]["text"] == "Good day"
 
 
 @pytest.mark.parametrize("asked", [ASK, STREAM])
@@ -145,10 +145,12 @@ def test_an_error_as_first_event_is_an_error_answer() -> None:
 def test_an_error_after_text_is_told_as_an_event_and_the_answer_never_looks_complete() -> None:
     stage = Stage()
     client = stage.ask(STREAM, "/v1/messages")
-    stage.call.head(200, SSE).body(chunk("Hel")).body(chunk("lo") + b'data: {"error":{"message":"boo","code":500}}\n\n')
+    stage.call.head(200, SSE).body(chunk("Good ")).body(
+        chunk("day") + b'data: {"error":{"message":"boo","code":500}}\n\n'
+    )
     heard = client.heard()
     events = told(heard)
-    assert text_in(events) == "Hello"
+    assert text_in(events) == "Good day"
     assert events[-1][0] == "error"
     assert "message_stop" not in [name for name, _ in events]
     assert not heard.endswith(b"0\r\n\r\n")
@@ -160,13 +162,13 @@ def test_an_error_after_text_is_told_as_an_event_and_the_answer_never_looks_comp
 def test_a_stream_that_breaks_off_never_looks_complete(how: str) -> None:
     stage = Stage()
     client = stage.ask(STREAM, "/v1/messages")
-    stage.call.head(200, SSE).body(chunk("Hel"))
+    stage.call.head(200, SSE).body(chunk("Good "))
     if how == "broken":
         stage.call.fail()
     else:
-        stage.call.body(chunk("lo"), True)
+        stage.call.body(chunk("day"), True)
     events = told(client.heard())
-    assert text_in(events) == ("Hel" if how == "broken" else "Hello")
+    assert text_in(events) == ("Good " if how == "broken" else "Good day")
     assert events[-1][0] == "error"
     assert stage.record().outcome == "upstream_truncated"
 
@@ -190,7 +192,7 @@ def test_a_coding_nobody_asked_for_is_a_bad_gateway() -> None:
 def test_what_has_no_place_is_told_in_a_header_and_in_the_record() -> None:
     stage = Stage()
     client = stage.ask({**ASK, "metadata": {"user_id": "u"}, "service_tier": "auto", "x": 1}, "/v1/messages")
-    stage.call.head(200, JSON).body(document("Hello"), True)
+    stage.call.head(200, JSON).body(document("Good day"), True)
     (answer,) = answers(client.heard(), b"POST")
     dropped = answer.headers[b"netrunner-dropped"].decode().split(", ")
     assert {"service_tier", "x"} <= set(dropped)
@@ -249,7 +251,7 @@ def test_event_filters_see_what_is_translated() -> None:
 def test_a_client_that_leaves_aborts_the_provider() -> None:
     stage = Stage()
     client = stage.ask(STREAM, "/v1/messages")
-    stage.call.head(200, SSE).body(chunk("Hel"))
+    stage.call.head(200, SSE).body(chunk("Good "))
     client.settle()
     assert stage.call.aborted
     assert stage.record().outcome == "client_gone"
