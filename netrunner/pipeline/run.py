@@ -280,7 +280,10 @@ class Run:
         assert self._translation is not None
         spoken = self._pipeline.dialects[self._provider.dialect]
         decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
-        return TranslatingLane(self._pipeline.chain, self._exchange, decoder, self._translation.encoder())
+        translation = self._translation
+        return TranslatingLane(
+            self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
+        )
 
     def repairing_lane(self, streaming: bool) -> RepairLane | None:
         """Return the way on for an answer that is repaired; None for one that goes on as it came."""

@@ -6,17 +6,18 @@ This module must not know sockets, and no dialect by its name.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from zope.interface import implementer
 
-from netrunner.dialects.answers import last_usage
+from netrunner.dialects.answers import merged
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
-from netrunner.dialects.estimate import estimate
+from netrunner.dialects.estimate import estimate, tokens_of
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IEncoder, ILoads, ISpoken, ITap, ITranslates
 from netrunner.errors import UpstreamError
-from netrunner.events import Event, Finish, KeepAlive, Start
+from netrunner.events import Event, Finish, KeepAlive, ReasoningDelta, Start, TextDelta, ToolArgs, UsageSeen
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import error_of
@@ -90,32 +91,46 @@ class Translation:
 
 @implementer(ITap)
 class EventTap:
-    """What an answer says about itself, learned from its events."""
+    """What an answer says about itself, learned from its events.
 
-    __slots__ = ("began", "complete", "error", "finish_reason", "usage")
+    Args:
+        request: What was asked: a provider that tells no counts is counted for, and the counts say so.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_request", "_tokens", "began", "complete", "error", "finish_reason", "usage")
+
+    def __init__(self, request: Conversation | Embedding) -> None:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: str | None = None
         self.complete = False
         self.began = False
         """Whether an event has come that a caller sees."""
+        self._request = request
+        self._tokens = 0.0
 
     def see(self, events: list[Event]) -> None:
         """See the next events."""
-        self.usage = last_usage(self.usage, events)
         for event in events:
-            if isinstance(event, Finish):
-                self.finish_reason = event.reason or event.kind.value
-            if not isinstance(event, (Start, KeepAlive)):
+            if isinstance(event, TextDelta | ReasoningDelta):
+                self._tokens += tokens_of(event.text)
                 self.began = True
+            elif isinstance(event, ToolArgs):
+                self._tokens += tokens_of(event.fragment)
+            elif isinstance(event, UsageSeen):
+                self.usage = merged(self.usage, event.usage)
+            elif isinstance(event, Finish):
+                self.finish_reason = event.reason or event.kind.value
+            self.began = self.began or not isinstance(event, Start | KeepAlive)
 
     def feed(self, data: bytes) -> None:
         """Ignore bytes: events tell everything."""
 
     def close(self) -> None:
-        """Nothing is left to settle."""
+        """Count, by a rule of thumb, what the provider has not counted of an answer that began."""
+        if self.usage is None and self.began and self.error is None:
+            tokens = math.ceil(self._tokens)
+            self.usage = Usage(input_total=estimate(self._request), output_total=tokens, source="counted")
 
 
 class TranslatingLane:
@@ -128,11 +143,19 @@ class TranslatingLane:
         exchange: What the answer belongs to.
         decoder: Reads it.
         encoder: Writes it.
+        request: What was asked.
     """
 
     __slots__ = ("_chain", "_decoder", "_encoder", "_exchange", "_late", "content_type", "error", "tap")
 
-    def __init__(self, chain: Chain, exchange: Exchange, decoder: IDecoder, encoder: IEncoder) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        exchange: Exchange,
+        decoder: IDecoder,
+        encoder: IEncoder,
+        request: Conversation | Embedding,
+    ) -> None:
         self._chain = chain
         self._exchange = exchange
         self._decoder = decoder
@@ -140,7 +163,7 @@ class TranslatingLane:
         self._late: list[Event] = []
         """Finishes, which wait until filters have given what they hold back."""
         self.content_type: bytes = encoder.content_type
-        self.tap = EventTap()
+        self.tap = EventTap(request)
         self.error: UpstreamError | None = None
 
     def feed(self, data: bytes, last: bool) -> bytes:

@@ -297,3 +297,23 @@ def test_a_provider_that_cannot_get_ready_is_passed_over_if_nothing_was_sent(
         assert stage.upstream.calls == []
     else:
         assert json.loads(stage.call.sent_body)["model"] == "b"
+
+
+def test_what_a_provider_does_not_count_is_counted_and_flagged() -> None:
+    stage = Stage()
+    client = stage.ask(STREAM, "/v1/messages")
+    stage.call.head(200, SSE).body(chunk("Good ")).body(chunk("day")).body(chunk(finish="stop") + DONE, True)
+    assert told(client.heard())[-1][0] == "message_stop"
+    usage = stage.record().usage
+    assert usage is not None
+    assert (usage.source, usage.input_total, usage.output_total) == ("counted", 5, 2)
+
+
+def test_what_came_before_a_client_left_is_counted() -> None:
+    stage = Stage()
+    client = stage.ask(STREAM, "/v1/messages")
+    stage.call.head(200, SSE).body(chunk("Good day"))
+    client.settle()
+    usage = stage.record().usage
+    assert usage is not None
+    assert (usage.source, usage.output_total) == ("counted", 2)
