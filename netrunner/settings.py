@@ -99,7 +99,9 @@ class ProviderSettings:
     resend: Literal["unsent", "no_response", "never"] = setting(
         "unsent", doc="When a request is sent again after a warm connection turned out dead."
     )
-    repair: bool = setting(False, doc="Whether answers are repaired event by event.")
+    repair: bool = setting(
+        True, doc="Whether chats of OpenAI's dialect are repaired event by event, so that every client can read them."
+    )
     strict: bool = setting(
         False, doc="Whether what would be left out of a request for this provider is refused instead."
     )

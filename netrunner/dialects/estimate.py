@@ -1,4 +1,4 @@
-"""How many tokens a conversation takes, by a rule of thumb: for providers that do not count themselves.
+"""How many tokens a request or an answer takes, by a rule of thumb: for providers that do not count themselves.
 
 A token stands for 4 characters of Latin text, for 2.5 of other scripts that write words, and for 1.5 of Chinese,
 Japanese and Korean; an image for ``IMAGE``, a document that is no text for ``DOCUMENT``, any other medium for
@@ -14,7 +14,7 @@ import re
 
 import msgspec
 
-from netrunner.dialects.conversation import Conversation, Media, Part, Reasoning, ToolCall, ToolResult
+from netrunner.dialects.conversation import Conversation, Embedding, Media, Part, Reasoning, ToolCall, ToolResult
 
 IMAGE = 1500
 DOCUMENT = 3000
@@ -29,19 +29,23 @@ _WIDE_ONES = re.compile(
 _NO_LATIN = re.compile("[^\u0000-\u024f\u2000-\u206f]")
 
 
-def estimate(conversation: Conversation) -> int:
-    """Return about how many tokens ``conversation`` takes; at least 1."""
-    tokens = sum(_text(text) + TURN for text in conversation.instructions)
+def estimate(request: Conversation | Embedding) -> int:
+    """Return about how many tokens a request takes; at least 1."""
+    if isinstance(request, Embedding):
+        return max(1, math.ceil(sum(tokens_of(text) for text in request.inputs)))
+    conversation = request
+    tokens = sum(tokens_of(text) + TURN for text in conversation.instructions)
     for turn in conversation.turns:
         tokens += TURN + sum(_part(part) for part in turn.parts)
     for tool in conversation.tools:
-        tokens += TOOL + _text(tool.name) + _text(tool.description or "") + _json(tool.parameters or {})
+        tokens += TOOL + tokens_of(tool.name) + tokens_of(tool.description or "") + _json(tool.parameters or {})
     if conversation.format is not None and conversation.format.schema is not None:
         tokens += _json(conversation.format.schema)
     return max(1, math.ceil(tokens))
 
 
-def _text(text: str) -> float:
+def tokens_of(text: str) -> float:
+    """Return about how many tokens a text takes, or a piece of one."""
     if text.isascii():
         return len(text) * _LATIN
     wide = len(_WIDE_ONES.findall(text))
@@ -50,19 +54,19 @@ def _text(text: str) -> float:
 
 
 def _json(value: object) -> float:
-    return _text(msgspec.json.encode(value).decode())
+    return tokens_of(msgspec.json.encode(value).decode())
 
 
 def _part(part: Part) -> float:
     if isinstance(part, Media):
         return _media(part)
     if isinstance(part, ToolCall):
-        return TURN + _text(part.name) + _text(part.arguments)
+        return TURN + tokens_of(part.name) + tokens_of(part.arguments)
     if isinstance(part, ToolResult):
         return TURN + sum(_part(one) for one in part.content)
     if isinstance(part, Reasoning) and part.redacted:
         return 0
-    return _text(part.text)
+    return tokens_of(part.text)
 
 
 def _media(part: Media) -> float:

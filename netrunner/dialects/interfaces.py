@@ -136,6 +136,40 @@ class ILoads(Interface):
         """Return the ``Answer`` to such a request, an ``Asked``; None for every other."""
 
 
+class IRepairs(Interface):
+    """A dialect whose answers can be repaired without leaving it; beside ``IDialect``."""
+
+    def repairs(endpoint):
+        """Return whether answers of an endpoint can be repaired."""
+
+    def ask_for_usage(body):
+        """Return the body of a streamed request that asks for usage, every other byte as it came."""
+
+    def repair(endpoint, streaming, asked_id, model, created, hide_usage, max_bytes):
+        """Return what repairs one answer: an ``IRepair``.
+
+        Args:
+            endpoint: One that ``repairs``.
+            streaming: Whether the answer is a stream.
+            asked_id: Of the exchange, for an answer that has none of its own.
+            model: For an answer that names none.
+            created: Unix time, for an answer that tells none.
+            hide_usage: The caller has not asked for the counts in a stream.
+            max_bytes: The most that one event, or an answer that is no stream, may take.
+        """
+
+
+class IRepair(Interface):
+    """Repairs one answer, bytes in and out."""
+
+    tap = Attribute("ITap: what the answer says about itself; it needs no other.")
+    complete = Attribute("bool: as of ``IDecoder``.")
+    error = Attribute("StreamError inside the answer, whose bytes have been given; None without one.")
+
+    def feed(data, last):
+        """Return what may go on of all that has come; raises as ``IDecoder.feed`` does."""
+
+
 class IDecoder(Interface):
     """Reads one answer of a provider as block events."""
 

@@ -138,9 +138,9 @@ def _fits(kind: BlockKind, event: Event) -> bool:
 
 
 def _is_whole(block: _Block) -> bool:
-    """Return whether a call's arguments may be all there is of them."""
+    """Return whether a call's arguments may be all there is of them; those that have not begun may still come."""
     try:
-        msgspec.json.decode("".join(block.arguments) or "{}")
+        msgspec.json.decode("".join(block.arguments))
     except (msgspec.DecodeError, RecursionError):
         return False
     return True

@@ -6,6 +6,7 @@ This module must not send anything.
 from __future__ import annotations
 
 from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.interfaces import IRepairs
 from netrunner.errors import NotFound
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import handshake, with_model
@@ -18,8 +19,24 @@ _NOT_TRANSLATED = frozenset({b"accept", b"content-type", b"x-request-id"})
 """Fields that describe the caller's own request."""
 
 
-def plain(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, upgrade: bytes | None) -> Call:
-    """Return the caller's own request, with the model's name that the provider knows."""
+def repairs(pipeline: Pipeline, exchange: Exchange, candidate: Candidate) -> IRepairs | None:
+    """Return what repairs the answer to a request that goes on as it came; None if the provider's setting says no."""
+    dialect = exchange.dialect
+    if pipeline.repairs(candidate.provider) and exchange.method == b"POST" and IRepairs.providedBy(dialect):
+        return dialect if dialect.repairs(exchange.endpoint) else None
+    return None
+
+
+def plain(
+    pipeline: Pipeline, exchange: Exchange, candidate: Candidate, upgrade: bytes | None, repairs: IRepairs | None
+) -> Call:
+    """Return the caller's own request, with the model's name that the provider knows.
+
+    Args:
+        pipeline, exchange, candidate: What is asked of whom.
+        upgrade: The protocol the caller wants to switch to.
+        repairs: What repairs the answer, if it is repaired: then a stream is asked for its counts as well.
+    """
     envelope = exchange.envelope
     dialect = exchange.dialect
     body: bytes = b""
@@ -27,6 +44,8 @@ def plain(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, upgrade:
         body = envelope.body
         if exchange.model is not None and exchange.model != candidate.model:
             body = dialect.rename(envelope, candidate.model)
+        if repairs is not None and exchange.stream and not envelope.wants_usage:
+            body = repairs.ask_for_usage(body)
     headers = [field for field in exchange.headers if field[0] in dialect.passes and field[0] != b"x-request-id"]
     headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
     passthrough = pipeline.passes_through(candidate.provider)

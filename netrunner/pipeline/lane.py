@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from netrunner.dialects.interfaces import IEventCodec
+from netrunner.dialects.answers import truncated
+from netrunner.dialects.interfaces import IEventCodec, IRepair
 from netrunner.errors import UpstreamError
 from netrunner.events import Event, Finish, UsageSeen
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.failures import failed
 
 _LATE = (Finish, UsageSeen)
+MAX_REPAIRED_BYTES = 32 << 20
+"""The most that an answer which is no stream, or one event of a stream, may take to be repaired."""
 MAX_ANSWER_BYTES = 8 << 20
 """The most that an answer which is no stream, one event of a stream, or what waits for its end may take."""
 
@@ -101,6 +105,41 @@ class EventLane:
             # Where the provider has told an error instead of a finish, nothing follows that.
             written[0][1].extend(held)
         return b"".join([codec.write(chunk, events) for chunk, events in written])
+
+
+class RepairLane:
+    """Takes one answer on, repaired event by event where that is needed.
+
+    What is wrong before anything of the answer can be seen is kept in ``error``. Later an error inside of the answer is
+    the caller's to see, in the provider's words.
+
+    Args:
+        repair: Repairs the answer.
+        streaming: Whether it is a stream.
+    """
+
+    __slots__ = ("_repair", "_streaming", "error", "tap")
+
+    def __init__(self, repair: IRepair, streaming: bool) -> None:
+        self._repair = repair
+        self._streaming = streaming
+        self.tap: Any = repair.tap
+        self.error: UpstreamError | None = None
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        """Return what may go on of all that has come; ``last`` tells that nothing follows.
+
+        Raises:
+            UpstreamError: for an answer that cannot be repaired.
+        """
+        repair = self._repair
+        begun = self.tap.began
+        written: bytes = repair.feed(data, last)
+        if repair.error is not None and not begun:
+            self.error = failed(repair.error)
+        elif last and self._streaming and not repair.complete:
+            self.error = truncated()
+        return written
 
 
 def _choice(event: Any) -> int | None:

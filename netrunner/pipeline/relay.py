@@ -23,7 +23,7 @@ from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.lane import EventLane
+from netrunner.pipeline.lane import EventLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
 
@@ -34,6 +34,9 @@ DRAIN_S = 300.0
 """How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
+
+
+Lane = EventLane | RepairLane | TranslatingLane
 
 
 class State(enum.Enum):
@@ -90,7 +93,7 @@ class Relay:
         """What is held is all there is."""
         self._tail = b""
         self._inflater: Inflater | None = None
-        self._lane: EventLane | TranslatingLane | None = None
+        self._lane: Lane | None = None
         self._reasons: set[str] = set()
         self._draining: IDelayedCall | None = None
         """The client has left, and the answer is read on until then: what it cost is to be known."""
@@ -147,13 +150,14 @@ class Relay:
             return
         self._head = head
         exchange = self._exchange
-        if self._lane is None:
-            exchange.stream = streaming = heads.is_stream(head)
-            exchange.tap = exchange.dialect.tap(streaming)
-        streaming = exchange.stream
         readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
-        if self._lane is None and self._run.filters_events and (self._attempt.status or 0) < 400:
-            self._lane = self._run.lane(streaming)
+        if self._lane is None:
+            exchange.stream = heads.is_stream(head)
+            if (self._attempt.status or 0) < 400:
+                self._choose_lane(readable)
+            lane: Lane | None = self._lane
+            exchange.tap = lane.tap if isinstance(lane, RepairLane) else exchange.dialect.tap(exchange.stream)
+        streaming = exchange.stream
         if self._lane is not None and not readable:
             self._abort()
             self.failed(UpstreamError("The provider's answer is in a coding.", code="upstream_bad_encoding"))
@@ -167,6 +171,13 @@ class Relay:
                 exchange.tap.feed(piece)
             self._commit()
         self._release("decision")
+
+    def _choose_lane(self, readable: bool) -> None:
+        """Choose the way of an answer that stays in its dialect."""
+        if self._run.filters_events:
+            self._lane = self._run.lane(self._exchange.stream)
+        elif readable and not self._run.verbatim:
+            self._lane = self._run.repairing_lane(self._exchange.stream)
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on the next bytes."""
@@ -222,7 +233,7 @@ class Relay:
         if self._lane is not None and not self._exchange.stream:
             self._collect(self._lane, data, last)
             return
-        if isinstance(self._lane, TranslatingLane):
+        if isinstance(self._lane, TranslatingLane | RepairLane):
             self._weigh_translated(self._lane, data, last)
             return
         self._held.append(data)
@@ -249,7 +260,7 @@ class Relay:
                 self._held = [filtered]
             self._commit()
 
-    def _weigh_translated(self, lane: TranslatingLane, data: bytes, last: bool) -> None:
+    def _weigh_translated(self, lane: TranslatingLane | RepairLane, data: bytes, last: bool) -> None:
         """Take what comes of a stream that is written anew; commit once there is something to be seen."""
         written = self._filtered(lane, data, last)
         if written is None:
@@ -277,7 +288,7 @@ class Relay:
             and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
         )
 
-    def _collect(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> None:
+    def _collect(self, lane: Lane, data: bytes, last: bool) -> None:
         """Take an answer that passes filters as a whole; commit when it has."""
         self._exchange.tap.feed(data)
         filtered = self._filtered(lane, data, last)
@@ -333,7 +344,7 @@ class Relay:
         if held or last or self._run.verbatim:
             self._pass(held, last)
 
-    def _filtered(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> bytes | None:
+    def _filtered(self, lane: Lane, data: bytes, last: bool) -> bytes | None:
         """Return what a lane makes of ``data``; None if that has ended the attempt."""
         try:
             written = lane.feed(data, last)
@@ -350,7 +361,7 @@ class Relay:
 
     # After it.
 
-    def _pass_filtered(self, lane: EventLane | TranslatingLane, data: bytes, last: bool) -> None:
+    def _pass_filtered(self, lane: Lane, data: bytes, last: bool) -> None:
         written = self._filtered(lane, data, last)
         if written is None:
             return

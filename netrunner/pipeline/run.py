@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netrunner.dialects.interfaces import ITranslates
+from netrunner.dialects.interfaces import IRepairs, ITranslates
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
@@ -24,7 +24,7 @@ from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.heads import TIMING
-from netrunner.pipeline.lane import MAX_ANSWER_BYTES, EventLane
+from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, RepairLane
 from netrunner.pipeline.recording import SLICE_BYTES, Recording
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
@@ -64,6 +64,8 @@ class Run:
         """What is asked, in terms of no dialect; kept for further attempts."""
         self._asked = ""
         """The endpoint of a translated attempt."""
+        self._repairs: IRepairs | None = None
+        """What repairs the answer, if it is repaired."""
         self.filters_events = False
         """Whether the answer passes event filters."""
         exchange.work = self
@@ -134,7 +136,9 @@ class Run:
             if pipeline.chain.event_filters:
                 self.filters_events = self._has_events()
             self._asked = ""
-            call = calls.plain(pipeline, exchange, candidate, self._request.facts.upgrade)
+            upgrade = self._request.facts.upgrade
+            self._repairs = calls.repairs(pipeline, exchange, candidate) if upgrade is None else None
+            call = calls.plain(pipeline, exchange, candidate, upgrade, self._repairs)
         else:
             translation = self._translated()
             answer = translation.answer()
@@ -142,7 +146,7 @@ class Run:
                 self._answer(answer)
                 return
             call = calls.translated(pipeline, exchange, candidate, translation)
-            self._asked = call.endpoint
+            self._asked, self._repairs = call.endpoint, None
             self.filters_events = bool(pipeline.chain.event_filters)
         if pipeline.prepares(candidate.provider) and not await self._prepared(provider, call):
             return
@@ -276,7 +280,27 @@ class Run:
         assert self._translation is not None
         spoken = self._pipeline.dialects[self._provider.dialect]
         decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
-        return TranslatingLane(self._pipeline.chain, self._exchange, decoder, self._translation.encoder())
+        translation = self._translation
+        return TranslatingLane(
+            self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
+        )
+
+    def repairing_lane(self, streaming: bool) -> RepairLane | None:
+        """Return the way on for an answer that is repaired; None for one that goes on as it came."""
+        exchange = self._exchange
+        if self._repairs is None:
+            return None
+        asked = exchange.envelope is not None and exchange.envelope.wants_usage
+        repair = self._repairs.repair(
+            exchange.endpoint,
+            streaming,
+            exchange.id,
+            exchange.model or "",
+            int(exchange.at_accept),
+            not asked,
+            MAX_REPAIRED_BYTES,
+        )
+        return RepairLane(repair, streaming)
 
     def lane(self, streaming: bool) -> EventLane:
         """Return the way through the event filters for an answer."""

@@ -87,6 +87,9 @@ class Pipeline:
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
         self._gaps = {name: gap for name, (one, _) in providers.items() if (gap := Gap.of(name, clock, one.settings))}
+        self._repairing = frozenset(
+            name for name, (one, _) in providers.items() if getattr(one.settings, "repair", False)
+        )
         self._adapting = frozenset(name for name, (one, _) in self.providers.items() if IAdapts.providedBy(one))
         self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
         self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
@@ -128,6 +131,10 @@ class Pipeline:
     def adapts(self, provider: str) -> bool:
         """Return whether ``provider`` may leave something out of a request."""
         return provider in self._adapting
+
+    def repairs(self, provider: str) -> bool:
+        """Return whether answers of ``provider`` are repaired."""
+        return provider in self._repairing
 
     def speaks(self, provider: str, dialect: str) -> bool:
         """Return whether ``provider`` understands requests of ``dialect`` as they are."""

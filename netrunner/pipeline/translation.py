@@ -6,36 +6,22 @@ This module must not know sockets, and no dialect by its name.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from zope.interface import implementer
 
-from netrunner.dialects.answers import last_usage
+from netrunner.dialects.answers import merged
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
-from netrunner.dialects.estimate import estimate
+from netrunner.dialects.estimate import estimate, tokens_of
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IEncoder, ILoads, ISpoken, ITap, ITranslates
-from netrunner.errors import Fault, UpstreamError, UpstreamRejected
-from netrunner.events import Event, Finish, FinishKind, KeepAlive, Start, StreamError
+from netrunner.errors import UpstreamError
+from netrunner.events import Event, Finish, KeepAlive, ReasoningDelta, Start, TextDelta, ToolArgs, UsageSeen
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.failures import error_of
 from netrunner.values import Answer, Usage
-
-_STATUSES = {
-    "bad_request": 400,
-    "context_too_long": 400,
-    "unsupported_parameter": 400,
-    "payment": 402,
-    "permission": 403,
-    "not_found": 404,
-    "too_large": 413,
-    "rate_limit": 429,
-    "overloaded": 503,
-    "timeout": 504,
-}
-"""Of an error inside an answer, by its canonical kind; every other is a 502."""
-_RETRYABLE = frozenset({"rate_limit", "overloaded", "timeout", "upstream_error"})
-_CALLERS_FAULT = frozenset({"bad_request", "context_too_long", "unsupported_parameter", "too_large"})
 
 
 class Translation:
@@ -105,32 +91,46 @@ class Translation:
 
 @implementer(ITap)
 class EventTap:
-    """What an answer says about itself, learned from its events."""
+    """What an answer says about itself, learned from its events.
 
-    __slots__ = ("began", "complete", "error", "finish_reason", "usage")
+    Args:
+        request: What was asked: a provider that tells no counts is counted for, and the counts say so.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_request", "_tokens", "began", "complete", "error", "finish_reason", "usage")
+
+    def __init__(self, request: Conversation | Embedding) -> None:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: str | None = None
         self.complete = False
         self.began = False
         """Whether an event has come that a caller sees."""
+        self._request = request
+        self._tokens = 0.0
 
     def see(self, events: list[Event]) -> None:
         """See the next events."""
-        self.usage = last_usage(self.usage, events)
         for event in events:
-            if isinstance(event, Finish):
-                self.finish_reason = event.reason or event.kind.value
-            if not isinstance(event, (Start, KeepAlive)):
+            if isinstance(event, TextDelta | ReasoningDelta):
+                self._tokens += tokens_of(event.text)
                 self.began = True
+            elif isinstance(event, ToolArgs):
+                self._tokens += tokens_of(event.fragment)
+            elif isinstance(event, UsageSeen):
+                self.usage = merged(self.usage, event.usage)
+            elif isinstance(event, Finish):
+                self.finish_reason = event.reason or event.kind.value
+            self.began = self.began or not isinstance(event, Start | KeepAlive)
 
     def feed(self, data: bytes) -> None:
         """Ignore bytes: events tell everything."""
 
     def close(self) -> None:
-        """Nothing is left to settle."""
+        """Count, by a rule of thumb, what the provider has not counted of an answer that began."""
+        if self.usage is None and self.began and self.error is None:
+            tokens = math.ceil(self._tokens)
+            self.usage = Usage(input_total=estimate(self._request), output_total=tokens, source="counted")
 
 
 class TranslatingLane:
@@ -143,11 +143,19 @@ class TranslatingLane:
         exchange: What the answer belongs to.
         decoder: Reads it.
         encoder: Writes it.
+        request: What was asked.
     """
 
     __slots__ = ("_chain", "_decoder", "_encoder", "_exchange", "_late", "content_type", "error", "tap")
 
-    def __init__(self, chain: Chain, exchange: Exchange, decoder: IDecoder, encoder: IEncoder) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        exchange: Exchange,
+        decoder: IDecoder,
+        encoder: IEncoder,
+        request: Conversation | Embedding,
+    ) -> None:
         self._chain = chain
         self._exchange = exchange
         self._decoder = decoder
@@ -155,7 +163,7 @@ class TranslatingLane:
         self._late: list[Event] = []
         """Finishes, which wait until filters have given what they hold back."""
         self.content_type: bytes = encoder.content_type
-        self.tap = EventTap()
+        self.tap = EventTap(request)
         self.error: UpstreamError | None = None
 
     def feed(self, data: bytes, last: bool) -> bytes:
@@ -190,7 +198,7 @@ class TranslatingLane:
         """Write events up to the first that tells an error."""
         self.tap.see(events)
         for number, event in enumerate(events):
-            self.error = _error_of(event)
+            self.error = error_of(event)
             if self.error is not None:
                 self.tap.error = self.error.code
                 events = events[:number]
@@ -219,23 +227,3 @@ class TranslatingLane:
                 events += chain.on_event(exchange, event)
         written: bytes = self._encoder.write(events) + self._encoder.end()
         return written
-
-
-def _error_of(event: Event) -> UpstreamError | None:
-    """Return the error that an event tells, if it tells one: an answer that failed is never told as a stop."""
-    if isinstance(event, Finish) and event.kind is FinishKind.ERROR:
-        reason = event.reason or "no reason given"
-        return UpstreamError(f"The provider broke the answer off: {reason}.", code="upstream_failed")
-    if not isinstance(event, StreamError):
-        return None
-    kind = event.kind if event.kind in _STATUSES else "upstream_error"
-    status = event.status if event.status is not None and 400 <= event.status <= 599 else None
-    return UpstreamRejected(
-        event.message or "The provider reported an error.",
-        kind=kind,
-        fault=Fault.CALLER if kind in _CALLERS_FAULT else Fault.UPSTREAM,
-        retryable=kind in _RETRYABLE,
-        code=event.code,
-        status=status or _STATUSES.get(kind, 502),
-        retry_after_s=event.retry_after_s,
-    )

@@ -35,6 +35,7 @@ _V1: Mapping[bytes, IDialect] = {
     b"completions": OPENAI,
     b"embeddings": OPENAI,
     b"responses": RESPONSES,
+    b"responses/input_tokens": RESPONSES,
     b"messages": ANTHROPIC,
     b"messages/count_tokens": ANTHROPIC,
 }
@@ -113,7 +114,8 @@ class V1(Endpoints):
 
     def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
         """Tell Google's clients by what they ask of models, or by the fields they send."""
-        if path == b"models" and (request.method == b"POST" or any(map(request.header, _GOOGLE))):
+        acts = request.method == b"POST" and any(b":" in step for step in request.postpath)
+        if path == b"models" and (acts or any(map(request.header, _GOOGLE))):
             request.postpath.insert(0, request.prepath.pop())
             return self._gemini
         child: Resource = super().getChildWithDefault(path, request)

@@ -87,9 +87,24 @@ def test_a_block_that_begins_ends_the_one_before() -> None:
     assert got[3] == BlockClose()
 
 
-def test_a_call_without_arguments_ends_when_the_next_begins() -> None:
-    got = ordered(Start(), BlockOpen(kind=CALL), BlockOpen(kind=CALL, index=1))
-    assert got[2] == BlockClose()
+def test_a_call_whose_arguments_have_not_begun_stays_open_beside_the_next() -> None:
+    got = ordered(
+        Start(),
+        BlockOpen(kind=CALL),
+        BlockOpen(kind=CALL, index=1),
+        ToolArgs(fragment="{}"),
+        ToolArgs(fragment="{}", index=1),
+        STOP,
+    )
+    assert got[1:] == [
+        BlockOpen(kind=CALL),
+        BlockOpen(kind=CALL, index=1),
+        ToolArgs(fragment="{}"),
+        ToolArgs(fragment="{}", index=1),
+        BlockClose(),
+        BlockClose(index=1),
+        STOP,
+    ]
 
 
 def test_calls_that_are_written_at_once_stay_open_until_they_are_whole() -> None:

@@ -17,12 +17,14 @@ from netrunner import sse
 from netrunner.dialects import multipart, splice
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, IRepairs, ITranslates
 from netrunner.dialects.openai import reading, writing
 from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
 from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
 from netrunner.dialects.openai.events import EventCodec
+from netrunner.dialects.openai.repair import Repair
 from netrunner.dialects.openai.tap import AnswerTap, StreamTap
+from netrunner.dialects.openai.usage import ask_for_usage
 from netrunner.dialects.openai.view import OpenAIView
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.values import Envelope
@@ -48,6 +50,7 @@ ERROR_TYPES = {
 }
 """The ``type`` of an error by its canonical kind."""
 
+_REPAIRED = frozenset({"chat/completions", "completions"})
 _JSON = re.compile(rb"application/(?:[\w.-]+\+)?json[ \t]*(?:;|$)", re.I)
 _FORM = re.compile(rb"multipart/form-data[ \t]*;", re.I)
 _STREAM_ASKED = re.compile(rb"(?:^|&)stream=(?:true|1)(?:&|$)", re.I)
@@ -60,7 +63,7 @@ _OPERATIONS = {
 }
 
 
-@implementer(IDialect, ITranslates)
+@implementer(IDialect, IRepairs, ITranslates)
 class OpenAIDialect:
     """OpenAI's APIs below ``/v1``."""
 
@@ -188,6 +191,28 @@ class OpenAIDialect:
         if asked.endpoint == "embeddings":
             return EmbeddingEncoder(asked)
         return StreamEncoder(asked) if asked.stream else AnswerEncoder(asked)
+
+    def repairs(self, endpoint: str) -> bool:
+        """Return whether answers of an endpoint can be repaired: those of chats and completions."""
+        return endpoint in _REPAIRED
+
+    def ask_for_usage(self, body: bytes) -> bytes:
+        """Return the body of a stream that asks for usage; see ``usage``."""
+        return ask_for_usage(body)
+
+    def repair(
+        self, endpoint: str, streaming: bool, asked_id: str, model: str, created: int, hide_usage: bool, max_bytes: int
+    ) -> Repair:
+        """Return what repairs one answer."""
+        return Repair(
+            endpoint,
+            streaming,
+            answer_id=f"chatcmpl-{asked_id.replace('-', '')}",
+            model=model,
+            created=created,
+            hide_usage=hide_usage,
+            max_bytes=max_bytes,
+        )
 
     def status(self, error: ExchangeError) -> int:
         """Return the error's own status: the hierarchy's are this dialect's."""

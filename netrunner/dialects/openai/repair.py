@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects.answers import Document, objects, too_large, unreadable
-from netrunner.dialects.interfaces import ITap
+from netrunner.dialects.interfaces import IRepair, ITap
 from netrunner.dialects.openai.calls import made_id
 from netrunner.dialects.openai.decoder import decoded
 from netrunner.dialects.openai.failure import failure, found_in
@@ -53,6 +53,7 @@ _chats = msgspec.json.Decoder(ChatChunk)
 _texts = msgspec.json.Decoder(TextChunk)
 
 
+@implementer(IRepair)
 class Repair:
     """Repairs one answer to a chat or a completion.
 
