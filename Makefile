@@ -4,11 +4,12 @@
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
 #   make lint     format check, lint, types, import rules, spelling
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
+#   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test lint bench torture fuzz soak clean
+.PHONY: run try test lint bench matrix torture fuzz soak clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,6 +50,9 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+matrix: $(VENV)/.test
+	NETRUNNER_WRITE_MATRIX=1 $(BIN)/pytest tests/integration/matrix/test_matrix.py $(PYTEST_ARGS)
 
 torture: $(VENV)/.test
 	$(BIN)/pytest -m torture $(PYTEST_ARGS)
