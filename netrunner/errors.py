@@ -14,6 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+MAX_RETRY_AFTER_S = 3600
+"""The longest wait that callers are told of: there are clients that sleep for as long as they are told."""
+MAX_SLEEP_S = 120
+"""A longer wait is told as well, but clients are asked not to sit it out by themselves."""
+
 
 class Fault(enum.Enum):
     """Who has to change something."""
@@ -64,11 +69,24 @@ class ExchangeError(NetrunnerError):
         self.headers = tuple(headers)
 
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the header fields of its answer: its own, and ``Retry-After`` in whole seconds where it is known."""
+        """Return the header fields of its answer: its own, ``Retry-After``, and whether to come again at all."""
         fields = list(self.headers)
-        if self.retry_after_s is not None:
-            fields.append((b"retry-after", b"%d" % max(1, math.ceil(self.retry_after_s))))
+        if self.wait_s is not None:
+            fields.append((b"retry-after", b"%d" % self.wait_s))
+        if self._is_final():
+            fields.append((b"x-should-retry", b"false"))
         return fields
+
+    @property
+    def wait_s(self) -> int | None:
+        """Whole seconds that the caller is told to wait, from 1 to ``MAX_RETRY_AFTER_S``; None if nobody knows."""
+        if self.retry_after_s is None:
+            return None
+        return max(1, math.ceil(min(self.retry_after_s, MAX_RETRY_AFTER_S)))
+
+    def _is_final(self) -> bool:
+        """Return whether clients that retry by themselves had better not."""
+        return self.retry_after_s is not None and self.retry_after_s > MAX_SLEEP_S
 
 
 class BadRequest(ExchangeError):
@@ -184,6 +202,9 @@ class UpstreamRejected(UpstreamError):
         self.kind = kind
         self.fault = fault
         self.retryable = retryable
+
+    def _is_final(self) -> bool:
+        return not self.retryable or super()._is_final()
 
 
 class Expired(NetrunnerError):

@@ -5,12 +5,14 @@ This module must not know of bodies.
 
 from __future__ import annotations
 
+from netrunner.errors import MAX_RETRY_AFTER_S, UpstreamError
 from netrunner.values import Headers, ResponseHead
 
 WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
 """Fields of a provider that are no business of our callers, or that we answer with ourselves."""
 TIMING = b"server-timing"
 """Where a provider has one too, both are told."""
+_FOREIGN = b"x-netrunner-upstream-"
 _ID_FIELDS = frozenset({b"x-request-id", b"request-id"})
 """In which providers tell their own id of a request."""
 
@@ -53,7 +55,21 @@ def is_stream(head: ResponseHead) -> bool:
 
 def foreign_limits(head: ResponseHead) -> Headers:
     """Return a provider's limits under names that no client of another dialect takes for its own: units differ."""
-    return [(b"x-netrunner-upstream-" + name, value) for name, value in head.headers if b"ratelimit-" in name]
+    return [
+        (name if name.startswith(_FOREIGN) else _FOREIGN + name, value)
+        for name, value in head.headers
+        if b"ratelimit" in name
+    ]
+
+
+def advised(head: ResponseHead, error: UpstreamError) -> Headers:
+    """Return the fields of an error that goes on as it came, with those that tell when to come again in our words."""
+    given = set(head.headers)
+    ours = [field for field in error.fields() if field not in given]
+    replaced = {name for name, _ in ours}
+    if error.wait_s == MAX_RETRY_AFTER_S:
+        replaced.add(b"retry-after-ms")
+    return [field for field in head.headers if field[0] not in replaced] + ours
 
 
 def told_id(head: ResponseHead) -> str | None:

@@ -305,14 +305,15 @@ class Relay:
             return
         self._exchange.error = rejection.code
         told = self._run.told(held)
+        headers = heads.advised(head, rejection)
         if told != held:
             self._held = [told]
-            head = ResponseHead(
-                head.status, head.reason, [field for field in head.headers if field[0] != b"content-length"]
-            )
-        self._decide(head)
+            headers = [field for field in headers if field[0] != b"content-length"]
+        self._decide(ResponseHead(head.status, head.reason, headers))
 
     def _reject(self, rejection: UpstreamError) -> None:
+        if self._run.translates and self._head is not None:
+            rejection.headers += tuple(heads.foreign_limits(self._head))
         self._abort()
         self.failed(rejection)
 

@@ -177,7 +177,10 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
         b"ready": Ready(),
     }
     named = {name: page for name, page in pages.items() if name}
-    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models}
+    # Groq's SDK knows no other path; without a place of its own in the list of them, any raw route goes before it.
+    openai = Branch()
+    openai.putChild(b"v1", v1)
+    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}

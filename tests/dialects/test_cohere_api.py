@@ -10,7 +10,7 @@ from netrunner.settings import ProviderSettings, Secret
 from netrunner.values import Call, Origin
 
 KEY = "co-stored"
-DATE = (b"date", b"Thu, 01 Jan 1970 00:16:40 GMT")
+DATE = (b"date", b"Fri, 01 Jan 2027 00:00:00 GMT")
 
 
 def api(**settings):
@@ -89,11 +89,11 @@ def test_a_limit_for_the_month_is_not_worth_a_retry():
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
-        ([(b"retry-after", b"7"), (b"x-ratelimit-reset", b"1060"), DATE], 7),
-        ([(b"x-ratelimit-reset", b"1060"), DATE], 60),
-        ([(b"x-ratelimit-reset", b"900"), DATE], 0),
+        ([(b"retry-after", b"7"), (b"x-ratelimit-reset", b"1798761660"), DATE], 7),
+        ([(b"x-ratelimit-reset", b"1798761660"), DATE], 60),
+        ([(b"x-ratelimit-reset", b"1798761500"), DATE], 0),
         ([(b"x-ratelimit-reset", b"soon"), DATE], None),
-        ([(b"x-ratelimit-reset", b"1060")], None),
+        ([(b"x-ratelimit-reset", b"1798761660")], None),
         ([], None),
     ],
 )
@@ -102,4 +102,4 @@ def test_the_wait_is_read_from_whatever_tells_it(headers, seconds):
 
 
 def test_only_a_limit_waits_for_its_reset():
-    assert api().classify(500, [(b"x-ratelimit-reset", b"1060"), DATE], b"").retry_after_s is None
+    assert api().classify(500, [(b"x-ratelimit-reset", b"1798761660"), DATE], b"").retry_after_s is None

@@ -231,6 +231,55 @@ def test_the_time_to_wait_is_read_from_the_fields(headers, seconds):
 
 
 @pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "120ms"}, 0.12),
+        ({"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-reset-tokens": "12"}, 12),
+        ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "12"}, None),
+        ({"x-ratelimit-reset-tokens": "12"}, None),
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "2m59.56s",
+            },
+            179.56,
+        ),
+        ({"x-ratelimit-reset": "1798761660000", "date": "Fri, 01 Jan 2027 00:00:00 GMT"}, 60),
+        ({"x-ratelimit-reset": "1798761660", "date": "Fri, 01 Jan 2027 00:00:00 GMT"}, 60),
+        ({"x-ratelimit-reset": "1798761600", "date": "Fri, 01 Jan 2027 00:01:00 GMT"}, 0),
+        ({"x-ratelimit-reset": "1798761660"}, None),
+        ({"x-ratelimit-reset": "30"}, 30),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "1"}, None),
+        ({"x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-reset": ""}, None),
+        ({"ratelimitbysize-reset": "41"}, 41),
+    ],
+)
+def test_the_time_to_wait_is_when_every_limit_that_is_used_up_is_reset(headers, seconds):
+    fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert error(429, headers=fields).retry_after_s == seconds
+    assert error(503, headers=fields).retry_after_s == seconds
+    assert error(500, headers=fields).retry_after_s is None
+
+
+def test_openrouter_tells_the_limits_of_others_inside_its_errors():
+    date = (b"date", b"Fri, 01 Jan 2027 00:00:00 GMT")
+    metadata = {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1798761660000"}}
+    assert error(429, {"error": {"message": "m", "metadata": metadata}}, [date]).retry_after_s == 60
+    metadata = {"headers": {"Retry-After": "7"}}
+    assert error(429, {"error": {"message": "m", "metadata": metadata}}).retry_after_s == 7
+    assert error(429, {"error": {"metadata": metadata}}, [(b"retry-after", b"9")]).retry_after_s == 9
+
+
+@pytest.mark.parametrize("metadata", [None, "x", {"headers": "x"}, {"headers": None}, {"headers": {"\ud800": "x"}}])
+def test_metadata_of_another_shape_tells_nothing(metadata):
+    assert error(429, {"error": {"message": "m", "metadata": metadata}}).retry_after_s is None
+
+
+@pytest.mark.parametrize(
     ("message", "seconds"),
     [
         ("Please retry in 10.68s.", 10.68),

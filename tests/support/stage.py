@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.shared import Pipeline
-from netrunner.providers.openai import OpenAIProvider, OpenAISettings
+from netrunner.plugins import builtin
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
@@ -141,6 +142,8 @@ class Stage:
         endpoints: What else the stored key is for.
         repair: The provider's setting.
         draining: Models whose answers are read on when the client has left.
+        provider: What ``up`` is, any type that is built in.
+        settings: Of that provider, beside its address and key.
         limits: Of the server.
     """
 
@@ -159,6 +162,8 @@ class Stage:
         endpoints: tuple[str, ...] = (),
         draining: tuple[str, ...] = (),
         repair: bool = False,
+        provider: str = "openai",
+        settings: Mapping[str, Any] = MappingProxyType({}),
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -168,13 +173,20 @@ class Stage:
         if token is not None:
             chain.insert(0, Bearer(Secret(token), header))
         stored = Secret(key) if isinstance(key, str) and key != "passthrough" else key
-        settings = OpenAISettings(base_url="http://up.example/v1", api_key=stored, endpoints=endpoints, repair=repair)
-        provider = OpenAIProvider(settings, FakeEnvironment("up", clock=self.clock))
+        factory = getattr(builtin, provider)
+        given = {
+            "base_url": "http://up.example/v1",
+            "api_key": stored,
+            "endpoints": endpoints,
+            "repair": repair,
+            **settings,
+        }
+        up = factory.build(factory.settings(**given), FakeEnvironment("up", clock=self.clock))
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
         self.pipeline = Pipeline(
             Chain(chain),
             Table(table, unknown_model, default_provider, frozenset(draining)),
-            {"up": (provider, self.upstream), "other": (provider, self.upstream)},
+            {"up": (up, self.upstream), "other": (up, self.upstream)},
             self.ledger,
             self.clock,
             max_streams,

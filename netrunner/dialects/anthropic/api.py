@@ -10,7 +10,8 @@ import re
 
 from netrunner.dialects.anthropic.blocks import NO_SAMPLING_SINCE
 from netrunner.dialects.anthropic.errors import KINDS
-from netrunner.dialects.openai.api import OpenAIApi, date
+from netrunner.dialects.openai.api import OpenAIApi
+from netrunner.dialects.openai.waits import date
 from netrunner.errors import Fault, UpstreamRejected
 from netrunner.settings import ProviderSettings
 from netrunner.values import Call, Headers, UpstreamRequest

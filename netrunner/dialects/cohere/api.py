@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from netrunner.dialects.openai.api import OpenAIApi, date, number
+from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.errors import UpstreamRejected
 from netrunner.settings import ProviderSettings
 from netrunner.values import Headers
@@ -42,16 +42,6 @@ class CohereApi(OpenAIApi):
             error.code = "content_filter"
             return error
         error = super().classify(_STAND_FOR.get(status, status), headers, body)
-        if status == 429:
-            if _SPENT.search(error.message):
-                error.kind, error.retryable = "payment", False
-            if error.retry_after_s is None:
-                error.retry_after_s = _until_reset(headers)
+        if status == 429 and _SPENT.search(error.message):
+            error.kind, error.retryable = "payment", False
         return error
-
-
-def _until_reset(headers: Headers) -> float | None:
-    """Return the seconds until the limit is reset, which is told as Unix time; by the answer's own clock."""
-    fields = dict(reversed(headers))
-    until, now = number(fields.get(b"x-ratelimit-reset")), date(fields.get(b"date"))
-    return None if until is None or now is None else max(0.0, until - now)

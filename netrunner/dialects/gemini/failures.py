@@ -5,7 +5,6 @@ This module must not decide what is tried again: it only says what Google says a
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -142,8 +141,7 @@ def written(error: ExchangeError) -> Document:
     if error.param is not None:
         violation = {"field": error.param, "description": error.message}
         details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})
-    if error.retry_after_s is not None:
-        delay = f"{max(1, math.ceil(error.retry_after_s))}s"
-        details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": delay})
+    if error.wait_s is not None:
+        details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{error.wait_s}s"})
     status = _STATUSES.get(error.kind, "INTERNAL")
     return {"error": {"code": error.status, "message": error.message, "status": status, "details": details}}

@@ -7,8 +7,6 @@ This module must not open connections or read clocks.
 
 from __future__ import annotations
 
-import email.utils
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from netrunner.dialects.openai.waits import retry_after_s
 from netrunner.errors import BadRequest, ConfigurationError, Fault, NotFound, Problem, UpstreamRejected
 from netrunner.settings import ProviderSettings, Secret
 from netrunner.values import Call, Headers, Origin, UpstreamRequest
@@ -173,9 +172,7 @@ _RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 5
 _CALLERS_FAULT = frozenset({400, 405, 409, 413, 415, 422})
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "credit_balance_too_low"})
 _CODES = {"context_length_exceeded": "context_too_long", "unsupported_parameter": "unsupported_parameter"}
-_WAIT = re.compile(
-    r"(?:retry|try again) in (?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)(ms|s))?", re.I
-)
+_LIMITED = frozenset({429, 503})
 
 
 def rejected(status: int, headers: Headers, body: bytes, key: str | None = None) -> UpstreamRejected:
@@ -187,8 +184,9 @@ def rejected(status: int, headers: Headers, body: bytes, key: str | None = None)
         body: As much of its body as was kept.
         key: The stored key, which some providers quote; it is masked.
     """
-    fields = dict(reversed(headers))
-    message, code = _said(body)
+    error = _error_in(body)
+    fields = {**_told(error), **dict(reversed(headers))}
+    message, code = _said(error)
     if key is not None:
         message, code = message.replace(key, "***"), code and code.replace(key, "***")
     message, code = message[:1000], code and code[:64]
@@ -205,19 +203,23 @@ def rejected(status: int, headers: Headers, body: bytes, key: str | None = None)
         retryable=retryable,
         code=code,
         status=status,
-        retry_after_s=_retry_after_s(fields, message),
+        retry_after_s=retry_after_s(fields, message, status in _LIMITED),
     )
 
 
-def _said(body: bytes) -> tuple[str, str | None]:
-    """Return the message and code of an error document in one of the shapes that are about."""
+def _error_in(body: bytes) -> Any:
+    """Return what an error document tells, in one of the shapes that are about."""
     try:
         document: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", None
+        return None
     if isinstance(document, list) and document:  # Gemini's compatible API wraps its errors so
         document = document[0]
-    error = document.get("error", document) if isinstance(document, dict) else None
+    return document.get("error", document) if isinstance(document, dict) else None
+
+
+def _said(error: Any) -> tuple[str, str | None]:
+    """Return the message and code of what an error document tells."""
     if isinstance(error, str):
         return error, None
     if not isinstance(error, dict):
@@ -228,43 +230,9 @@ def _said(body: bytes) -> tuple[str, str | None]:
     return message if isinstance(message, str) else "", code if isinstance(code, str) and code else None
 
 
-def _retry_after_s(fields: dict[bytes, bytes], message: str) -> float | None:
-    """Return after how many seconds a retry makes sense, if the answer tells.
-
-    Read are ``retry-after-ms``, ``retry-after`` as seconds or date (RFC 9110, 10.2.3; against the answer's own
-    Date, so no clock is needed), and what some providers only say in words.
-    """
-    milliseconds = number(fields.get(b"retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    after = fields.get(b"retry-after")
-    seconds = number(after)
-    if seconds is not None:
-        return seconds
-    until, now = date(after), date(fields.get(b"date"))
-    if until is not None and now is not None:
-        return max(0.0, until - now)
-    words = _WAIT.search(message)
-    if words is not None and any(words.groups()):
-        hours, minutes, rest, unit = words.groups()
-        return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0) / (1000 if unit == "ms" else 1)
-    return None
-
-
-def number(value: bytes | None) -> float | None:
-    """Return a field's value as a number that is not negative; None if it is none."""
-    try:
-        number = float(value or b"")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def date(value: bytes | None) -> float | None:
-    """Return a field's date as Unix time; None if it is none."""
-    if value is None:
-        return None
-    try:
-        return email.utils.parsedate_to_datetime(value.decode("latin-1")).timestamp()
-    except (ValueError, OverflowError):
-        return None
+def _told(error: Any) -> dict[bytes, bytes]:
+    """Return the header fields that OpenRouter tells in its errors: those of whoever it asked itself."""
+    metadata = error.get("metadata") if isinstance(error, dict) else None
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    told = headers.items() if isinstance(headers, dict) else ()
+    return {name.lower().encode(): str(value).encode() for name, value in told}
