@@ -21,6 +21,7 @@ ROLE = chunk({"role": "assistant", "content": ""})
 HI = chunk({"content": "Hi"})
 STOP = chunk(finish="stop")
 END = STOP + DONE
+CALLED = chunk(finish="tool_calls") + DONE
 PLAIN = ROLE + HI + END
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
 COUNTS = event({**HEAD, "choices": [], "usage": USAGE})
@@ -71,7 +72,11 @@ FINE = [
     b'data: {"id": "x", "object": "y", "created": 1, "model": "",\t"choices": [ ], "more": {"a": 1e99} }\n\n'
     + ROLE
     + END,
-    ROLE + calls(call(0, "a", "get", "")) + calls(call(0, None, None, '{"n"')) + calls(call(1, "b", "put", "{}")) + END,
+    ROLE
+    + calls(call(0, "a", "get", ""))
+    + calls(call(0, None, None, '{"n"'))
+    + calls(call(1, "b", "put", "{}"))
+    + CALLED,
     ROLE + chunk({"reasoning_content": "hm", "reasoning_details": [{"type": "x"}]}) + END,
     ROLE + chunk({"role": None, "content": [{"type": "text", "text": "x"}]}) + END,
     ROLE + chunk({"role": "assistant"}, index=1) + STOP + chunk(index=1, finish="length") + DONE,
@@ -248,8 +253,37 @@ def test_a_choice_without_anything_gets_an_empty_delta() -> None:
 
 def test_a_finish_for_calls_that_never_came_is_a_stop() -> None:
     assert documents(repaired(ROLE + chunk(finish="tool_calls") + DONE))[-1]["choices"][0]["finish_reason"] == "stop"
-    kept = ROLE + calls(call(0, "a", "f", "{}")) + chunk(finish="tool_calls") + DONE
+    kept = ROLE + calls(call(0, "a", "f", "{}")) + CALLED
     assert repaired(kept) == kept
+
+
+def test_a_stop_after_calls_is_a_finish_of_calls() -> None:
+    called = ROLE + calls(call(0, "a", "f", "{}"))
+    assert repaired(called + END) == called + CALLED
+    older = ROLE + chunk({"function_call": {"name": "f", "arguments": "{}"}}) + END
+    assert repaired(older) == older
+    limited = called + chunk(finish="length") + DONE
+    assert repaired(limited) == limited
+
+
+def test_calls_that_never_got_arguments_have_an_empty_object_of_them() -> None:
+    empty = [{"index": 0, "function": {"arguments": "{}"}}, {"index": 2, "function": {"arguments": "{}"}}]
+    begun = calls(call(0, "a", "f", "")) + calls(call(1, "b", "g", '{"n":1}')) + calls(call(2, "c", "h"))
+    assert pieces(repaired(ROLE + begun + CALLED))[3:] == empty
+    at_once = chunk({"tool_calls": [call(0, "a", "f", ""), call(1, "b", "g", "{")]}, finish="tool_calls")
+    (first, second) = pieces(repaired(ROLE + at_once + DONE))
+    assert (first["function"], second["function"]["arguments"]) == ({"name": "f", "arguments": "{}"}, "{")
+    cut = ROLE + calls(call(0, "a", "f", "")) + chunk(finish="length") + DONE
+    assert repaired(cut) == cut
+    whole = {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}]}
+    function = mended(answer(whole, "tool_calls"))["choices"][0]["message"]["tool_calls"][0]["function"]
+    assert function == {"name": "f", "arguments": "{}"}
+
+
+def test_a_mark_of_the_end_before_anything_is_no_answer() -> None:
+    assert repaired(DONE, complete=False) == b""
+    for nothing in (b": hi\n\n", COUNTS):
+        assert repaired(nothing + DONE, complete=False) == nothing
 
 
 def test_unknown_fields_live_on_in_what_is_repaired() -> None:
@@ -466,7 +500,7 @@ def test_a_document_is_repaired_like_a_chunk() -> None:
             {
                 "index": 0,
                 "message": {"content": "x", "role": "assistant", "tool_calls": [made]},
-                "finish_reason": "stop",
+                "finish_reason": "tool_calls",
             }
         ],
         "kept": 1,
@@ -474,7 +508,6 @@ def test_a_document_is_repaired_like_a_chunk() -> None:
     assert mended(answer({"role": "assistant"}, "tool_calls"))["choices"][0]["finish_reason"] == "stop"
     older = {"role": "assistant", "function_call": {"name": "f", "arguments": {}}}
     assert mended(answer(older))["choices"][0]["message"]["function_call"]["arguments"] == "{}"
-    assert mended({**HEAD, "choices": None})["choices"] == []
     text = {**HEAD, "choices": [{"index": 0, "text": "x", "finish_reason": None}]}
     assert mended(text) == text
 
@@ -489,7 +522,17 @@ def test_an_error_instead_of_a_document_is_one(odd: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"7", b"{}", b'{"choices": 7}', b'{"choices": [{"message": {"tool_calls": 7}}]}']
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"7",
+        b"{}",
+        b'{"choices": null}',
+        b'{"choices": []}',
+        b'{"choices": 7}',
+        b'{"choices": [{"message": {"tool_calls": 7}}]}',
+    ],
 )
 def test_a_document_that_cannot_be_repaired_is_an_error(body: bytes) -> None:
     one = repair(False)

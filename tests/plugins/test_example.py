@@ -66,7 +66,7 @@ def test_it_keeps_to_every_rule(factory):
 @pytest.mark.integration
 @pytest_twisted.ensureDeferred
 async def test_a_daemon_serves_through_it(folder, tmp_path):
-    upstream = ScriptedProvider(reactor, json_answer({"object": "chat.completion", "choices": []}))
+    upstream = ScriptedProvider(reactor, json_answer({"choices": [{"index": 0, "message": {"content": "Hello"}}]}))
     await upstream.start()
     config = {
         "plugins": {"directories": [str(folder)]},

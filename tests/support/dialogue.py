@@ -146,6 +146,12 @@ def event(text: str) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def whole(body: bytes = b'{"object":"chat.completion","choices":[]}') -> bytes:
+ANSWER = (
+    b'{"id":"c","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":'
+    b'{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}'
+)
+
+
+def whole(body: bytes = ANSWER) -> bytes:
     """Return an answer with a length."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)

@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.crowd import Figures, idle
 from tests.support.daemon import Daemon
-from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, chat, dial, event, whole
+from tests.support.dialogue import ANSWER, END_OF_BODY, STREAM_HEAD, Provider, chat, dial, event, whole
 
 pytestmark = pytest.mark.integration
 STREAM = STREAM_HEAD + b"".join(event(f"number {number}") for number in range(17)) + event("[DONE]") + END_OF_BODY
-WHOLE = whole(b'{"object":"chat.completion","choices":[],"text":"%b"}' % (b"a" * 1900))
+WHOLE = whole(ANSWER.replace(b"Hello", b"a" * 1900))
 
 
 def dechunked(data: bytes) -> bytes:

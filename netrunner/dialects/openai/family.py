@@ -170,7 +170,7 @@ def _thinks(turn: Any) -> bool:
 
 def _with_reasoning(turn: dict[str, Any], field: str | None) -> dict[str, Any]:
     """Return a turn whose reasoning is where the member looks for it, or gone."""
-    told = next((turn[name] for name in _REASONING[:2] if isinstance(turn.get(name), str)), None)
+    told = next((turn[name] for name in _REASONING[:2] if turn.get(name) and isinstance(turn[name], str)), None)
     details = turn.get("reasoning_details")
     turn = {name: value for name, value in turn.items() if name not in _REASONING}
     if field is not None and told is not None:

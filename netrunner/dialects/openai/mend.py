@@ -83,7 +83,10 @@ class _State:
 
 
 Change = tuple[int, Any]
-"""In which choice, and what: ``order``, ``role``, ``again``, ``finish``, or where in its calls which piece is."""
+"""In which choice, and what: ``order``, ``role``, ``again``, the finish it has, ``empty`` arguments of calls, or where in
+its calls which piece is."""
+_EITHER_FINISH = ("stop", "tool_calls")
+"""Whether there were calls decides between these, not the provider's word."""
 
 
 class Mend:
@@ -105,6 +108,10 @@ class Mend:
         self.reason: str | None = None
         """Why the last choice that has told it ends."""
 
+    def has_begun(self) -> bool:
+        """Return whether there was a choice."""
+        return bool(self._states)
+
     def is_finished(self) -> bool:
         """Return whether each choice has told why it ends."""
         return bool(self._states) and all(one.finished for one in self._states.values())
@@ -124,8 +131,8 @@ class Mend:
                 self._look_at_delta(at, choice.delta, state, is_new, changes)
             if choice.finish_reason:
                 state.finished, self.reason = True, choice.finish_reason
-                if choice.finish_reason == "tool_calls" and not state.called:
-                    changes.append((at, "finish"))
+                if choice.finish_reason in _EITHER_FINISH:
+                    _look_at_finish(at, choice.finish_reason, state, changes)
         return changes
 
     def _look_at_delta(self, at: int, delta: _Delta, state: _State, is_new: bool, changes: list[Change]) -> None:
@@ -166,8 +173,10 @@ class Mend:
         """Change a chunk as ``look`` has said."""
         for at, what in changes:
             choice = document["choices"][at]
-            if what == "finish":
-                choice["finish_reason"] = "stop"
+            if what in _EITHER_FINISH:
+                choice["finish_reason"] = what
+            elif what == "empty":
+                choice["delta"] = {**choice["delta"], "tool_calls": self._filled(choice)}
             elif what == "role":
                 choice["delta"] = {**choice["delta"], "role": "assistant"}
             elif what == "again":
@@ -191,11 +200,30 @@ class Mend:
                 made.append({**head, "choices": [{"index": number, "delta": delta, "finish_reason": None}]})
         return made
 
+    def _filled(self, choice: Document) -> list[Document]:
+        """Return the calls of a choice's last delta, with the arguments of those that have none: an empty object."""
+        pieces = list(choice["delta"].get("tool_calls") or ())
+        for call in self._states[choice["index"]].calls.all:
+            if not any(call.pieces):
+                piece = next((one for one in pieces if one["index"] == call.number), None)
+                if piece is None:
+                    pieces.append(piece := {"index": call.number, "function": {}})
+                piece["function"] = {**piece["function"], "arguments": "{}"}
+        return pieces
+
     def _begun(self, number: int) -> _State:
         if not 0 <= number < MAX_CHOICES:
             raise too_large() if number >= MAX_CHOICES else unreadable("has a choice without a number")
         state = self._states[number] = _State(self._max)
         return state
+
+
+def _look_at_finish(at: int, reason: str, state: _State, changes: list[Change]) -> None:
+    calls = state.calls.all
+    if (reason == "tool_calls" and not state.called) or (reason == "stop" and calls):
+        changes.append((at, "tool_calls" if calls else "stop"))
+    if any(not any(call.pieces) for call in calls):
+        changes.append((at, "empty"))
 
 
 def _settle(choice: Document) -> None:

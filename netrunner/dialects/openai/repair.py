@@ -211,6 +211,8 @@ class Repair:
         if not payload:
             return b""
         if payload == b"[DONE]":
+            if not self._mend.has_begun():
+                return b""  # no choice has come: that is no answer
             self._done = self.tap.complete = True
             return sse.DONE
         if name == b"error" and found_in(decoded(payload)) is None:
@@ -294,15 +296,13 @@ class Repair:
 
     def _mended(self, document: Document) -> bool:
         """Repair a whole answer; return whether anything was to be repaired."""
-        if "choices" not in document:
-            raise unreadable("has no choices")
         changed = False
         for field, value in self._head.items():
             if type(document.get(field)) is not type(value):
                 document[field], changed = value, True
         choices = objects(document, "choices")
-        if document["choices"] is None:
-            document["choices"], changed = [], True
+        if not choices:
+            raise unreadable("has no choices")
         for position, choice in enumerate(choices):
             if type(choice.get("index")) is not int:
                 choice["index"], changed = position, True
@@ -325,10 +325,13 @@ def _mended_message(choice: Document, message: Document, answer_id: str) -> bool
             call["id"], changed = made_id(answer_id, choice["index"], number), True
         if not call.get("type"):
             call["type"], changed = "function", True
+        function = call.get("function")
+        if isinstance(function, dict) and not function.get("arguments"):
+            function["arguments"], changed = "{}", True
     if isinstance(message.get("function_call"), dict):
         changed |= texts({"function": message["function_call"]})
-    elif choice.get("finish_reason") == "tool_calls" and not calls:
-        choice["finish_reason"], changed = "stop", True
+    elif choice.get("finish_reason") == ("stop" if calls else "tool_calls"):
+        choice["finish_reason"], changed = "tool_calls" if calls else "stop", True
     return changed
 
 
