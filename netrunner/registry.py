@@ -2,7 +2,8 @@
 
 Two doors: a ``.py`` file in a folder named in ``plugins.directories``, or an installed package with an entry
 point in the group ``netrunner.plugins``, called ``<kind>.<name>``. The operator's folder is imported whole; of
-the entry points only those asked for are ever imported. The built-in ones come through ``twisted.plugin``.
+the entry points only those asked for are ever imported, and so it is with the built-in ones. Packages that put modules
+into ``netrunner.plugins`` come through ``twisted.plugin``.
 
 This module must not start, configure or build a plugin.
 """
@@ -31,6 +32,7 @@ from zope.interface.verify import verifyObject
 import netrunner.plugins
 from netrunner.errors import PluginError, UnknownPlugin
 from netrunner.interfaces import IFilterFactory, IPluginFactory, IProviderFactory, ISinkFactory
+from netrunner.plugins import builtin
 
 KINDS = {"provider": IProviderFactory, "filter": IFilterFactory, "sink": ISinkFactory}
 GROUP = "netrunner.plugins"
@@ -75,6 +77,9 @@ class Registry:
         """
         registry = cls()
         errors: list[str] = []
+        for kind, name, doc, module in builtin.BUILT_IN:
+            entry_point = importlib.metadata.EntryPoint(f"{kind}.{name}", f"{module}:plugin", GROUP)
+            registry._insert(Offer(kind, name, doc, BUILT_IN, None, entry_point))
         registry._take(((BUILT_IN, factory) for factory in getPlugins(IPluginFactory, netrunner.plugins)), errors)
         for directory in directories:
             try:

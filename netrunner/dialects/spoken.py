@@ -1,30 +1,49 @@
-"""Every dialect that a provider may speak, by the name that its ``dialect`` says.
+"""Every dialect by its name, loaded when somebody speaks it.
 
 This module must not hold what any of them does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from netrunner.dialects.anthropic.dialect import AnthropicDialect
-from netrunner.dialects.cohere.dialect import CohereDialect
-from netrunner.dialects.gemini.dialect import GeminiDialect
-from netrunner.dialects.gigachat.dialect import GigaChatDialect
-from netrunner.dialects.interfaces import ISpoken
-from netrunner.dialects.ollama.dialect import OllamaDialect
-from netrunner.dialects.openai.dialect import OpenAIDialect
-from netrunner.dialects.responses.dialect import ResponsesDialect
+_MODULES = {
+    "anthropic": "AnthropicDialect",
+    "cohere": "CohereDialect",
+    "gemini": "GeminiDialect",
+    "gigachat": "GigaChatDialect",
+    "ollama": "OllamaDialect",
+    "openai": "OpenAIDialect",
+    "responses": "ResponsesDialect",
+}
+"""The class of each; it lives in ``netrunner.dialects.NAME.dialect``."""
 
-_ALL: tuple[ISpoken, ...] = (
-    AnthropicDialect(),
-    CohereDialect(),
-    GeminiDialect(),
-    GigaChatDialect(),
-    OllamaDialect(),
-    OpenAIDialect(),
-    ResponsesDialect(),
-)
-SPOKEN: Mapping[str, ISpoken] = MappingProxyType({one.name: one for one in _ALL})
+
+class Dialects(Mapping[str, Any]):
+    """By name: each an ``ISpoken``; those that callers speak an ``IDialect`` and ``ITranslates`` as well."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        dialect = self._loaded.get(name)
+        if dialect is None:
+            kind = _MODULES[name]
+            module = importlib.import_module(f"netrunner.dialects.{name}.dialect")
+            dialect = self._loaded[name] = getattr(module, kind)()
+        return dialect
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+SPOKEN = Dialects()
 """What can be translated to, and from."""

@@ -13,6 +13,7 @@ from typing import Any
 from zope.interface import implementer
 
 from netrunner.interfaces import IEnvironment, IRequestPhase
+from netrunner.offers import FilterFactory
 
 SWITCH = "/no_think"
 
@@ -32,3 +33,11 @@ class NoThink:
     async def on_request(self, exchange: Any) -> None:
         """Append the switch; a request without turns stays as it came."""
         exchange.view().append_system(SWITCH)
+
+
+plugin = FilterFactory(
+    name="no_think",
+    build=NoThink,
+    settings=NoThinkSettings,
+    doc="Asks models that think aloud not to.",
+)

@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from netrunner.filters.texts import TextPhase
 from netrunner.interfaces import IEnvironment, IEventPhase
+from netrunner.offers import FilterFactory
 
 FENCES = {"```json": "```", "```JSON": "```", "[json]": "[json]", "[JSON]": "[JSON]"}
 """What ends a block, by what begins it."""
@@ -90,3 +91,11 @@ class StripJsonMarkdown(TextPhase):
     def reader(self) -> Unfencer:
         """Return what reads the next text block."""
         return Unfencer()
+
+
+plugin = FilterFactory(
+    name="strip_json_markdown",
+    build=StripJsonMarkdown,
+    settings=StripJsonMarkdownSettings,
+    doc="Takes the fence off answers that are one fenced block of JSON.",
+)

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from netrunner.events import BlockClose, BlockKind, BlockOpen, Event, ReasoningDelta, Signature
 from netrunner.filters.texts import TextPhase
 from netrunner.interfaces import IEnvironment, IEventPhase
+from netrunner.offers import FilterFactory
 from netrunner.settings import setting
 
 FORMS = {
@@ -181,3 +182,11 @@ class StripThinking(TextPhase):
         if isinstance(event, BlockOpen) and event.kind in _THOUGHT:
             blocks.add((event.choice, event.index))
         return isinstance(event, BlockOpen | BlockClose | Signature) and (event.choice, event.index) in blocks
+
+
+plugin = FilterFactory(
+    name="strip_thinking",
+    build=StripThinking,
+    settings=StripThinkingSettings,
+    doc="Takes <think> blocks out of answers.",
+)

@@ -85,6 +85,7 @@ class Feed:
         self._working: Deferred[None] | None = None
         self._call: IDelayedCall | None = None
         self._stopped = False
+        self._given_up = False
 
     def resume(self) -> bool:
         """Tell the sink where it left off; return whether the cursor has to be written before it is given anything."""
@@ -120,23 +121,35 @@ class Feed:
         )
 
     def finish(self) -> Deferred[None]:
-        """Hand over what is left, and no more after that; fire when it is written or has failed."""
+        """Hand over what is left, and no more after that; fire when it is written or has failed.
+
+        Who cancels it gives the sink up: what it has not taken by then is left to whoever feeds it next.
+        """
         self._stopped = True
         if self._call is not None:
             self._call.cancel()
             self._call = None
         done = self._working if self._working is not None else succeed(None)
-        finished: Deferred[None] = Deferred()
+        finished: Deferred[None] = Deferred(lambda _: self._give_up())
         done.addBoth(lambda _: None)
-        done.addCallback(lambda _: self._run(last=True))
-        done.addBoth(lambda _: self._close(finished))
+        done.addCallback(lambda _: None if self._given_up else self._run(last=True))
+        done.addBoth(lambda _: self._end(finished))
         return finished
 
-    def _close(self, finished: Deferred[None]) -> None:
+    def _end(self, finished: Deferred[None]) -> None:
+        if not self._given_up:
+            self._close()
+            finished.callback(None)
+
+    def _give_up(self) -> None:
+        self.log.error("the sink {sink} did not take its last records in time; they are kept", sink=self.name)
+        self._given_up = True
+        self._close()
+
+    def _close(self) -> None:
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
-        finished.callback(None)
 
     def _begin(self) -> None:
         self._call = None
@@ -152,7 +165,7 @@ class Feed:
         return Deferred.fromCoroutine(self._hand_over(last))
 
     async def _hand_over(self, last: bool) -> None:
-        """Hand over batches until nothing is left or the sink fails."""
+        """Hand over batches until nothing is left, the sink fails or is given up."""
         while True:
             records, places = self._collect()
             if not places:
@@ -162,6 +175,9 @@ class Feed:
                     mark = await self.sink.write(records)
                 except Exception as error:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
                     self._failed(len(records), last, error)
+                    return
+                if self._given_up:
+                    # Another feed moves the cursor by now; this batch comes again.
                     return
                 self.written += len(records)
                 if mark is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ class Feeds:
         journal: Of this process.
         clock: Times everything.
         chance: For pauses.
-        reactor, pool: Where files are written; None in a test that writes them at once.
+        reactor, pool: Where files are written, by one thread so that they are in order; None in a test that writes
+            them at once.
     """
 
     log = Logger()
@@ -64,7 +65,10 @@ class Feeds:
         self._lock: int | None = None
         self._sinks: list[Sink] = []
         self.feeds: list[Feed] = []
+        self._cursors: dict[str, Cursor] = {}
+        """By the names of sinks, of those that are gone as well. While the lock is held these count: files follow."""
         self._moved: set[str] = set()
+        """The names of sinks whose files are behind."""
         self._trying: IDelayedCall | None = None
         self._saving: IDelayedCall | None = None
         self._waking: IDelayedCall | None = None
@@ -87,6 +91,7 @@ class Feeds:
                 self._trying = self._clock.callLater(LOCK_S, self._try)
                 return
             self._lock = lock
+            self._cursors.clear()
         self._ready()
         self._begin()
         if self._saving is None:
@@ -98,15 +103,8 @@ class Feeds:
             self._feed(sink, others)
 
     def _feed(self, sink: Sink, others: Sequence[str]) -> None:
-        path = self._path(sink.name)
-        try:
-            cursor = cursors.read(path)
-        except ValueError as error:
-            self.log.error("{path} is damaged: {error}; its sink begins anew", path=path, error=error)
-            cursor = None
-        begins = cursor is None
-        if cursor is None:
-            cursor = Cursor(self._journal.folder_name)
+        known = self._known(sink.name)
+        cursor = self._cursors[sink.name] = Cursor(self._journal.folder_name) if known is None else known
 
         def moved() -> None:
             self._moved.add(sink.name)
@@ -115,10 +113,21 @@ class Feeds:
             sink.name, sink.plugin, cursor, self._folder, self._journal, self._clock, self._chance, moved, sink.required
         )
         self.feeds.append(feed)
-        if feed.resume() or begins:
+        if feed.resume() or known is None:
             # From here on nothing may be missed, nor written twice, whatever happens next.
-            cursors.write(path, cursor.encoded())
+            cursors.write(self._path(sink.name), cursor.encoded())
         feed.look_at(others)
+
+    def _known(self, name: str) -> Cursor | None:
+        """Return how far a sink has come, if it was ever fed."""
+        if name in self._cursors:
+            return self._cursors[name]
+        path = self._path(name)
+        try:
+            return cursors.read(path)
+        except ValueError as error:
+            self.log.error("{path} is damaged: {error}; its sink begins anew", path=path, error=error)
+            return None
 
     def wake(self) -> None:
         """Something was recorded: hand it over soon, with what else comes by then."""
@@ -141,8 +150,8 @@ class Feeds:
         feeds, self.feeds = self.feeds, []
         finishing: Deferred[Any] = DeferredList([feed.finish() for feed in feeds], consumeErrors=True)
         finishing.addTimeout(within_s, self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
-        finishing.addErrback(lambda _: self.log.error("the last records were not taken in time; they are kept"))
-        return finishing.addCallback(lambda _: self._save(feeds, set(self._moved)))
+        # All of them, moved or not: when this is done, so is whatever the thread was to write before.
+        return finishing.addCallback(lambda _: self._save(self._cursors))
 
     def stop(self, within_s: float) -> Deferred[None]:
         """Do as ``finish`` does, and let another process take over."""
@@ -160,11 +169,12 @@ class Feeds:
     def reached(self) -> dict[tuple[str, str], int]:
         """Return up to which offset every required sink has read each lane; nothing of a lane that none is to read."""
         places: dict[tuple[str, str], int] = {}
-        for feed in self.feeds:
-            if feed.required:
+        for sink in self._sinks:
+            cursor = self._cursors.get(sink.name)
+            if sink.required and cursor is not None:
                 for folder in (*self._others(), self._journal.folder_name):
                     for lane in LANES:
-                        place = feed.cursor.at(folder, lane)
+                        place = cursor.at(folder, lane)
                         if place is not None:
                             key = folder, lane
                             places[key] = min(places.get(key, place.offset), place.offset)
@@ -183,15 +193,16 @@ class Feeds:
             feed.look_at(others)
         moved, self._moved = self._moved, set()
         if moved:
-            self._save(self.feeds, moved)
+            self._save(moved)
 
-    def _save(self, feeds: Sequence[Feed], names: set[str]) -> Deferred[None]:
+    def _save(self, names: Iterable[str]) -> Deferred[None]:
+        """Write the cursors of these sinks down; fire when that is done or has failed."""
         there = {*self._others(), self._journal.folder_name}
         written = []
-        for feed in feeds:
-            if feed.name in names:
-                feed.cursor.forget(there)
-                written.append(self._write(self._path(feed.name), feed.cursor.encoded()))
+        for name in names:
+            cursor = self._cursors[name]
+            cursor.forget(there)
+            written.append(self._write(self._path(name), cursor.encoded()))
         return DeferredList(written).addCallback(lambda _: None)
 
     def _write(self, path: Path, data: bytes) -> Deferred[None]:

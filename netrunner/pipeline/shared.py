@@ -71,7 +71,7 @@ class Pipeline:
         dialects: Mapping[str, ISpoken] | None = None,
     ) -> None:
         self.stages = stages
-        self.dialects = dict(dialects or {})
+        self.dialects = {} if dialects is None else dialects
         self._spoken = frozenset(
             (name, dialect)
             for name, (one, _) in providers.items()

@@ -1,4 +1,4 @@
-"""A ``twisted.plugin`` package: each module in it offers factories, the built-in ones in ``builtin``."""
+"""A ``twisted.plugin`` package: each module in it may offer factories; ``builtin`` lists those that come along."""
 
 from twisted.plugin import pluginPackagePaths
 

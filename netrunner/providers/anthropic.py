@@ -13,6 +13,7 @@ from netrunner.dialects.anthropic.api import AnthropicApi
 from netrunner.dialects.anthropic.writing import bounded
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.settings import ProviderSettings, setting
 from netrunner.values import Call, Headers, UpstreamRequest
 
@@ -56,3 +57,11 @@ class AnthropicProvider:
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""
         return self._api.classify(status, headers, body)
+
+
+plugin = ProviderFactory(
+    name="anthropic",
+    build=AnthropicProvider,
+    settings=AnthropicSettings,
+    doc="Anthropic, or any API that speaks like it.",
+)

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from zope.interface import implementer
 
 from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.settings import setting
 from netrunner.values import Call, UpstreamRequest
@@ -51,3 +52,11 @@ class AzureOpenAIProvider(OpenAIProvider):
             mark = b"&" if b"?" in rest else b"?"
             request.target = self._base + rest + mark + b"api-version=" + quote(self._version, safe="").encode()
         return request
+
+
+plugin = ProviderFactory(
+    name="azure_openai",
+    build=AzureOpenAIProvider,
+    settings=AzureOpenAISettings,
+    doc="OpenAI's models on Azure.",
+)

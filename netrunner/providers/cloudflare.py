@@ -18,6 +18,7 @@ from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
 from netrunner.errors import ConfigurationError, Problem, UpstreamRejected
 from netrunner.interfaces import IAdapts, IEnvironment, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member
 from netrunner.settings import ProviderSettings, Secret, setting
 from netrunner.values import Call, Headers, UpstreamRequest
@@ -113,3 +114,11 @@ def _unwrapped(body: bytes) -> bytes:
     if not isinstance(found, list) or not isinstance(found[0], dict):
         return body
     return sse.compact({"error": {"message": found[0].get("message"), "code": str(found[0].get("code", ""))}})
+
+
+plugin = ProviderFactory(
+    name="cloudflare",
+    build=CloudflareProvider,
+    settings=CloudflareSettings,
+    doc="Cloudflare's Workers AI, or an AI Gateway.",
+)

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from netrunner.dialects.cohere.api import CohereApi
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.settings import ProviderSettings, setting
 from netrunner.values import Call, Headers, UpstreamRequest
 
@@ -44,3 +45,11 @@ class CohereProvider:
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""
         return self._api.classify(status, headers, body)
+
+
+plugin = ProviderFactory(
+    name="cohere",
+    build=CohereProvider,
+    settings=CohereSettings,
+    doc="Cohere, version 2 of its API.",
+)

@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 DeepSeekSettings = member_settings("DeepSeek", "https://api.deepseek.com")
@@ -23,3 +24,11 @@ class DeepSeekProvider(Member):
         formats=frozenset({"text", "json_object"}),
         reasoning="reasoning_content",
     )
+
+
+plugin = ProviderFactory(
+    name="deepseek",
+    build=DeepSeekProvider,
+    settings=DeepSeekSettings,
+    doc="DeepSeek.",
+)

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from netrunner.dialects.openai.api import rejected
 from netrunner.errors import BadRequest, UpstreamError, UpstreamRejected
 from netrunner.interfaces import IClock, IEnvironment, IProvider, IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.offers import ProviderFactory
 from netrunner.providers.script import Ending, Reply, reply_to
 from netrunner.settings import setting
 from netrunner.values import Call, Headers, Origin, ResponseHead, UpstreamRequest
@@ -168,3 +169,11 @@ def _reason(status: int) -> bytes:
         return HTTPStatus(status).phrase.encode()
     except ValueError:
         return b"Unknown"
+
+
+plugin = ProviderFactory(
+    name="echo",
+    build=EchoProvider,
+    settings=EchoSettings,
+    doc="Says back what it was told, without a key or a network.",
+)

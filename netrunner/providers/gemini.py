@@ -12,6 +12,7 @@ from zope.interface import implementer
 from netrunner.dialects.gemini.api import GeminiApi
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.settings import ProviderSettings, setting
 from netrunner.values import Call, Headers, UpstreamRequest
 
@@ -46,3 +47,11 @@ class GeminiProvider:
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""
         return self._api.classify(status, headers, body)
+
+
+plugin = ProviderFactory(
+    name="gemini",
+    build=GeminiProvider,
+    settings=GeminiSettings,
+    doc="Google's Gemini, by its own API.",
+)

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from netrunner.dialects.gigachat.api import GigaChatApi
 from netrunner.errors import ConfigurationError, Problem, UpstreamError, UpstreamRejected
 from netrunner.interfaces import IEnvironment, IPrepares, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.providers.sidecall import post_form
 from netrunner.providers.token import Grant, Token
 from netrunner.settings import ProviderSettings, Secret, setting
@@ -172,3 +173,11 @@ def _grant(body: bytes, now: float) -> Grant | None:
     if isinstance(ends, bool) or not isinstance(ends, (int, float)) or ends <= 0:
         return Grant(token, now + LIFE_S)
     return Grant(token, ends / 1000 if ends > _MILLISECONDS else float(ends))
+
+
+plugin = ProviderFactory(
+    name="gigachat",
+    build=GigaChatProvider,
+    settings=GigaChatSettings,
+    doc="Sber's GigaChat, version 1 of its API.",
+)

@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 GitHubSettings = member_settings("GitHub", "https://models.github.ai/inference")
@@ -19,3 +20,11 @@ class GitHubProvider(Member):
         refused=HOSTED | {"logit_bias": "it has no token ids"},
         developer=True,
     )
+
+
+plugin = ProviderFactory(
+    name="github",
+    build=GitHubProvider,
+    settings=GitHubSettings,
+    doc="GitHub Models.",
+)

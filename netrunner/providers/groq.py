@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 GroqSettings = member_settings("Groq", "https://api.groq.com/openai/v1")
@@ -20,3 +21,11 @@ class GroqProvider(Member):
         answers=False,
         reasoning="reasoning",
     )
+
+
+plugin = ProviderFactory(
+    name="groq",
+    build=GroqProvider,
+    settings=GroqSettings,
+    doc="Groq.",
+)

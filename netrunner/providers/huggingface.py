@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 HuggingFaceSettings = member_settings("HuggingFace", "https://router.huggingface.co/v1")
@@ -21,3 +22,11 @@ class HuggingFaceProvider(Member):
         answers=False,
         reasoning="reasoning",
     )
+
+
+plugin = ProviderFactory(
+    name="huggingface",
+    build=HuggingFaceProvider,
+    settings=HuggingFaceSettings,
+    doc="Hugging Face's router.",
+)

@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 MistralSettings = member_settings("Mistral", "https://api.mistral.ai/v1")
@@ -23,3 +24,11 @@ class MistralProvider(Member):
         call_id="[a-zA-Z0-9]{9}",
         merges=True,
     )
+
+
+plugin = ProviderFactory(
+    name="mistral",
+    build=MistralProvider,
+    settings=MistralSettings,
+    doc="Mistral AI.",
+)

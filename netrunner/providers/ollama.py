@@ -12,6 +12,7 @@ from zope.interface import implementer
 from netrunner.dialects.ollama.api import OllamaApi
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.offers import ProviderFactory
 from netrunner.settings import ProviderSettings, setting
 from netrunner.values import Call, Headers, UpstreamRequest
 
@@ -48,3 +49,11 @@ class OllamaProvider:
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""
         return self._api.classify(status, headers, body)
+
+
+plugin = ProviderFactory(
+    name="ollama",
+    build=OllamaProvider,
+    settings=OllamaSettings,
+    doc="An Ollama server, by its own API.",
+)

@@ -15,6 +15,7 @@ from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.dialects.openai.family import Family, fit
 from netrunner.errors import UpstreamRejected
 from netrunner.interfaces import IEnvironment, IProvider, ISpeaksMore
+from netrunner.offers import ProviderFactory
 from netrunner.settings import ProviderSettings, setting
 from netrunner.values import Call, Headers, UpstreamRequest
 
@@ -58,3 +59,11 @@ class OpenAIProvider:
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""
         return self._api.classify(status, headers, body)
+
+
+plugin = ProviderFactory(
+    name="openai",
+    build=OpenAIProvider,
+    settings=OpenAISettings,
+    doc="OpenAI, or any API that speaks like it.",
+)

@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 OpenRouterSettings = member_settings("OpenRouter", "https://openrouter.ai/api/v1")
@@ -20,3 +21,11 @@ class OpenRouterProvider(Member):
         audio=True,
         reasoning="reasoning",
     )
+
+
+plugin = ProviderFactory(
+    name="openrouter",
+    build=OpenRouterProvider,
+    settings=OpenRouterSettings,
+    doc="OpenRouter.",
+)

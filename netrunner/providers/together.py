@@ -6,6 +6,7 @@ This module must not hold what its family shares.
 from __future__ import annotations
 
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member, member_settings
 
 TogetherSettings = member_settings("Together", "https://api.together.xyz/v1")
@@ -21,3 +22,11 @@ class TogetherProvider(Member):
         max_stop=None,
         reasoning="reasoning",
     )
+
+
+plugin = ProviderFactory(
+    name="together",
+    build=TogetherProvider,
+    settings=TogetherSettings,
+    doc="Together AI.",
+)

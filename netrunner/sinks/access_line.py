@@ -7,7 +7,8 @@ This module must not write anything of a body, a query or a credential.
 
 from __future__ import annotations
 
-from netrunner.sinks.lines import LineSink, local_time, words
+from netrunner.offers import SinkFactory
+from netrunner.sinks.lines import LineSettings, LineSink, local_time, words
 from netrunner.values import Record
 
 
@@ -23,3 +24,11 @@ class AccessLine(LineSink):
     """Writes such lines."""
 
     line = staticmethod(line)
+
+
+plugin = SinkFactory(
+    name="access_line",
+    build=AccessLine,
+    settings=LineSettings,
+    doc="Writes one short line for each request that has ended.",
+)

@@ -209,3 +209,11 @@ def _rejected(batch: Sequence[Event], answer: dict[str, Any]) -> list[tuple[str,
     expired, old = info.get("expiredLogEventEndIndex", 0), info.get("tooOldLogEventEndIndex", 0)
     new = info.get("tooNewLogEventStartIndex", len(batch))
     return [("expired", batch[:expired]), ("too old", batch[expired:old]), ("too new", batch[new:])]
+
+
+plugin = CloudWatchFactory(
+    name="cloudwatch",
+    build=CloudWatch,
+    settings=CloudWatchSettings,
+    doc="Puts records into Amazon CloudWatch Logs.",
+)

@@ -7,7 +7,8 @@ This module must not write anything of a body, a query or a credential.
 
 from __future__ import annotations
 
-from netrunner.sinks.lines import LineSink, local_time, words
+from netrunner.offers import SinkFactory
+from netrunner.sinks.lines import LineSettings, LineSink, local_time, words
 from netrunner.values import Record
 
 UNMATCHED = "-"
@@ -36,3 +37,11 @@ class Console(LineSink):
     """Writes such lines."""
 
     line = staticmethod(line)
+
+
+plugin = SinkFactory(
+    name="console",
+    build=Console,
+    settings=LineSettings,
+    doc="Writes one line a request.",
+)

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from netrunner.errors import StoreError
 from netrunner.interfaces import IEnvironment, ILogSink, IStartable
+from netrunner.offers import SinkFactory
 from netrunner.settings import setting
 from netrunner.values import Record
 
@@ -72,3 +73,11 @@ class Database:
                 self._environment.log.warn("old records are still in the database: {reason}", reason=str(error))
         if self._running:
             self._next = clock.callLater(TIDY_S, self.start)
+
+
+plugin = SinkFactory(
+    name="database",
+    build=Database,
+    settings=DatabaseSettings,
+    doc="Keeps records in the store, where they are found again.",
+)

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from netrunner.errors import Expired
 from netrunner.interfaces import IEnvironment, ILiveSink, ILogSink, IStartable
+from netrunner.offers import SinkFactory
 from netrunner.settings import Secret, setting
 from netrunner.sinks.duplex_live import LiveCopy, whole
 from netrunner.sinks.duplex_put import NotTaken, Put
@@ -233,3 +234,11 @@ async def _result(put: Put) -> NotTaken | None:
 
     put.done.addCallback(tell)
     return await over
+
+
+plugin = SinkFactory(
+    name="duplex",
+    build=Duplex,
+    settings=DuplexSettings,
+    doc="Copies requests and responses to a logging server while they flow.",
+)

@@ -65,6 +65,7 @@ class Entry(msgspec.Struct, gc=False):
     bytes_out: int
     request_sha256: str | None
     response_sha256: str | None
+    dropped: list[str]
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -107,6 +108,7 @@ def entry(record: Record) -> Entry:
         record.bytes_out,
         record.request_sha256,
         record.response_sha256,
+        record.dropped,
     )
 
 

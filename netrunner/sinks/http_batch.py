@@ -213,3 +213,11 @@ class _Rest(Protocol):
     def _end(self) -> None:
         if not self.ended.called:
             self.ended.callback(None)
+
+
+plugin = HttpBatchFactory(
+    name="http_batch",
+    build=HttpBatch,
+    settings=HttpBatchSettings,
+    doc="Posts records to a URL, as batches of JSON.",
+)

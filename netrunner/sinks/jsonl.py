@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from zope.interface import implementer
 
 from netrunner.interfaces import IEnvironment, ILogSink, IResumes, IStartable
+from netrunner.offers import SinkFactory
 from netrunner.settings import setting
 from netrunner.sinks.entry import lines
 from netrunner.sinks.lines import LineFile
@@ -125,3 +126,11 @@ def _empty(path: str) -> None:
         os.truncate(path, 0)
     except FileNotFoundError:
         pass
+
+
+plugin = SinkFactory(
+    name="jsonl",
+    build=Jsonl,
+    settings=JsonlSettings,
+    doc="Appends each record to a file, as a line of JSON.",
+)

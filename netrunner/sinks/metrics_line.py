@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import msgspec
 
+from netrunner.offers import SinkFactory
 from netrunner.sinks.entry import milliseconds
-from netrunner.sinks.lines import LineSink, one_line
+from netrunner.sinks.lines import LineSettings, LineSink, one_line
 from netrunner.times import stamp
 from netrunner.values import Record
 
@@ -47,3 +48,11 @@ class MetricsLine(LineSink):
     """Writes such lines."""
 
     line = staticmethod(line)
+
+
+plugin = SinkFactory(
+    name="metrics_line",
+    build=MetricsLine,
+    settings=LineSettings,
+    doc="Writes the times of each request as one line.",
+)

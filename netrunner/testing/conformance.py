@@ -31,7 +31,16 @@ KEY = "sk-conformance-7f3a9c51"
 CALLERS_KEY = b"Bearer sk-of-the-caller-40b2"
 MODEL = "conformance-model-1"
 BASE_URL = "http://conformance.invalid:8443/prefix/v1"
-ENDPOINTS = ("chat/completions", "completions", "embeddings", "messages", "responses", "chat", "embed")
+ENDPOINTS = (
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "messages",
+    "responses",
+    "chat",
+    "embed",
+    f"models/{MODEL}:generateContent",
+)
 HOSTILE_ENDPOINTS = ("//evil.invalid/x", "@evil.invalid/x", "a b", "a\r\nx-evil: 1", "a?b#c", "é")
 NOT_THE_PLUGINS = frozenset(
     b"connection content-length expect host keep-alive proxy-authorization proxy-connection te trailer"

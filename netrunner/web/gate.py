@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from netrunner.dialects.openai.dialect import OpenAIDialect
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import (
     ExchangeError,
     Forbidden,
@@ -33,7 +33,6 @@ from netrunner.pipeline.refusal import refusal
 from netrunner.settings import Secret
 from netrunner.values import Answer, Headers
 
-_DIALECT = OpenAIDialect()
 _CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)
 
 
@@ -128,4 +127,4 @@ class Guarded(Resource):
 
     def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
         """Write ``error`` in OpenAI's shape, as all that is asked of the daemon itself."""
-        return refusal(_DIALECT, error)
+        return refusal(SPOKEN["openai"], error)

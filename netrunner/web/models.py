@@ -5,17 +5,13 @@ This module must not relay anything but what a dialect puts below its list of mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from netrunner.dialects.anthropic.dialect import model_document, models_document
-from netrunner.dialects.gemini.dialect import GeminiDialect
-from netrunner.dialects.interfaces import IDialect
-from netrunner.dialects.ollama import documents
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, NotFound
 from netrunner.http.request import IReadsHead, Request
 from netrunner.pipeline.run import own_headers
@@ -33,7 +29,7 @@ class Listing(ModelRoute):
 
     Args:
         entry: Makes exchanges.
-        dialect: What callers speak here.
+        dialect: Name of what callers speak here.
         endpoint: As of ``ModelRoute``.
         methods: Those that are answered here.
     """
@@ -42,7 +38,7 @@ class Listing(ModelRoute):
     """A model's name may have one, and OpenAI's SDK encodes it."""
 
     def __init__(
-        self, entry: Entry, dialect: IDialect, endpoint: str | None, methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+        self, entry: Entry, dialect: str, endpoint: str | None, methods: tuple[bytes, ...] = (b"GET", b"HEAD")
     ) -> None:
         super().__init__(entry, dialect, endpoint, methods)
         self._started = int(entry.pipeline.clock.wall())
@@ -82,15 +78,18 @@ def known(wanted: str, names: list[str]) -> str:
 class Models(Listing):
     """OpenAI's list; Anthropic's for those who say which version of its API they speak."""
 
-    def __init__(self, entry: Entry, dialect: IDialect) -> None:
-        super().__init__(entry, dialect, "models")
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry, "openai", "models")
 
     def content(self, request: Request, names: list[str]) -> bytes:
         """Return the list, or one of it."""
         wanted = asked_for(request, names)
         if request.header(b"anthropic-version") is not None:
-            since = stamp(self._started)
-            return _encode(model_document(wanted, since)) if wanted else models_document(names, since)
+            dialect, since = SPOKEN["anthropic"], stamp(self._started)
+            listed: bytes = (
+                _encode(dialect.model_document(wanted, since)) if wanted else dialect.models_document(names, since)
+            )
+            return listed
         return _encode(self._one(wanted) if wanted else self._all(names))
 
     def _one(self, name: str) -> dict[str, Any]:
@@ -109,9 +108,8 @@ class Models(Listing):
 class GeminiModels(Listing):
     """Everything below ``/v1beta``: Gemini's list to those who GET it, and what models are asked."""
 
-    def __init__(self, entry: Entry, dialect: GeminiDialect) -> None:
-        super().__init__(entry, dialect, None, (b"GET", b"HEAD", b"POST"))
-        self._gemini = dialect
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry, "gemini", None, (b"GET", b"HEAD", b"POST"))
 
     def render(self, request: Request) -> int:
         """Run what is posted."""
@@ -123,33 +121,26 @@ class GeminiModels(Listing):
         if path[:1] != [b"models"]:
             raise NotFound("There is no such list.", code="not_found")
         wanted = known(b"/".join(path[1:]).decode("utf-8", "replace"), names)
-        return _encode(self._gemini.model_document(wanted)) if wanted else self._gemini.models_document(names)
+        dialect = self._dialect
+        listed: bytes = _encode(dialect.model_document(wanted)) if wanted else dialect.models_document(names)
+        return listed
 
 
 class OllamaList(Listing):
-    """One of Ollama's lists.
+    """One of Ollama's lists: ``tags``, ``ps`` or ``version``.
 
     Args:
         entry: Makes exchanges.
-        dialect: Ollama's.
         endpoint: Path below ``/api/``.
-        document: Makes it of all models.
     """
 
-    def __init__(
-        self,
-        entry: Entry,
-        dialect: IDialect,
-        endpoint: str,
-        document: Callable[[list[documents.Model]], dict[str, Any]],
-    ) -> None:
-        super().__init__(entry, dialect, endpoint)
-        self._document = document
+    def __init__(self, entry: Entry, endpoint: str) -> None:
+        super().__init__(entry, "ollama", endpoint)
 
     def content(self, request: Request, names: list[str]) -> bytes:
         """Return the list."""
-        models = [documents.Model(name=name, modified_at=self._started) for name in names]
-        return _encode(self._document(models))
+        told: bytes = _encode(self._dialect.listed(self._endpoint, names, self._started))
+        return told
 
 
 class _Shown(msgspec.Struct):
@@ -163,8 +154,8 @@ _shown = msgspec.json.Decoder(_Shown)
 class OllamaShow(Listing):
     """What Ollama tells about one model."""
 
-    def __init__(self, entry: Entry, dialect: IDialect) -> None:
-        super().__init__(entry, dialect, "show", (b"POST",))
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry, "ollama", "show", (b"POST",))
 
     def content(self, request: Request, names: list[str]) -> bytes:
         """Return what clients look for: capabilities, and how much fits."""
@@ -175,5 +166,5 @@ class OllamaShow(Listing):
         wanted = asked.model or asked.name
         if not wanted:
             raise BadRequest("model: is required.", code="missing_model", param="model")
-        model = documents.Model(name=known(wanted, names), modified_at=self._started)
-        return _encode(documents.show_document(model))
+        shown: bytes = _encode(self._dialect.shown(known(wanted, names), self._started))
+        return shown

@@ -15,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from netrunner.dialects.interfaces import IDialect
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed
 from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.ids import uuid7
@@ -142,7 +143,7 @@ class ModelRoute(Resource):
 
     Args:
         entry: Makes exchanges.
-        dialect: What callers speak here.
+        dialect: Name of what callers speak here; it is loaded when the first of them comes.
         endpoint: Path below ``/v1/``; None takes it from the request's path.
         methods: Those allowed; None allows all.
     """
@@ -150,13 +151,17 @@ class ModelRoute(Resource):
     isLeaf = True
 
     def __init__(
-        self, entry: Entry, dialect: IDialect, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)
+        self, entry: Entry, dialect: str, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)
     ) -> None:
         super().__init__()
         self._entry = entry
-        self._dialect = dialect
+        self._speaks = dialect
         self._endpoint = endpoint
         self._methods = methods
+
+    @property
+    def _dialect(self) -> Any:
+        return SPOKEN[self._speaks]
 
     def head_received(self, request: Request) -> Deferred[None] | None:
         """Open the exchange and check what the head tells, before any of the body is read."""

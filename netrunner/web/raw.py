@@ -14,7 +14,6 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from netrunner.dialects.interfaces import IDialect
 from netrunner.http.headers import end_to_end
 from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.interfaces import IUpstream
@@ -44,7 +43,7 @@ class RawRoute(ModelRoute):
 
     Args:
         entry: Makes exchanges.
-        dialect: Writes the errors made here.
+        dialect: Name of what the errors made here are written in.
         name: Of the route, in the record.
         destination: URL of the server.
         upstream: Carries the requests.
@@ -52,7 +51,7 @@ class RawRoute(ModelRoute):
     """
 
     def __init__(
-        self, entry: Entry, dialect: IDialect, name: str, destination: str, upstream: IUpstream, prefix: bytes
+        self, entry: Entry, dialect: str, name: str, destination: str, upstream: IUpstream, prefix: bytes
     ) -> None:
         super().__init__(entry, dialect, "", None)
         self._name = name

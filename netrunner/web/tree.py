@@ -11,13 +11,7 @@ from typing import Any
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from netrunner.dialects.anthropic.dialect import AnthropicDialect
-from netrunner.dialects.gemini.dialect import GeminiDialect
-from netrunner.dialects.interfaces import IDialect
-from netrunner.dialects.ollama import documents
-from netrunner.dialects.ollama.dialect import OllamaDialect
-from netrunner.dialects.openai.dialect import OpenAIDialect
-from netrunner.dialects.responses.dialect import ResponsesDialect
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, NotFound
 from netrunner.http.request import IRefuses, Request
 from netrunner.interfaces import IClock
@@ -28,16 +22,14 @@ from netrunner.web.pages import Health, Ready, Text
 from netrunner.web.proxy import Entry, ModelRoute
 from netrunner.web.raw import Prefixes
 
-OPENAI, RESPONSES, ANTHROPIC = OpenAIDialect(), ResponsesDialect(), AnthropicDialect()
-GEMINI, OLLAMA = GeminiDialect(), OllamaDialect()
-_V1: Mapping[bytes, IDialect] = {
-    b"chat/completions": OPENAI,
-    b"completions": OPENAI,
-    b"embeddings": OPENAI,
-    b"responses": RESPONSES,
-    b"responses/input_tokens": RESPONSES,
-    b"messages": ANTHROPIC,
-    b"messages/count_tokens": ANTHROPIC,
+_V1 = {
+    b"chat/completions": "openai",
+    b"completions": "openai",
+    b"embeddings": "openai",
+    b"responses": "responses",
+    b"responses/input_tokens": "responses",
+    b"messages": "anthropic",
+    b"messages/count_tokens": "anthropic",
 }
 """What is spoken at endpoints below ``/v1/``; all others are OpenAI's, and passed on as they are."""
 _GOOGLE = (b"x-goog-api-client", b"x-goog-api-key")
@@ -62,7 +54,7 @@ class Nothing(Resource):
 
     def refusal(self, request: Request | None, error: ExchangeError) -> tuple[int, Headers, bytes]:
         """Write an error in OpenAI's shape."""
-        return refusal(OPENAI, error)
+        return refusal(SPOKEN["openai"], error)
 
 
 NOTHING = Nothing()
@@ -165,12 +157,12 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
         pages: What operators look at, by the first part of its path; the empty one is for browsers at ``/``.
     """
     clock = entry.pipeline.clock
-    models = Models(entry, OPENAI)
+    models = Models(entry)
     endpoints: dict[bytes, Resource] = {
         endpoint: ModelRoute(entry, dialect, endpoint.decode()) for endpoint, dialect in _V1.items()
     }
-    gemini = GeminiModels(entry, GEMINI)
-    v1 = V1(endpoints, ModelRoute(entry, OPENAI, None, None), gemini)
+    gemini = GeminiModels(entry)
+    v1 = V1(endpoints, ModelRoute(entry, "openai", None, None), gemini)
     v1.putChild(b"models", models)
     chats = Endpoints({b"completions": endpoints[b"chat/completions"]}, NOTHING)
     # What operators look at has its place below the same path.
@@ -185,7 +177,10 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
         b"ready": Ready(),
     }
     named = {name: page for name, page in pages.items() if name}
-    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models}
+    # Groq's SDK knows no other path; without a place of its own in the list of them, any raw route goes before it.
+    openai = Branch()
+    openai.putChild(b"v1", v1)
+    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}
@@ -194,12 +189,10 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
 
 def _ollama(entry: Entry) -> dict[bytes, Resource]:
     """Return what is served below ``/api/`` to Ollama's clients."""
-    lists = {b"tags": documents.tags_document, b"ps": documents.ps_document}
     return {
-        **{endpoint: ModelRoute(entry, OLLAMA, endpoint.decode()) for endpoint in _API},
-        **{name: OllamaList(entry, OLLAMA, name.decode(), document) for name, document in lists.items()},
-        b"version": OllamaList(entry, OLLAMA, "version", lambda _: documents.version_document()),
-        b"show": OllamaShow(entry, OLLAMA),
+        **{endpoint: ModelRoute(entry, "ollama", endpoint.decode()) for endpoint in _API},
+        **{name: OllamaList(entry, name.decode()) for name in (b"tags", b"ps", b"version")},
+        b"show": OllamaShow(entry),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from netrunner import sse
-from netrunner.dialects.anthropic.dialect import AnthropicDialect, models_document
+from netrunner.dialects.anthropic.dialect import AnthropicDialect
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, IEventCodec, IRequestView, ITap, ITranslates
@@ -144,7 +144,7 @@ def test_tokens_are_told_as_a_count() -> None:
 
 
 def test_models_are_listed_in_anthropics_form() -> None:
-    assert json.loads(models_document(["a", "b"])) == {
+    assert json.loads(AnthropicDialect().models_document(["a", "b"])) == {
         "data": [
             {"type": "model", "id": "a", "display_name": "a", "created_at": "1970-01-01T00:00:00Z"},
             {"type": "model", "id": "b", "display_name": "b", "created_at": "1970-01-01T00:00:00Z"},
@@ -153,7 +153,12 @@ def test_models_are_listed_in_anthropics_form() -> None:
         "first_id": "a",
         "last_id": "b",
     }
-    assert json.loads(models_document([])) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    assert json.loads(AnthropicDialect().models_document([])) == {
+        "data": [],
+        "has_more": False,
+        "first_id": None,
+        "last_id": None,
+    }
 
 
 def test_credentials_are_not_among_the_fields_that_pass() -> None:

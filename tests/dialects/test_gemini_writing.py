@@ -215,6 +215,17 @@ def test_a_seal_waits_while_an_image_passes():
     assert parts[1] == {"text": "x", "thoughtSignature": "AAAA"}
 
 
+def test_thoughts_without_a_seal_go_back_with_what_came_of_them():
+    signed = ToolCall("c1", "get", '{"a": 1}', SEAL)
+    gaps = Gaps()
+    foreign = Reasoning("", "anthropic-claude-v1:x", redacted=True)
+    parts = contents(assistant(Reasoning("hm"), foreign, signed), gaps=gaps)[0]["parts"]
+    assert parts == [{"text": "hm", "thought": True}, {**CALLED, "thoughtSignature": "AAAA"}]
+    assert gaps.dropped == ["reasoning"]
+    parts = contents(assistant(Reasoning("hm"), "text", Reasoning("", SEAL)))[0]["parts"]
+    assert parts == [{"text": "hm", "thought": True}, {"text": "text"}, {"text": "", "thoughtSignature": "AAAA"}]
+
+
 @pytest.mark.parametrize("signature", [None, "anthropic-claude-v1:x"])
 def test_reasoning_of_others_is_given_up(signature):
     assert lost(user("x"), assistant(Reasoning("hm", signature), "a")) == ["reasoning"]

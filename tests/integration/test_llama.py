@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def _config(port: int) -> str:
     return (
-        f"providers: {{llama: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1'}}}}\n"
+        f"providers: {{llama: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1', repair: false}}}}\n"
         f"models: [{{name: alias, targets: [{{provider: llama, model: {MODEL}}}]}}]\n"
     )
 

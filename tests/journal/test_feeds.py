@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,32 @@ class Keeper:
         return [id for batch in self.batches for id in batch]
 
 
+class Disk:
+    """A thread that writes when told to; it stands for the reactor too."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+
+    def callInThreadWithCallback(
+        self, done: Callable[[bool, Any], None], write: Callable[..., Any], *args: Any
+    ) -> None:
+        self._waiting.append(lambda: done(True, write(*args)))
+
+    def callFromThread(self, function: Callable[..., Any], *args: Any) -> None:
+        function(*args)
+
+    def write(self) -> None:
+        while self._waiting:
+            self._waiting.pop(0)()
+
+
 class Desk:
     """One process's feeds."""
 
-    def __init__(self, state: Path, journal: Journal, clock: FakeClock) -> None:
+    def __init__(self, state: Path, journal: Journal, clock: FakeClock, disk: Disk | None = None) -> None:
         self.clock = clock
         self.journal = journal
-        self.feeds = Feeds(state, journal, clock, random.Random(0))
+        self.feeds = Feeds(state, journal, clock, random.Random(0), disk, disk)
         journal.on_record = self.feeds.wake
         self.keeper = Keeper()
 
@@ -312,3 +331,104 @@ def test_what_another_process_left_is_handed_over_again_when_it_was_not_taken(
     desk.pass_time(5.0)
     assert desk.keeper.all == ["07"]
     logged_failures.flush(ValueError)
+
+
+def test_a_sink_that_comes_back_goes_on_where_it_was_however_long_another_took_to_leave(desk: Desk) -> None:
+    slow, back = Keeper(), Keeper()
+    slow.waiting = Deferred()
+    desk.feeds.start([Sink("keeper", desk.keeper), Sink("slow", slow)])
+    desk.record(1)
+    desk.pass_time()
+    left = desk.feeds.finish(5.0)
+    desk.pass_time(2 * SAVE_S)
+    slow.waiting.callback(None)
+    assert left.called
+    desk.feeds.start([Sink("slow", slow)])
+    desk.feeds.finish(5.0)
+    desk.feeds.start([Sink("keeper", back)])
+    desk.record(2)
+    desk.pass_time(2 * BATCH_S)
+    assert (desk.keeper.all, slow.all, back.all) == (["01"], ["01"], ["02"])
+    assert back.marks == ["after 01"]
+
+
+def test_what_a_leaving_sink_took_is_on_the_disk_however_long_another_takes(desk: Desk, state: Path) -> None:
+    slow = Keeper()
+    slow.waiting = Deferred()
+    desk.feeds.start([Sink("keeper", desk.keeper), Sink("slow", slow)])
+    desk.record(1)
+    desk.pass_time()
+    desk.feeds.finish(5.0)
+    desk.pass_time(SAVE_S)
+    told = cursors.read(state / "cursors" / "keeper.json")
+    assert told is not None
+    assert told.mark == "after 01"
+
+
+def test_a_sink_that_comes_back_goes_on_where_it_was_however_slow_the_disk_is(
+    state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    disk, back = Disk(), Keeper()
+    desk = Desk(state, journal_in(), clock, disk).start()
+    desk.record(1)
+    desk.pass_time(SAVE_S)
+    desk.feeds.finish(5.0).addCallback(lambda _: desk.feeds.start([Sink("keeper", back)]))
+    disk.write()
+    desk.record(2)
+    desk.pass_time()
+    assert (desk.keeper.all, back.all) == (["01"], ["02"])
+
+
+def test_another_process_takes_over_when_all_cursors_are_on_the_disk(
+    state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    disk = Disk()
+    desk = Desk(state, journal_in(), clock, disk).start()
+    other = Desk(state, journal_in(), clock).start()
+    desk.record(1)
+    desk.pass_time(SAVE_S)
+    desk.stop()
+    desk.journal.stop()
+    other.record(2)
+    other.pass_time(2)
+    assert other.keeper.all == []
+    disk.write()
+    other.pass_time(2)
+    assert (desk.keeper.all, other.keeper.all) == (["01"], ["02"])
+
+
+def test_a_sink_that_hangs_is_given_up_and_hands_over_nothing_beside_the_one_after_it(
+    desk: Desk, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH", 1)
+    after = Keeper()
+    hanging: Deferred[None] = Deferred()
+    desk.keeper.waiting = hanging
+    desk.start().record(1, 2)
+    desk.pass_time()
+    left = desk.feeds.finish(5.0)
+    desk.pass_time(5.1)
+    assert left.called
+    desk.feeds.start([Sink("keeper", after)])
+    desk.record(3)
+    desk.pass_time()
+    hanging.callback(None)
+    desk.record(4)
+    desk.pass_time(SAVE_S)
+    assert (desk.keeper.all, after.all) == (["01"], ["01", "02", "03", "04"])
+    told = cursors.read(state / "cursors" / "keeper.json")
+    assert told is not None
+    assert told.mark == "after 04"
+
+
+def test_the_journal_keeps_what_a_required_sink_has_not_read_while_sinks_are_replaced(
+    state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    desk = Desk(state, journal_in(segment_bytes=1000), clock).start(required=True)
+    desk.keeper.waiting = Deferred()
+    for number in range(1, 7):
+        desk.record(number)
+    desk.pass_time()
+    desk.feeds.finish(5.0)
+    room = keep(desk, state, max_bytes=2000)
+    assert (room.crowded, room.deleted) == (True, 0)

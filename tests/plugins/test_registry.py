@@ -1,7 +1,9 @@
 """Where plugins come from, and what happens to those that are broken."""
 
+import importlib
 import os
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -9,7 +11,6 @@ from twisted.logger import ILogObserver, Logger
 from zope.interface import implementer
 
 from netrunner.errors import PluginError, UnknownPlugin
-from netrunner.interfaces import IProviderFactory
 from netrunner.offers import FilterFactory, ProviderFactory
 from netrunner.plugins import builtin
 from netrunner.registry import Registry
@@ -62,7 +63,7 @@ def discover(folder, log):
 
 def test_built_in_plugins_are_there(log, said):
     registry = Registry.discover((), log)
-    offered = {name for name, one in vars(builtin).items() if IProviderFactory.providedBy(one)}
+    offered = {one.name for one in builtin.BUILT_IN if one.kind == "provider"}
     assert {"echo", "openai"} <= offered == set(registry.names("provider"))
     assert registry.names("filter") == ("no_think", "strip_json_markdown", "strip_thinking")
     sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line"
@@ -339,3 +340,19 @@ def test_an_installed_plugin_and_a_drop_in_of_one_name_are_an_error(install, fol
     with pytest.raises(PluginError, match=r"by .*mine\.py and by acme_pip 1\.2"):
         discover()
     assert "acme_pip" not in sys.modules
+
+
+def test_built_in_plugins_say_of_themselves_what_the_list_says(log):
+    registry = Registry.discover((), log)
+    for kind, name, doc, module in builtin.BUILT_IN:
+        assert registry.factory(kind, name).doc == doc
+        assert registry.factory(kind, name) is importlib.import_module(module).plugin
+
+
+def test_a_built_in_plugin_is_imported_when_somebody_asks_for_it():
+    code = (
+        "import sys; from twisted.logger import Logger; from netrunner.registry import Registry;"
+        "registry = Registry.discover((), Logger()); assert 'netrunner.providers.groq' not in sys.modules;"
+        "registry.factory('provider', 'groq'); assert 'netrunner.providers.groq' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

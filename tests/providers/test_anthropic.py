@@ -46,7 +46,7 @@ def test_a_refused_key_is_told_by_the_providers_name() -> None:
 
 
 def test_it_keeps_to_the_rules_of_providers() -> None:
-    from netrunner.plugins.builtin import anthropic
+    from netrunner.providers.anthropic import plugin as anthropic
 
     assert [finding for finding in check_provider(anthropic) if not finding.ok] == []
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from netrunner.errors import ConfigurationError
-from netrunner.plugins.builtin import cloudwatch
 from netrunner.sinks import cloudwatch as module
 from netrunner.sinks.cloudwatch import CloudWatch
+from netrunner.sinks.cloudwatch import plugin as cloudwatch
 from netrunner.sinks.packing import Event
 from netrunner.testing.fakes import FakeEnvironment
 from netrunner.testing.section import FakeSection
@@ -28,7 +28,7 @@ def test_without_boto3_the_configuration_says_how_to_get_it(monkeypatch):
 def test_boto3_is_not_imported_before_there_is_something_to_send():
     code = (
         "import sys\n"
-        "from netrunner.plugins.builtin import cloudwatch\n"
+        "from netrunner.sinks.cloudwatch import plugin as cloudwatch\n"
         "from netrunner.testing.fakes import FakeEnvironment\n"
         "from netrunner.testing.section import FakeSection\n"
         "cloudwatch.build(cloudwatch.parse(FakeSection({'log_group': 'llm'})), FakeEnvironment())\n"

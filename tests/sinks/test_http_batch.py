@@ -12,10 +12,10 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 
 from netrunner.errors import ConfigurationError
-from netrunner.plugins.builtin import http_batch
 from netrunner.settings import Secret
 from netrunner.sinks.delivery import Undelivered
 from netrunner.sinks.http_batch import ABOUT_THE_DOOR, MANNERS_S, HttpBatch, HttpBatchSettings
+from netrunner.sinks.http_batch import plugin as http_batch
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.testing.section import FakeSection
 

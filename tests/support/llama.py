@@ -155,6 +155,8 @@ def _serve(model: str) -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     # Equal requests get equal answers: nothing of an earlier one is used.
     params.cache_prompt, params.ctx_shift, params.warmup = False, True, False
+    # Whoever says no temperature gets the same answer every time.
+    params.sampling.temp = 0.0
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)  # noqa: T201  # The parent reads the address here.
     sys.stdin.read()

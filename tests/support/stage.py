@@ -28,7 +28,7 @@ from netrunner.values import Headers, Record, ResponseHead, UpstreamRequest
 from netrunner.web.access import Door, Sources
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
-from netrunner.web.tree import NOTHING, OPENAI, tree
+from netrunner.web.tree import NOTHING, tree
 from tests.support.client import Client
 
 KEY = "sk-stored-key-of-the-operator"
@@ -197,7 +197,7 @@ class Stage:
         )
         raw = {
             source.encode(): RawRoute(
-                entry, OPENAI, "raw", destination, self.upstream, source.encode() if rewrite == "replace" else b""
+                entry, "openai", "raw", destination, self.upstream, source.encode() if rewrite == "replace" else b""
             )
             for source, (destination, rewrite) in (routes or {}).items()
         }

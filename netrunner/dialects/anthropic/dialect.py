@@ -157,19 +157,19 @@ class AnthropicDialect:
         """Return the body that tells how many tokens a request takes."""
         return sse.compact({"input_tokens": tokens})
 
+    # --- lists of models ------------------------------------------------------------------------------------
 
-def model_document(name: str, created_at: str) -> dict[str, str]:
-    """Return what the list of models says about one."""
-    return {"type": "model", "id": name, "display_name": name, "created_at": created_at}
+    def model_document(self, name: str, created_at: str) -> dict[str, str]:
+        """Return what the list of models says about one."""
+        return {"type": "model", "id": name, "display_name": name, "created_at": created_at}
 
+    def models_document(self, names: Iterable[str], created_at: str = "1970-01-01T00:00:00Z") -> bytes:
+        """Return the list of models in Anthropic's form, all on one page.
 
-def models_document(names: Iterable[str], created_at: str = "1970-01-01T00:00:00Z") -> bytes:
-    """Return the list of models in Anthropic's form, all on one page.
-
-    Args:
-        names: As callers may give them.
-        created_at: RFC 3339, of every model; the beginning of Unix time where nobody knows.
-    """
-    data = [model_document(name, created_at) for name in names]
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return sse.compact({"data": data, "has_more": False, "first_id": first, "last_id": last})
+        Args:
+            names: As callers may give them.
+            created_at: RFC 3339, of every model; the beginning of Unix time where nobody knows.
+        """
+        data = [self.model_document(name, created_at) for name in names]
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        return sse.compact({"data": data, "has_more": False, "first_id": first, "last_id": last})

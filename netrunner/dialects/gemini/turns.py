@@ -93,16 +93,19 @@ class _Writer:
         written: list[Document] = []
         waiting: tuple[str, Document | None] | None = None
         unsigned = sum(isinstance(part, ToolCall) and not _own_seal(part) for part in parts)
+        own = any(isinstance(part, (Reasoning, ToolCall)) and _own_seal(part) for part in parts)
         for part in parts:
             if isinstance(part, Reasoning):
                 sealed = _own_seal(part)
-                if sealed is None:
+                # Of a turn of Gemini's own, the seal is often on what came of its thoughts.
+                if sealed is None and (not own or part.signature is not None):
                     self._gaps.drop("reasoning")
                     continue
-                _settle(waiting, written)
                 thought = {"text": part.text, "thought": True} if part.text else None
+                if sealed is not None:
+                    _settle(waiting, written)
+                    waiting = sealed, thought
                 written += [thought] if thought else []
-                waiting = sealed, thought
             elif not _is_empty(part):
                 one = self.part(part)
                 takes = isinstance(part, ToolCall) and not _own_seal(part)

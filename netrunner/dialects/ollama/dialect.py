@@ -7,15 +7,18 @@ This module must not know which provider is behind a server.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects import splice
+from netrunner.dialects.answers import Document
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ILoads, ITranslates
+from netrunner.dialects.ollama import documents
 from netrunner.dialects.ollama.decoder import Decoder
-from netrunner.dialects.ollama.documents import loaded
 from netrunner.dialects.ollama.encoder import Encoder, VectorEncoder
 from netrunner.dialects.ollama.events import EventCodec
 from netrunner.dialects.ollama.reading import READERS
@@ -110,6 +113,25 @@ class OllamaDialect:
         """Return the error as the line that every client raises."""
         return self.error(error) + b"\n"
 
+    # --- what clients read before they ask
+
+    def listed(self, endpoint: str, names: Iterable[str], since: float) -> Document:
+        """Return what ``tags``, ``ps`` or ``version`` answers.
+
+        Args:
+            endpoint: One of the three.
+            names: Of the models there are.
+            since: Unix time of their last change.
+        """
+        models = [documents.Model(name=name, modified_at=since) for name in names]
+        if endpoint == "version":
+            return documents.version_document()
+        return documents.tags_document(models) if endpoint == "tags" else documents.ps_document(models)
+
+    def shown(self, name: str, since: float) -> Document:
+        """Return what ``show`` answers about one model."""
+        return documents.show_document(documents.Model(name=name, modified_at=since))
+
     # --- between two dialects
 
     def operation(self, method: bytes, endpoint: str) -> Operation | None:
@@ -126,7 +148,7 @@ class OllamaDialect:
 
     def loaded(self, asked: Asked) -> Answer | None:
         """Return the answer to a request without a prompt, which no provider is asked; None for every other."""
-        return loaded(asked)
+        return documents.loaded(asked)
 
     def write(self, request: Conversation | Embedding, model: str, stream: bool, gaps: Gaps) -> Written:
         """Return a request as Ollama wants it; see ``writing``."""
