@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections.abc import Iterable
 from typing import Any
 

@@ -83,8 +83,8 @@ class _State:
 
 
 Change = tuple[int, Any]
-"""In which choice, and what: ``order``, ``role``, ``again``, the finish it has, ``empty`` arguments of calls, or where in
-its calls which piece is."""
+"""In which choice, and what: ``order``, ``role``, ``again``, the finish it has, ``empty`` arguments of calls, or where
+in its calls which piece is."""
 _EITHER_FINISH = ("stop", "tool_calls")
 """Whether there were calls decides between these, not the provider's word."""
 
