@@ -130,7 +130,7 @@ class Run:
         gap = pipeline.gap_of(candidate.provider)
         if gap is not None and not await self._entered(gap):
             return
-        if pipeline.speaks(candidate.provider, exchange.dialect.name):
+        if self._stays(provider, candidate.provider):
             if not provider.serves(exchange.endpoint, exchange.model is not None):
                 raise NotFound("No such endpoint.", code="endpoint_not_found")
             if pipeline.chain.event_filters:
@@ -155,6 +155,20 @@ class Run:
             request = await pipeline.chain.on_attempt(exchange, request)
         if exchange.outcome is None:
             self._send(candidate, request, upstream)
+
+    def _stays(self, provider: IProvider, name: str) -> bool:
+        """Return whether a provider is asked in the caller's own dialect.
+
+        One that it understands besides its own is left where event filters could not read the answer otherwise.
+        """
+        exchange, pipeline = self._exchange, self._pipeline
+        if not pipeline.speaks(name, exchange.dialect.name):
+            return False
+        return (
+            not pipeline.chain.event_filters
+            or provider.dialect == exchange.dialect.name
+            or exchange.dialect.has_events(exchange.method, exchange.endpoint) is not None
+        )
 
     async def _prepared(self, provider: Any, call: Call) -> bool:
         """Let a provider get ready for a call; return whether the exchange goes on with it."""

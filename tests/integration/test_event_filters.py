@@ -44,10 +44,15 @@ def test_strip_thinking_takes_the_thoughts_of_echo_out_of_streams_and_answers(tm
 
 def test_an_endpoint_that_strip_thinking_cannot_see_is_refused(tmp_path: Path) -> None:
     with Daemon(tmp_path, CONFIG) as daemon:
-        status, _, body = daemon.request("POST", "/v1/responses", {"model": "echo", "input": "Hello"})
+        status, _, body = daemon.request("POST", "/v1/images/edits", {"model": "echo", "prompt": "Hello"})
         assert (status, json.loads(body)["error"]["code"]) == (501, "filter_unsupported")
         assert daemon.request("POST", "/v1/embeddings", {"model": "echo", "input": "Hello"})[0] == 200
         assert daemon.request("GET", "/v1/models")[0] == 200
+
+
+def test_responses_are_filtered_as_chats_are(tmp_path: Path) -> None:
+    with Daemon(tmp_path, CONFIG) as daemon, client(daemon.port) as sdk:
+        assert sdk.responses.create(model="echo", input="/echo think Hello you").output_text.strip() == "Hello you"
 
 
 def test_the_official_client_puts_a_filtered_stream_together(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def config(provider: Provider, folder: Path, timeouts: str = "{}") -> str:
     """Return a configuration that records to ``records`` in ``folder``."""
     base_url = f"http://127.0.0.1:{provider.port}/v1"
     return (
-        f"providers: {{up: {{type: openai, base_url: '{base_url}', timeouts: {timeouts}}}}}\n"
+        f"providers: {{up: {{type: openai, base_url: '{base_url}', timeouts: {timeouts}, repair: false}}}}\n"
         "models: [{name: m, targets: [{provider: up, model: m}]}]\n"
         f"sinks: [{{type: jsonl, path: {json.dumps(str(folder / 'records'))}}}]\n"
     )

@@ -100,7 +100,7 @@ class Provider:
         self._sock.settimeout(PATIENCE_S)
         self.port: int = self._sock.getsockname()[1]
         self.config = (
-            f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{self.port}/v1'}}}}\n"
+            f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{self.port}/v1', repair: false}}}}\n"
             "models: [{name: m, targets: [{provider: up, model: m}]}]\n"
         )
         """A configuration that serves the model ``m`` from here."""
