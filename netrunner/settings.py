@@ -100,7 +100,8 @@ class ProviderSettings:
         "unsent", doc="When a request is sent again after a warm connection turned out dead."
     )
     repair: bool = setting(
-        True, doc="Whether chats of OpenAI's dialect are repaired event by event, so that every client can read them."
+        True,
+        doc="Whether answers in OpenAI's and Anthropic's dialects are repaired so that every client can read them.",
     )
     strict: bool = setting(
         False, doc="Whether what would be left out of a request for this provider is refused instead."

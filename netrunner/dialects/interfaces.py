@@ -139,14 +139,19 @@ class ILoads(Interface):
 class IRepairs(Interface):
     """A dialect whose answers can be repaired without leaving it; beside ``IDialect``."""
 
-    def repairs(endpoint):
-        """Return whether answers of an endpoint can be repaired."""
+    def repairs(endpoint, envelope):
+        """Return whether the answer to a request can be repaired.
+
+        Args:
+            endpoint: As of ``IDialect.envelope``.
+            envelope: The request's; None if it has no body.
+        """
 
     def ask_for_usage(body):
         """Return the body of a streamed request that asks for usage, every other byte as it came."""
 
     def repair(endpoint, streaming, asked_id, model, created, hide_usage, max_bytes):
-        """Return what repairs one answer: an ``IRepair``.
+        """Return what repairs one answer, an ``IRepair``; None if it is to go on as it came.
 
         Args:
             endpoint: One that ``repairs``.

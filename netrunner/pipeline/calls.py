@@ -23,7 +23,7 @@ def repairs(pipeline: Pipeline, exchange: Exchange, candidate: Candidate) -> IRe
     """Return what repairs the answer to a request that goes on as it came; None if the provider's setting says no."""
     dialect = exchange.dialect
     if pipeline.repairs(candidate.provider) and exchange.method == b"POST" and IRepairs.providedBy(dialect):
-        return dialect if dialect.repairs(exchange.endpoint) else None
+        return dialect if dialect.repairs(exchange.endpoint, exchange.envelope) else None
     return None
 
 

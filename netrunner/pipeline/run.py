@@ -314,7 +314,7 @@ class Run:
             not asked,
             MAX_REPAIRED_BYTES,
         )
-        return RepairLane(repair, streaming)
+        return None if repair is None else RepairLane(repair, streaming)
 
     def lane(self, streaming: bool) -> EventLane:
         """Return the way through the event filters for an answer."""

@@ -6,13 +6,18 @@ Everything here is in memory; what needs sockets is in ``tests/integration/test_
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+import re
+import struct
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from netrunner.errors import UpstreamError
+from netrunner.routing.table import Candidate
 from tests.support.client import answers
 from tests.support.clients import (
     CLIENTS,
@@ -25,7 +30,7 @@ from tests.support.clients import (
     refused,
     streamed,
 )
-from tests.support.stage import DONE, JSON, SSE, Stage, body_of
+from tests.support.stage import DONE, JSON, KEY, SSE, Stage, body_of, request
 
 everybody = pytest.mark.parametrize("client", CLIENTS)
 NDJSON = (b"content-type", b"application/x-ndjson")
@@ -65,10 +70,11 @@ def named(*documents: Any) -> bytes:
 
 
 def stage_of(provider: str = "openai", **settings: Any) -> Stage:
-    """Return a stage of a provider that speaks one dialect only."""
+    """Return a stage of a provider that speaks one dialect only, and that needs no token first."""
+    key = None if provider == "gigachat" else KEY
     if provider in ("openai", "azure_openai"):
         settings.setdefault("responses", False)
-    return Stage(provider=provider, repair=True, settings=settings)
+    return Stage(provider=provider, key=key, repair=True, settings=settings)
 
 
 def heard_of(
@@ -187,7 +193,8 @@ def test_case_07_counts_are_shown_to_those_who_asked_and_recorded_for_all() -> N
     ]
     openai = text("Good day") + chunk(finish="stop") + USAGE + DONE
     for provider, stream in (("openai", openai), ("anthropic", named(*events))):
-        for options, shown in ({}, False), ({"stream_options": {"include_usage": True}}, True):
+        for shown in (False, True):
+            options: dict[str, Any] = {"stream_options": {"include_usage": True}} if shown else {}
             stage = stage_of(provider)
             speaker = stage.ask(asked("openai", **options), STREAM_PATHS["openai"])
             stage.call.head(200, SSE).body(stream, True)
@@ -304,7 +311,11 @@ THINKING = [
     {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm\u2028m."}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "Eq+/QB=="}},
     {"type": "content_block_stop", "index": 0},
-    {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "f"}},
+    {
+        "type": "content_block_start",
+        "index": 1,
+        "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}},
+    },
     {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"a":1}'}},
     {"type": "content_block_stop", "index": 1},
     {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}},
@@ -315,7 +326,7 @@ THINKING = [
 def test_case_14_anthropics_thinking_comes_back_as_it_was_and_nobody_elses_goes_there() -> None:
     stage = stage_of("anthropic")
     speaker = stage.ask(asked("openai", False), WHOLE_PATHS["openai"])
-    message = {
+    message: dict[str, Any] = {
         "id": "x",
         "type": "message",
         "role": "assistant",
@@ -335,7 +346,7 @@ def test_case_14_anthropics_thinking_comes_back_as_it_was_and_nobody_elses_goes_
     written = sent("openai", "anthropic", messages=again, tools=tools)["messages"][1]["content"]
     assert written[0] == message["content"][0]
     assert written[1]["type"] == "tool_use"
-    assert not any("reasoning" in one for one in sent("openai", "gemini", messages=again)["contents"])
+    assert "Eq+" not in json.dumps(sent("openai", "gemini", messages=again))
     of_gemini = {"type": "thinking", "thinking": "Hm.", "signature": f"google-gemini-v1:{SEAL}"}
     turns = [
         {"role": "user", "content": "Hi"},
@@ -416,3 +427,398 @@ def test_case_20_events_of_a_response_are_numbered_without_gaps_up_to_an_error_o
     assert said_to("responses", stream + chunk(finish="tool_calls") + DONE).text == "Good "
     for failing in (LATE, b""):
         assert broken("responses", heard_of("responses", [stream, failing]))[1] in ("engine_died", "upstream_truncated")
+
+
+# --- requests written for another provider ------------------------------------------------------------------
+
+
+CALL_TURN: dict[str, Any] = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "b", "type": "function", "function": {"name": "g", "arguments": '{"b":2}'}},
+    ],
+}
+RESULTS = [
+    {"role": "tool", "tool_call_id": "a", "content": "7"},
+    {"role": "tool", "tool_call_id": "b", "content": "8"},
+]
+USER = {"role": "user", "content": "Hi"}
+
+
+def test_case_21_results_of_tools_stand_together_and_first_in_anthropics_next_turn() -> None:
+    turns = [USER, CALL_TURN, *RESULTS, {"role": "user", "content": "Go on"}]
+    written = sent("openai", "anthropic", messages=turns)["messages"]
+    assert [one["role"] for one in written] == ["user", "assistant", "user"]
+    assert [(one["type"], one.get("tool_use_id")) for one in written[2]["content"]] == [
+        ("tool_result", "a"),
+        ("tool_result", "b"),
+        ("text", None),
+    ]
+
+
+@pytest.mark.parametrize("blank", ["", " \n", None])
+def test_case_22_a_blank_turn_between_calls_and_results_goes(blank: str | None) -> None:
+    turns = [USER, CALL_TURN, {"role": "assistant", "content": blank}, *RESULTS]
+    written = sent("openai", "anthropic", messages=turns)["messages"]
+    assert [one["role"] for one in written] == ["user", "assistant", "user"]
+    assert [one["type"] for one in written[1]["content"]] == ["tool_use", "tool_use"]
+    contents = sent("openai", "gemini", messages=turns)["contents"]
+    assert [one["role"] for one in contents] == ["user", "model", "user"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "ollama", "cohere", "gigachat", "mistral"])
+@pytest.mark.parametrize("content", [None, [], "", "absent"])
+def test_case_23_calls_without_words_are_taken_however_the_words_are_missing(content: Any, provider: str) -> None:
+    turn = {name: value for name, value in {**CALL_TURN, "content": content}.items() if value != "absent"}
+    body = sent("openai", provider, messages=[USER, turn, *RESULTS])
+    written = body["contents" if provider == "gemini" else "messages"][1]
+    if provider in ("ollama", "gigachat"):
+        assert written.get("content", "") == ""
+    if provider == "anthropic":
+        assert [one["type"] for one in written["content"]] == ["tool_use", "tool_use"]
+    if provider == "gemini":
+        assert [next(iter(one)) for one in written["parts"]] == ["functionCall", "functionCall"]
+
+
+@pytest.mark.parametrize("provider", ["groq", "deepseek", "mistral", "openrouter", "huggingface", "together"])
+def test_case_24_a_developer_is_the_system_to_those_who_know_no_developers(provider: str) -> None:
+    turns = [{"role": "developer", "content": "Be brief."}, USER]
+    for body in (sent("openai", provider, messages=turns), sent("responses", provider, input=turns)):
+        assert [one["role"] for one in body["messages"]] == ["system", "user"]
+    assert sent("openai", "openai", messages=turns)["messages"][0]["role"] == "developer"
+
+
+def test_case_25_instructions_go_where_the_provider_takes_them() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    later = {"role": "system", "content": "Be kind."}
+    turns = [system, later, USER, {"role": "assistant", "content": "Yes?"}, system, USER]
+    anthropic = sent("openai", "anthropic", messages=turns)
+    assert {one["role"] for one in anthropic["messages"]} == {"user", "assistant"}
+    assert json.dumps(anthropic["system"]).index("brief") < json.dumps(anthropic["system"]).index("kind")
+    gemini = sent("openai", "gemini", messages=turns)
+    assert {one["role"] for one in gemini["contents"]} == {"user", "model"}
+    assert "kind" in json.dumps(gemini["systemInstruction"])
+    roles = [one["role"] for one in sent("openai", "gigachat", messages=turns)["messages"]]
+    assert roles[0] == "system"
+    assert "system" not in roles[1:]
+
+
+@pytest.mark.parametrize(
+    ("client", "given", "provider", "field"),
+    [
+        ("openai", {"max_completion_tokens": 9}, "anthropic", "max_tokens"),
+        ("openai", {"max_tokens": 9}, "anthropic", "max_tokens"),
+        ("openai", {"max_completion_tokens": 9}, "mistral", "max_tokens"),
+        ("openai", {"max_completion_tokens": 9}, "deepseek", "max_tokens"),
+        ("openai", {"max_completion_tokens": 9}, "cohere", "max_tokens"),
+        ("anthropic", {"max_tokens": 9}, "openai", "max_tokens"),
+        ("ollama", {"options": {"num_predict": 9}}, "openai", "max_tokens"),
+        ("gemini", {"generationConfig": {"maxOutputTokens": 9}}, "groq", "max_tokens"),
+        ("responses", {"max_output_tokens": 9}, "mistral", "max_tokens"),
+    ],
+)
+def test_case_26_the_most_tokens_have_the_providers_own_name(
+    client: str, given: dict[str, Any], provider: str, field: str
+) -> None:
+    body = sent(client, provider, **given)
+    assert {name: value for name, value in body.items() if name.startswith("max_")} == {field: 9}
+
+
+def test_case_26_models_that_reason_are_told_by_the_newer_name() -> None:
+    stage = Stage(repair=True, models={"m": (Candidate("up", "gpt-5"),)})
+    stage.ask(asked("anthropic", False), STREAM_PATHS["anthropic"])
+    assert json.loads(stage.call.sent_body)["max_completion_tokens"] == 64
+    assert "max_tokens" not in json.loads(stage.call.sent_body)
+
+
+LONG_ID = "call|" + "x" * 90
+
+
+def test_case_27_ids_of_calls_fit_the_provider_and_belong_to_their_results() -> None:
+    turn = {**CALL_TURN, "tool_calls": [{**CALL_TURN["tool_calls"][0], "id": LONG_ID}]}
+    turns = [USER, turn, {"role": "tool", "tool_call_id": LONG_ID, "content": "7"}]
+    mistral = sent("openai", "mistral", messages=turns)["messages"]
+    id = mistral[1]["tool_calls"][0]["id"]
+    assert id == mistral[2]["tool_call_id"]
+    assert (len(id), id.isalnum()) == (9, True)
+    anthropic = sent("openai", "anthropic", messages=turns)["messages"]
+    id = anthropic[1]["content"][0]["id"]
+    assert id == anthropic[2]["content"][0]["tool_use_id"]
+    assert set(id) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+    stream = calls(call(LONG_ID, "f", "{}", index=0)) + chunk(finish="tool_calls") + DONE
+    (id,) = said_to("responses", stream).ids
+    assert len(id) <= 64
+
+
+def test_case_28_schemas_that_gemini_does_not_know_whole_go_where_it_takes_any() -> None:
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {
+            "n": {"type": "number", "exclusiveMinimum": 0, "multipleOf": 5},
+            "k": {"const": "x"},
+            "l": {"type": "array", "uniqueItems": True, "items": {"$ref": "#/$defs/one"}},
+        },
+        "$defs": {"one": {"type": "string"}},
+    }
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    body = sent("openai", "gemini", tools=tools, response_format=form)
+    (declared,) = body["tools"][0]["functionDeclarations"]
+    assert declared["parametersJsonSchema"] == schema
+    assert "parameters" not in declared
+    assert body["generationConfig"]["responseJsonSchema"] == schema
+
+
+# --- other answers ------------------------------------------------------------------------------------------
+
+
+VECTOR = [0.5, -1.25, 3.0]
+PACKED = base64.b64encode(struct.pack("<3f", *VECTOR)).decode()
+
+
+@pytest.mark.parametrize(
+    ("provider", "answer"),
+    [
+        (
+            "openai",
+            {"object": "list", "model": "e", "data": [{"object": "embedding", "index": 0, "embedding": VECTOR}]},
+        ),
+        ("ollama", {"model": "e", "embeddings": [VECTOR]}),
+        ("gemini", {"embedding": {"values": VECTOR}}),
+        ("cohere", {"id": "x", "embeddings": {"float": [VECTOR]}, "texts": ["Hi"]}),
+    ],
+)
+def test_case_29_vectors_come_as_base64_to_those_who_asked_for_it(provider: str, answer: Any) -> None:
+    for form, expected in (("base64", PACKED), ("float", VECTOR)):
+        stage = stage_of(provider)
+        speaker = stage.ask({"model": "m", "input": "Hi", "encoding_format": form}, "/v1/embeddings")
+        stage.call.head(200, JSON).body(json.dumps(answer).encode(), True)
+        (got,) = answers(speaker.heard(), b"POST")
+        assert json.loads(got.body)["data"][0]["embedding"] == expected
+
+
+def test_case_30_cached_tokens_are_counted_once() -> None:
+    begun = {"input_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 1}
+    events = [
+        {"type": "message_start", "message": {"id": "x", "model": "c", "usage": begun}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Good day"}},
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {**begun, "output_tokens": 3, "cache_read_input_tokens": 100},
+        },
+        {"type": "message_stop"},
+    ]
+    options = {"stream_options": {"include_usage": True}}
+    usage = said_to("openai", named(*events), provider="anthropic", **options).usage
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (125, 3, 128)
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 100
+    counts = {"prompt_tokens": 125, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 100}}
+    stream = text("Good day") + chunk(finish="stop") + data({**HEAD, "choices": [], "usage": counts}) + DONE
+    usage = said_to("anthropic", stream).usage
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (25, 100, 3)
+
+
+# --- the framing of streams ---------------------------------------------------------------------------------
+
+
+PLAIN = text("Good d\u00e4y \U0001f600") + chunk(finish="stop") + DONE
+
+
+@everybody
+@pytest.mark.parametrize("end", [b"\r\n", b"\r", b"\n"])
+@pytest.mark.parametrize("space", [b" ", b""])
+def test_case_31_every_line_end_and_a_missing_space_are_read(client: str, end: bytes, space: bytes) -> None:
+    stream = PLAIN.replace(b"data: ", b"data:" + space).replace(b"\n", end)
+    heard = said_to(client, [stream[at : at + 3] for at in range(0, len(stream), 3)])
+    assert heard.text == "Good d\u00e4y \U0001f600"
+
+
+@everybody
+def test_case_32_line_ends_of_other_alphabets_never_reach_clients_that_cut_there(client: str) -> None:
+    words = "a\u2028b\u2029c\x85d"
+    raw = text("@") + chunk(finish="stop") + DONE
+    heard = said_to(client, raw.replace(b"@", words.encode()))
+    assert heard.text == words
+
+
+@everybody
+def test_case_33_characters_cut_between_reads_are_whole(client: str) -> None:
+    raw = text("@") + chunk(finish="stop") + DONE
+    stream = raw.replace(b"@", "d\u00e4y \U0001f600".encode())
+    assert said_to(client, [stream[at : at + 1] for at in range(len(stream))]).text == "d\u00e4y \U0001f600"
+
+
+@everybody
+@pytest.mark.parametrize(
+    "sign",
+    [
+        b": OPENROUTER PROCESSING\n\n",
+        b"id: 7\n: still here\n\n",
+        b"id: 7\n\n",
+        b"data:\n\n",
+        b'data: ""\n\n',
+        b"data: {}\n\n",
+        b"event: ping\n\n",
+        b"event: ping\ndata: {}\n\n",
+        b"retry: 500\n\n",
+        b":\n\n\n\n",
+    ],
+)
+def test_case_34_signs_of_life_are_never_taken_for_data(client: str, sign: bytes) -> None:
+    words, finish, done = text("Good day"), chunk(finish="stop"), DONE
+    stream = sign + words + sign + finish.replace(b"data: ", b"id: 8\ndata: ") + sign + done
+    assert said_to(client, stream).text == "Good day"
+
+
+def test_case_34_a_sign_of_life_of_anthropics_is_one_in_every_dialect() -> None:
+    ping = named({"type": "ping"})
+    stream = named(THINKING[0]) + ping + named(*THINKING[1:5]) + ping + named(*THINKING[5:])
+    for client in set(CLIENTS) - {"anthropic"}:
+        assert said_to(client, stream, provider="anthropic").calls == [("f", {"a": 1})]
+
+
+@everybody
+def test_case_35_an_answer_in_a_coding_that_nobody_asked_for_is_undone_or_refused(client: str) -> None:
+    for coding, packed in ((b"gzip", gzip.compress(PLAIN)), (b"deflate", zlib.compress(PLAIN))):
+        stage = stage_of()
+        speaker = stage.ask(asked(client), STREAM_PATHS[client], headers=[(b"accept-encoding", b"br, gzip")])
+        assert stage.call.header(b"accept-encoding") == [b"identity"]
+        stage.call.head(200, SSE, (b"content-encoding", coding)).body(packed[:20]).body(packed[20:], True)
+        heard = speaker.heard()
+        assert b"content-encoding" not in heard
+        assert streamed(client, heard).text == "Good d\u00e4y \U0001f600"
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini", "ollama"])
+def test_case_35_a_coding_that_cannot_be_read_is_no_answer_where_it_has_to_be(client: str) -> None:
+    stage = stage_of()
+    speaker = stage.ask(asked(client), STREAM_PATHS[client])
+    stage.call.head(200, SSE, (b"content-encoding", b"br")).body(b"\x0b\x02\x80", True)
+    assert refused(client, speaker.heard())[::2] == (502, "upstream_bad_encoding")
+
+
+# --- what later issues go on with ---------------------------------------------------------------------------
+
+
+def test_case_39_a_call_that_groq_could_not_read_is_an_honest_error() -> None:
+    message = "Failed to call a function. Please adjust your prompt."
+    error = {"message": message, "type": "invalid_request_error", "code": "tool_use_failed"}
+    body = json.dumps({"error": {**error, "failed_generation": '<function=f>{"a":1}'}}).encode()
+    for client in CLIENTS:
+        stage = stage_of("groq")
+        speaker = stage.ask(asked(client), STREAM_PATHS[client])
+        stage.call.head(400, JSON).body(body, True)
+        heard = speaker.heard()
+        if client == "openai":
+            assert answers(heard, b"POST")[0].body == body
+        assert refused(client, heard) == (400, message, "tool_use_failed")
+        event = b"event: error\n" + data(json.loads(body))
+        assert refused(client, heard_of(client, event, provider="groq"))[:2] == (400, message)
+        assert broken(client, heard_of(client, [text("Good"), event], provider="groq"), True)[0] == message
+
+
+def test_case_40_ollamas_clients_find_what_they_look_for() -> None:
+    client = stage_of().client()
+    client.say(request("/api/version"))
+    (answer,) = answers(client.heard(), b"GET")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", json.loads(answer.body)["version"])
+    client = stage_of().ask({"model": "m"}, "/api/show")
+    (answer,) = answers(client.heard(), b"POST")
+    shown = json.loads(answer.body)
+    assert {"completion", "tools"} <= set(shown["capabilities"])
+    assert any(name.endswith(".context_length") and size > 0 for name, size in shown["model_info"].items())
+    client = stage_of().client()
+    client.say(request("/api/tags"))
+    assert [one["name"] for one in json.loads(answers(client.heard(), b"GET")[0].body)["models"]] == ["m", "alias"]
+
+
+@everybody
+@pytest.mark.parametrize("end", [b"", DONE, DONE + DONE])
+def test_case_41_the_mark_of_the_end_comes_once_however_often_the_provider_tells_it(client: str, end: bytes) -> None:
+    assert said_to(client, text("Good day") + chunk(finish="stop") + end).text == "Good day"
+
+
+@everybody
+def test_case_41_a_finish_that_never_came_is_never_made_up(client: str) -> None:
+    stream = text("Good day")
+    assert broken(client, heard_of(client, [stream, b""]))[1] == "upstream_truncated"
+    if client == "openai":
+        heard = heard_of(client, stream + DONE)
+        assert b'"finish_reason":"' not in heard.replace(b" ", b"")
+    else:
+        assert broken(client, heard_of(client, [stream, DONE]))[1] == "upstream_truncated"
+
+
+@everybody
+def test_case_42_a_mark_of_the_end_among_anthropics_events_reaches_nobody_there(client: str) -> None:
+    done = b"event: data\ndata: [DONE]\n\n"
+    heard = heard_of(client, named(*THINKING) + done, provider="anthropic")
+    assert streamed(client, heard).calls == [("f", {"a": 1})]
+    assert (b"[DONE]" in heard) is (client == "openai")
+
+
+@everybody
+def test_case_43_an_end_without_error_and_without_finish_is_an_error(client: str) -> None:
+    heard = heard_of(client, [text("Good"), chunk({"content": ""})])
+    assert broken(client, heard)[1] == "upstream_truncated"
+
+
+def test_case_44_both_versions_of_anthropics_api_are_spoken_on_either_side() -> None:
+    for version, header in ((b"2023-06-01", b"x-api-key"), (b"2026-10-21", b"authorization")):
+        stage = Stage(token="t", repair=True)
+        value = b"Bearer t" if header == b"authorization" else b"t"
+        fields = [(b"anthropic-version", version), (header, value)]
+        stage.ask(asked("anthropic"), STREAM_PATHS["anthropic"], headers=fields)
+        assert stage.call.header(b"authorization") == [f"Bearer {KEY}".encode()]
+        sampling = stage.ask(asked("anthropic", temperature=0.5), STREAM_PATHS["anthropic"], headers=fields)
+        if version == b"2026-10-21":
+            status, message, _ = refused("anthropic", sampling.heard())
+            assert (status, message.split(":")[0]) == (400, "temperature")
+        else:
+            assert json.loads(stage.call.sent_body)["temperature"] == 0.5
+    for model, kept in (("claude-3-haiku-20240307", True), ("claude-opus-5", False)):
+        stage = Stage(provider="anthropic", models={"m": (Candidate("up", model),)})
+        speaker = stage.ask(asked("openai", False, temperature=0.5), STREAM_PATHS["openai"])
+        assert stage.call.header(b"anthropic-version") == [b"2023-06-01"]
+        assert ("temperature" in json.loads(stage.call.sent_body)) is kept
+        stage.call.head(200, JSON).body(b"{}", True)
+        assert (b"netrunner-dropped: temperature" in speaker.heard()) is not kept
+
+
+@everybody
+@pytest.mark.parametrize("blank", [b"\n", b"\n\n\n", b" \r\n", b"\xef\xbb\xbf"])
+def test_case_46_blank_lines_before_a_document_are_no_part_of_it(client: str, blank: bytes) -> None:
+    message = {"role": "assistant", "content": "Good day"}
+    body = json.dumps({**HEAD, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    stage = stage_of("deepseek")
+    speaker = stage.ask(asked(client, False), WHOLE_PATHS[client])
+    stage.call.head(200, JSON).body(blank).body(b"\n").body(body, True)
+    (answer,) = answers(speaker.heard(), b"POST")
+    assert "Good day" in json.dumps(json.loads(answer.body))
+    assert stage.record().outcome == "done"
+
+
+@pytest.mark.parametrize(
+    ("client", "finish"),
+    [("openai", "stop"), ("anthropic", "pause_turn"), ("responses", "incomplete"), ("ollama", "stop")],
+)
+def test_case_47_a_continuation_that_gemini_wants_is_a_pause(client: str, finish: str) -> None:
+    answer = data(candidate({"text": "Good"}, finish="CONTINUATION", continuationToken="x"))
+    heard = said_to(client, answer, provider="gemini")
+    assert (heard.text, heard.finish) == ("Good", finish)
+
+
+@everybody
+def test_case_48_a_wait_of_days_is_none_that_a_client_sleeps_through(client: str) -> None:
+    stage = stage_of("anthropic")
+    speaker = stage.ask(asked(client), STREAM_PATHS[client])
+    error = {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}
+    stage.call.head(429, JSON, (b"retry-after", b"287441")).body(json.dumps(error).encode(), True)
+    (answer,) = answers(speaker.heard(), b"POST")
+    assert (answer.status, answer.headers[b"retry-after"]) == (429, b"3600")
+    assert answer.headers[b"x-should-retry"] == b"false"

@@ -142,7 +142,9 @@ def _message(body: bytes) -> Heard:
     told = [one for one in told if one[0] != "ping"]
     assert (told[0][0], told[-2][0], told[-1][0]) == ("message_start", "message_delta", "message_stop")
     usage = dict(told[0][1]["message"]["usage"])
-    heard, blocks, open_block = Heard(), [], None
+    heard = Heard()
+    blocks: list[dict[str, Any]] = []
+    open_block: dict[str, Any] | None = None
     for name, data in told[1:-2]:
         if name == "content_block_start":
             assert open_block is None

@@ -19,11 +19,12 @@ from netrunner.dialects.anthropic import errors, reading, writing
 from netrunner.dialects.anthropic.decoder import Decoder
 from netrunner.dialects.anthropic.encoder import PING, Encoder
 from netrunner.dialects.anthropic.events import EventCodec
+from netrunner.dialects.anthropic.repair import Repair
 from netrunner.dialects.anthropic.tap import AnswerTap, StreamTap
 from netrunner.dialects.anthropic.view import AnthropicView
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDialect, ITranslates
+from netrunner.dialects.interfaces import IDialect, IRepairs, ITranslates
 from netrunner.errors import ExchangeError
 from netrunner.values import Envelope
 
@@ -32,7 +33,7 @@ MESSAGES, COUNT = "messages", "messages/count_tokens"
 _OPERATIONS = {MESSAGES: Operation.CHAT, COUNT: Operation.COUNT}
 
 
-@implementer(IDialect, ITranslates)
+@implementer(IDialect, IRepairs, ITranslates)
 class AnthropicDialect:
     """Anthropic's API below ``/v1``."""
 
@@ -101,6 +102,20 @@ class AnthropicDialect:
     def tap(self, streaming: bool) -> StreamTap | AnswerTap:
         """Return a reader of one answer."""
         return StreamTap() if streaming else AnswerTap()
+
+    def repairs(self, endpoint: str, envelope: Envelope | None) -> bool:
+        """Return whether an answer can be repaired: if it is a stream."""
+        return endpoint == "messages"
+
+    def ask_for_usage(self, body: bytes) -> bytes:
+        """Return ``body``: counts are always told."""
+        return body
+
+    def repair(
+        self, endpoint: str, streaming: bool, asked_id: str, model: str, created: int, hide_usage: bool, max_bytes: int
+    ) -> Repair | None:
+        """Return what repairs a stream; a document goes on as it came."""
+        return Repair(max_bytes) if streaming else None
 
     def status(self, error: ExchangeError) -> int:
         """Return an error's HTTP status."""

@@ -31,6 +31,8 @@ from netrunner.events import Event, Start, UsageSeen, Vectors
 
 MAX_CHOICES = 128
 _BOM = b"\xef\xbb\xbf"
+NOTHING = frozenset({b"", b'""', b"null"})
+"""What some send as a sign of life."""
 
 
 def decoded(data: bytes) -> Any:
@@ -108,7 +110,7 @@ class _Decoder(abc.ABC):
 
     def _event(self, event: sse.Event) -> Iterator[Event]:
         data = event.data.strip()
-        if self._over or not data:
+        if self._over or data in NOTHING:
             return
         if data == b"[DONE]":
             yield from self._end()

@@ -17,7 +17,7 @@ from netrunner import sse
 from netrunner.dialects import multipart, splice
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, IRepairs, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, IRepair, IRepairs, ITranslates
 from netrunner.dialects.openai import reading, writing
 from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
 from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
@@ -25,6 +25,7 @@ from netrunner.dialects.openai.events import EventCodec
 from netrunner.dialects.openai.repair import Repair
 from netrunner.dialects.openai.tap import AnswerTap, StreamTap
 from netrunner.dialects.openai.usage import ask_for_usage
+from netrunner.dialects.openai.vectors import VectorRepair, wants_base64
 from netrunner.dialects.openai.view import OpenAIView
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.values import Envelope
@@ -192,9 +193,11 @@ class OpenAIDialect:
             return EmbeddingEncoder(asked)
         return StreamEncoder(asked) if asked.stream else AnswerEncoder(asked)
 
-    def repairs(self, endpoint: str) -> bool:
-        """Return whether answers of an endpoint can be repaired: those of chats and completions."""
-        return endpoint in _REPAIRED
+    def repairs(self, endpoint: str, envelope: Envelope | None) -> bool:
+        """Return whether an answer can be repaired: those of chats, completions, and embeddings in base64."""
+        return endpoint in _REPAIRED or (
+            endpoint == "embeddings" and envelope is not None and wants_base64(envelope.body)
+        )
 
     def ask_for_usage(self, body: bytes) -> bytes:
         """Return the body of a stream that asks for usage; see ``usage``."""
@@ -202,8 +205,10 @@ class OpenAIDialect:
 
     def repair(
         self, endpoint: str, streaming: bool, asked_id: str, model: str, created: int, hide_usage: bool, max_bytes: int
-    ) -> Repair:
+    ) -> IRepair:
         """Return what repairs one answer."""
+        if endpoint == "embeddings":
+            return VectorRepair(max_bytes)
         return Repair(
             endpoint,
             streaming,

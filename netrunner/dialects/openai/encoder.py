@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from zope.interface import implementer
 
 from netrunner import sse
-from netrunner.dialects.answers import Document, last_usage
+from netrunner.dialects.answers import Document, last_usage, unreadable
 from netrunner.dialects.conversation import Asked, Embedding
 from netrunner.dialects.interfaces import IEncoder
 from netrunner.dialects.openai.deltas import Delta, Deltas, Whole
@@ -170,7 +170,7 @@ class EmbeddingEncoder:
         if self._vectors is None:
             raise _unfinished()
         rows = [
-            {"object": "embedding", "index": number, "embedding": _packed(vector) if self._base64 else vector}
+            {"object": "embedding", "index": number, "embedding": packed(vector) if self._base64 else vector}
             for number, vector in enumerate(self._vectors)
         ]
         tokens = (self._usage and self._usage.input_total) or 0
@@ -178,8 +178,16 @@ class EmbeddingEncoder:
         return sse.compact({"object": "list", "data": rows, "model": self._model, "usage": usage})
 
 
-def _packed(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode("ascii")
+def packed(vector: list[float]) -> str:
+    """Return a vector as base64 of little-endian float32.
+
+    Raises:
+        UpstreamError: for numbers that are too large for it.
+    """
+    try:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode("ascii")
+    except OverflowError as error:
+        raise unreadable("has numbers that no float32 holds") from error
 
 
 def _finished(deltas: Deltas) -> None:

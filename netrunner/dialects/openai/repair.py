@@ -18,7 +18,7 @@ from netrunner import sse
 from netrunner.dialects.answers import Document, objects, too_large, unreadable
 from netrunner.dialects.interfaces import IRepair, ITap
 from netrunner.dialects.openai.calls import made_id
-from netrunner.dialects.openai.decoder import decoded
+from netrunner.dialects.openai.decoder import NOTHING, decoded
 from netrunner.dialects.openai.failure import failure, found_in
 from netrunner.dialects.openai.mend import ChatChunk, Chunk, Mend, TextChunk, texts
 from netrunner.dialects.openai.tap import usage_of
@@ -208,7 +208,7 @@ class Repair:
         if comments:
             return block.strip(b"\n") + b"\n\n"
         payload = b"\n".join(data).strip()
-        if not payload:
+        if payload in NOTHING:
             return b""
         if payload == b"[DONE]":
             if not self._mend.has_begun():
