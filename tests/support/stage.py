@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,6 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.shared import Pipeline
-from netrunner.plugins import builtin
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
@@ -173,7 +173,7 @@ class Stage:
         if token is not None:
             chain.insert(0, Bearer(Secret(token), header))
         stored = Secret(key) if isinstance(key, str) and key != "passthrough" else key
-        factory = getattr(builtin, provider)
+        factory = import_module(f"netrunner.providers.{provider}").plugin
         given = {
             "base_url": "http://up.example/v1",
             "api_key": stored,
