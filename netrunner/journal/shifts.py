@@ -41,11 +41,8 @@ class Shifts:
         self._newest: Sequence[Sink] = ()
         self._changing: Deferred[None] | None = None
         self._left_s: Callable[[], float] = lambda: STOP_S
-<<<<<<< HEAD
-=======
         self._over = False
         """Whether the process should have ended by now."""
->>>>>>> sinks
 
     def start(self, sinks: Sequence[Sink], ready: Callable[[], None]) -> None:
         """Feed ``sinks`` once no other process does; ``ready`` starts them."""
@@ -80,13 +77,8 @@ class Shifts:
 
     async def _change(self, stop: Stop, sinks: Sequence[Sink], ready: Callable[[], None]) -> None:
         await self._leave(self._feeds.finish, stop)
-<<<<<<< HEAD
-        # Where another reload waits, the sinks of that one are to begin.
-        if self._newest is sinks:
-=======
         # Sinks that another reload is to replace have their records nevertheless, unless the limit is over.
         if self._newest is sinks or not self._over:
->>>>>>> sinks
             self._feeds.start(sinks, ready)
 
     async def _leave(self, finish: Stop, stop: Stop) -> None:
@@ -95,9 +87,6 @@ class Shifts:
 
     def _cut_short(self) -> None:
         """End what the reload under way waits for; what it would wait for after that has but a moment."""
-<<<<<<< HEAD
-=======
         self._over = True
->>>>>>> sinks
         if self._changing is not None:
             self._changing.cancel()

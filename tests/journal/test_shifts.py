@@ -93,19 +93,12 @@ def test_sinks_begin_when_those_before_have_their_last_records_and_are_stopped(
     assert (one.keeper.all, two.keeper.all) == (["01", "02"], ["03"])
 
 
-<<<<<<< HEAD
-def test_of_several_reloads_in_quick_succession_only_the_sinks_of_the_last_begin(
-=======
 def test_sinks_that_the_next_reload_takes_out_have_the_records_up_to_then(
->>>>>>> sinks
     shifts: Shifts, desk: Desk, crew: Callable[[str], Crew], told: list[str]
 ) -> None:
     one, two, three = crew("one"), crew("two"), crew("three")
     one.keeper.waiting = waiting = Deferred[None]()
-<<<<<<< HEAD
-=======
     two.sinks = [Sink("added", two.keeper)]
->>>>>>> sinks
     shifts.start(one.sinks, one.start)
     desk.record(1)
     desk.pass_time()
@@ -114,13 +107,8 @@ def test_sinks_that_the_next_reload_takes_out_have_the_records_up_to_then(
     waiting.callback(None)
     desk.record(2)
     desk.pass_time()
-<<<<<<< HEAD
-    assert [what for what in told if what.endswith("starts")] == ["one starts", "three starts"]
-    assert (one.keeper.all, two.keeper.all, three.keeper.all) == (["01"], [], ["02"])
-=======
     assert told == ["one starts", "one stopped", "two starts", "two stopped", "three starts"]
     assert (one.keeper.all, two.keeper.all, three.keeper.all) == (["01"], ["01"], ["02"])
->>>>>>> sinks
 
 
 def test_the_end_hands_over_everything_after_a_reload_that_is_under_way(
