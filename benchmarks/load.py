@@ -69,7 +69,10 @@ def check(target: Target) -> None:
         answer = response.read().decode()
     finally:
         connection.close()
-    if response.status != 200 or answer != ANSWER:
+    same = answer == ANSWER or (
+        target.translates and json.loads(answer)["choices"][0]["message"]["content"] == "x" * 360
+    )
+    if response.status != 200 or not same:
         raise BenchmarkError(f"{target.name} does not relay: {response.status} {answer[:300]}")
 
 

@@ -37,6 +37,21 @@ def _answer() -> str:
 
 ANSWER = _answer()
 
+
+def _anthropic_answer() -> str:
+    usage = {"input_tokens": 9, "output_tokens": 80}
+    answer = {"id": "msg_bench", "type": "message", "role": "assistant", "model": "real-model", "stop_sequence": None}
+    return json.dumps(
+        {**answer, "content": [{"type": "text", "text": "x" * 360}], "stop_reason": "end_turn", "usage": usage}
+    )
+
+
+def _gemini_answer() -> str:
+    candidate = {"content": {"role": "model", "parts": [{"text": "x" * 360}]}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 9, "candidatesTokenCount": 80, "totalTokenCount": 89}
+    return json.dumps({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "real-model"})
+
+
 _NGINX = """\
 daemon off;
 worker_processes 1;
@@ -59,6 +74,8 @@ _NGINX_UPSTREAM = """\
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{ return 200 '{answer}'; }}
+        location /anthropic/ {{ return 200 '{anthropic}'; }}
+        location /gemini/ {{ return 200 '{gemini}'; }}
     }}
 """
 
@@ -82,13 +99,19 @@ listen: tcp:{port}:interface=127.0.0.1:backlog=4096
 state: {folder}/state
 access: {{mode: token, token: {{env: NETRUNNER_BENCH_TOKEN}}}}
 providers:
-  fast: {{type: openai, base_url: "http://127.0.0.1:{fast}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}}}
+  fast: {{{speaks}, api_key: {{env: NETRUNNER_BENCH_KEY}}}}
   paced: {{type: openai, base_url: "http://127.0.0.1:{paced}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}}}
 models:
   - {{name: fast, targets: [{{provider: fast, model: real-model}}]}}
   - {{name: paced, targets: [{{provider: paced, model: real-model}}]}}
 {recording}
 """
+_SPEAKS = {
+    "untouched": 'type: openai, base_url: "http://127.0.0.1:{fast}/v1", repair: false',
+    "anthropic": 'type: anthropic, base_url: "http://127.0.0.1:{fast}/anthropic"',
+    "gemini": 'type: gemini, base_url: "http://127.0.0.1:{fast}/gemini"',
+}
+"""What the provider of ``fast`` is, by the name of the relay; OpenAI with answers repaired for all others."""
 _RECORDING = {
     "netrunner": "sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\njournal: {{bodies: none}}",
     "recorded": "sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\njournal: {{bodies: full}}",
@@ -105,6 +128,8 @@ class Target:
     paced_port: int
     child: Child | None = None
     start_s: float = 0.0
+    translates: bool = False
+    """Whether answers are written anew, and only what they say is the upstream's."""
 
 
 def require(*binaries: str) -> None:
@@ -122,7 +147,7 @@ def require(*binaries: str) -> None:
 def upstreams(folder: Path) -> Iterator[Target]:
     """Run both scripted upstreams; the target given leads straight to them."""
     fast, paced = free_port(), free_port()
-    server = _NGINX_UPSTREAM.format(port=fast, answer=ANSWER)
+    server = _NGINX_UPSTREAM.format(port=fast, answer=ANSWER, anthropic=_anthropic_answer(), gemini=_gemini_answer())
     with (
         _nginx(_subfolder(folder, "upstream"), server) as fast_child,
         Child([sys.executable, "-m", "benchmarks.paced", str(paced)], folder / "paced.log", cwd=_ROOT) as paced_child,
@@ -148,9 +173,10 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
     folder = _subfolder(folder, name)
     port = free_port()
     config = folder / "bench.yaml"
-    recording = _RECORDING[name].format(folder=folder)
+    recording = _RECORDING.get(name, _RECORDING["netrunner"]).format(folder=folder)
+    speaks = _SPEAKS.get(name, 'type: openai, base_url: "http://127.0.0.1:{fast}/v1"').format(fast=direct.fast_port)
     config.write_text(
-        _NETRUNNER.format(port=port, folder=folder, fast=direct.fast_port, paced=direct.paced_port, recording=recording)
+        _NETRUNNER.format(port=port, folder=folder, speaks=speaks, paced=direct.paced_port, recording=recording)
     )
     secrets = {"NETRUNNER_BENCH_TOKEN": TOKEN, "NETRUNNER_BENCH_KEY": "bench-key-of-the-provider"}
     # The tree that this harness belongs to is measured, whatever is installed.
@@ -158,7 +184,8 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
     twistd = str(Path(sys.executable).with_name("twistd"))
     argv = [twistd, "--nodaemon", "--pidfile=", "netrunner", "--config", str(config)]
     with Child(argv, folder / "twistd.log", cwd=_ROOT, environ=environ) as child:
-        yield Target(name, port, port, child, child.wait_for_200(port, "/health"))
+        start_s = child.wait_for_200(port, "/health")
+        yield Target(name, port, port, child, start_s, translates=name in ("anthropic", "gemini"))
 
 
 RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
@@ -166,6 +193,9 @@ RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
     "netrunner": netrunner,
     "recorded": partial(netrunner, name="recorded"),
     "unrecorded": partial(netrunner, name="unrecorded"),
+    "untouched": partial(netrunner, name="untouched"),
+    "anthropic": partial(netrunner, name="anthropic"),
+    "gemini": partial(netrunner, name="gemini"),
 }
 
 

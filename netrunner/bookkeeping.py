@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -25,6 +25,7 @@ from netrunner.journal.copies import Copies
 from netrunner.journal.feeds import Feeds, Sink
 from netrunner.journal.journal import SMALL_BYTES, Journal, Policy
 from netrunner.journal.logs import JournalLogs
+from netrunner.journal.shifts import Shifts, Stop
 from netrunner.journal.upkeep import Upkept, keep_up
 from netrunner.pipeline.live import Live
 from netrunner.web.dashboard.lookout import Lookout
@@ -32,8 +33,6 @@ from netrunner.web.live import Onlookers
 
 UPKEEP_S = 5.0
 """How often journals left behind are looked for, and old segments deleted."""
-STOP_S = 5.0
-"""How long sinks may take for their last records."""
 DAY_S = 86400.0
 
 
@@ -84,8 +83,7 @@ class Bookkeeping:
         """Those who look at exchanges as they happen."""
         self.lookout = Lookout(live, clock)
         """What the dashboard remembers."""
-        self._turns = DeferredLock()
-        """Sinks are started and stopped one after the other."""
+        self._shifts = Shifts(self.feeds, clock)
         self._upkeep: IDelayedCall | None = None
         self._stopped = False
         self.recovered = Upkept()
@@ -111,30 +109,16 @@ class Bookkeeping:
         """Begin to record, and feed ``sinks`` once no other process does; ``ready`` starts them."""
         self._pool.start()
         self.journal.start()
-        self.feeds.start(sinks, ready)
+        self._shifts.start(sinks, ready)
         self._keep_up()
 
-    def replace(
-        self,
-        settings: Settings,
-        stop: Callable[[], Deferred[Any]],
-        sinks: Sequence[Sink],
-        ready: Callable[[], None],
-    ) -> None:
+    def replace(self, settings: Settings, stop: Stop, sinks: Sequence[Sink], ready: Callable[[], None]) -> None:
         """Record by other settings, and feed other sinks: those before have their last records, then ``stop``."""
         self._settings = settings
         self.journal.apply(_policy(settings.journal))
+        self._shifts.replace(stop, sinks, ready)
 
-        def change() -> Deferred[Any]:
-            return (
-                self.feeds.finish(STOP_S)
-                .addCallback(lambda _: stop())
-                .addCallback(lambda _: self.feeds.start(sinks, ready))
-            )
-
-        self._turns.run(change).addErrback(lambda failure: self.log.failure("sinks were not replaced", failure))
-
-    def stop(self, stop: Callable[[float], Deferred[Any]], left_s: Callable[[], float]) -> Deferred[Any]:
+    def stop(self, stop: Stop, left_s: Callable[[], float]) -> Deferred[Any]:
         """Hand the last records over, stop the sinks by ``stop``, and end the journal.
 
         Args:
@@ -146,11 +130,7 @@ class Bookkeeping:
         self._stopped = True
         self.lookout.close()
         self.journal.commit()
-
-        def end() -> Deferred[Any]:
-            return self.feeds.stop(min(STOP_S, left_s())).addCallback(lambda _: stop(min(STOP_S, left_s())))
-
-        return self._turns.run(end).addBoth(self._end, left_s)
+        return self._shifts.stop(stop, left_s).addBoth(self._end, left_s)
 
     def _end(self, result: object, left_s: Callable[[], float]) -> Any:
         if isinstance(result, Failure):
@@ -160,7 +140,7 @@ class Bookkeeping:
         if self._store is None:
             return None
         stopped = self._store.stop()
-        stopped.addTimeout(min(STOP_S, left_s()), self._clock)
+        stopped.addTimeout(left_s(), self._clock)
         return stopped.addErrback(lambda _: self.log.error("the database was not left in time"))
 
     def counts(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ import resource
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.defer import TimeoutError as NotInTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -184,7 +184,7 @@ class Parts:
             reason = f"{type(error).__name__}: {error}"
             self.log.error("the sink {sink} did not start: {reason}", sink=name, reason=reason)
 
-    def stop_sinks(self, within_s: float = STOP_S) -> Deferred[Any]:
+    def stop_sinks(self, within_s: float) -> Deferred[Any]:
         """Stop the sinks, if they run; fire after ``within_s`` at the latest."""
         running, self._sinks_run = self._sinks_run, False
         self._observing.live_sinks = ()
@@ -204,7 +204,7 @@ class Parts:
         return DeferredList(stopping)
 
     def _not_stopped(self, failure: Failure) -> None:
-        if failure.check(NotInTime):
+        if failure.check(NotInTime, CancelledError):
             self.log.error("a plugin did not stop in time")
         else:
             self.log.failure("a plugin did not stop", failure)

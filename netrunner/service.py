@@ -71,7 +71,7 @@ class NetrunnerService(Service):
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._limit = 0.0
-        """When the drain ends at the latest."""
+        """When the drain ends at the latest; after it, when everything does."""
         self._retiring: Any = None
         self.settings = settings
         self.site = self._site(self._parts.root)
@@ -250,12 +250,14 @@ class NetrunnerService(Service):
         self._lag.stop()
         if self._retiring is not None and self._retiring.active():
             self._retiring.cancel()
-        stopped = DeferredList([parts.stop(min(STOP_S, self._left_s())) for parts in [*self._retired, self._parts]])
+        # All that follows waits once, whatever of it hangs.
+        self._limit = min(self._limit + LEAVE_S, self._clock.seconds() + STOP_S)
+        stopped = DeferredList([parts.stop(self._left_s()) for parts in [*self._retired, self._parts]])
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))
 
     def _left_s(self) -> float:
         """Return how long what stops now may take; a moment it always has."""
-        return max(0.1, self._limit + LEAVE_S - self._clock.seconds())
+        return max(0.1, self._limit - self._clock.seconds())
 
 
 def make_service(

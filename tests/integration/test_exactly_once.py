@@ -33,7 +33,7 @@ class Books:
         self.state = folder / "state"
         self._lines = folder / "lines"
         self.config = (
-            f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1'}}}}\n"
+            f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1', repair: false}}}}\n"
             "models: [{name: m, targets: [{provider: up, model: m}]}]\njournal: {segment_bytes: 500000}\n"
             f"sinks: [{{type: jsonl, path: {json.dumps(str(self._lines))}, max_bytes: 200000, keep: 10000}},"
             " {type: database}]\n"

@@ -31,7 +31,7 @@ CLIENTS = 10
 
 def config(port: int, *sinks: dict[str, Any], more: str = "") -> str:
     return (
-        f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1'}}}}\n"
+        f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{port}/v1', repair: false}}}}\n"
         f"models: [{{name: m, targets: [{{provider: up, model: m}}]}}]\nsinks: {json.dumps(sinks)}\n{more}"
     )
 
