@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -208,19 +209,61 @@ def test_case_46_signs_of_life_before_a_document_are_no_part_of_it(
     assert "Hello" in json.dumps(json.loads(answer.body))
 
 
-def test_case_48_an_official_client_does_not_sleep_for_days(daemon: Daemon, provider: Provider) -> None:
-    with sdk.client(daemon.port, max_retries=2) as official:
-        answered = threading.Thread(target=provider_refuses, args=(provider,), daemon=True)
-        answered.start()
-        with pytest.raises(openai.RateLimitError) as refusal:
-            official.chat.completions.create(model=MODEL, messages=sdk.said("Hi"))
-        answered.join()
-    assert refusal.value.response.headers["retry-after"] == "3600"
+def official(daemon: Daemon) -> Any:
+    """Return Anthropic's client, which asks again twice; untyped, since its types know only models of its own."""
+    own = anthropic.DefaultHttpxClient(trust_env=False)
+    return anthropic.Anthropic(base_url=f"http://127.0.0.1:{daemon.port}", api_key="x", max_retries=2, http_client=own)
+
+
+ANTHROPICS: list[dict[str, Any]] = [
+    {
+        "type": "message_start",
+        "message": {"id": "x", "type": "message", "role": "assistant", "model": "c", "content": []},
+    },
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Good day"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+    {"type": "message_stop"},
+]
+
+
+def test_case_42_the_official_client_reads_a_stream_that_ends_as_openais_do(daemon: Daemon, provider: Provider) -> None:
+    begun = {**ANTHROPICS[0]["message"], "usage": {"input_tokens": 5, "output_tokens": 1}}
+    told = [{"type": "message_start", "message": begun}, *ANTHROPICS[1:]]
+    events = b"".join(b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json.dumps(one).encode()) for one in told)
+    stream = STREAM_HEAD + chunked(events) + chunked(b"event: data\ndata: [DONE]\n\n") + b"0\r\n\r\n"
+    answering = answered(provider, stream)
+    with official(daemon) as own, own.messages.stream(model="claude", max_tokens=64, messages=sdk.said("Hi")) as heard:
+        assert heard.get_final_text() == "Good day"
+    answering.join()
+
+
+def answered(provider: Provider, said: bytes) -> threading.Thread:
+    """Let the next request be answered so."""
+
+    def answer() -> None:
+        with provider.accept() as upstream:
+            upstream.message()
+            upstream.send(said)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("model", [MODEL, "claude"])
+@pytest.mark.parametrize("client", ["openai", "anthropic"])
+def test_case_48_official_clients_do_not_sleep_for_days(
+    daemon: Daemon, provider: Provider, client: str, model: str
+) -> None:
+    answering = answered(provider, DAYS)
+    asked: dict[str, Any] = {"model": model, "max_tokens": 64, "messages": sdk.said("Hi")}
+    with sdk.client(daemon.port, max_retries=2) as openais, official(daemon) as anthropics:
+        ask = openais.chat.completions.create if client == "openai" else anthropics.messages.create
+        with pytest.raises((openai.RateLimitError, anthropic.RateLimitError)) as raised:
+            ask(**asked)
+    answering.join()
+    error: Any = raised.value
+    assert error.response.headers["retry-after"] == "3600"
     assert provider.untouched()
-
-
-def provider_refuses(provider: Provider) -> None:
-    """Answer one request."""
-    with provider.accept() as upstream:
-        upstream.message()
-        upstream.send(DAYS)

@@ -9,6 +9,7 @@ This module must not change what an event says.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from zope.interface import implementer
@@ -19,6 +20,9 @@ from netrunner.dialects.anthropic.errors import named, stream_error
 from netrunner.dialects.anthropic.tap import StreamTap
 from netrunner.dialects.interfaces import IRepair
 from netrunner.events import StreamError
+
+_PLAIN = re.compile(rb"(?:event: (?!error\n|message_stop\n)\w+\ndata: \{[^\r\n]*\}\n\n)+")
+"""Events that may go on as they came, as nearly all do."""
 
 
 class Seen(StreamTap):
@@ -44,6 +48,9 @@ class Repair:
 
     def __init__(self, max_bytes: int) -> None:
         self._reader = sse.Reader(max_bytes)
+        self._max = max_bytes
+        self._rests = True
+        """Nothing is held of an event whose end has not come, and more may come."""
         self._stopped = False
         """The last event has come."""
         self.tap: Any = Seen()
@@ -61,11 +68,15 @@ class Repair:
         Raises:
             UpstreamError: ``upstream_invalid_response``, ``answer_too_large`` for what cannot be read.
         """
+        if self._rests and not last and _PLAIN.fullmatch(data) and len(data) <= self._max:
+            self.tap.see(data)
+            return data
         try:
             told = self._reader.feed(data)
         except sse.OversizedEvent as error:
             raise too_large() from error
         out = b"".join([self._event(one) for one in told])
+        self._rests = data.endswith(b"\n\n") and not self._stopped
         self.tap.see(out)
         if last:
             self.tap.close()
