@@ -125,6 +125,10 @@ def test_only_the_api_is_published(provider: Provider, nginx: Nginx, daemon: Dae
     published = {}
     for path in (
         "/v1/models",
+        "/v1beta/models",
+        "/openai/v1/models",
+        "/api/tags",
+        "/api/version",
         "/models",
         "/health",
         "/live",
