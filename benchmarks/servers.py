@@ -100,7 +100,8 @@ state: {folder}/state
 access: {{mode: token, token: {{env: NETRUNNER_BENCH_TOKEN}}}}
 providers:
   fast: {{{speaks}, api_key: {{env: NETRUNNER_BENCH_KEY}}}}
-  paced: {{type: openai, base_url: "http://127.0.0.1:{paced}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}}}
+  paced:
+    {{type: openai, base_url: "http://127.0.0.1:{paced}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}, repair: false}}
 models:
   - {{name: fast, targets: [{{provider: fast, model: real-model}}]}}
   - {{name: paced, targets: [{{provider: paced, model: real-model}}]}}

@@ -259,7 +259,10 @@ def idle(daemon: Daemon) -> bool:
 
 def providers(more: Mapping[str, Mapping[str, str]] = {}, /, **ports: int) -> str:
     """Return a configuration in which the model of each name is served from a port of this machine, or by ``more``."""
-    named = {name: {"type": "openai", "base_url": f"http://127.0.0.1:{port}/v1"} for name, port in ports.items()}
+    named: dict[str, dict[str, object]] = {
+        name: {"type": "openai", "base_url": f"http://127.0.0.1:{port}/v1", "repair": False}
+        for name, port in ports.items()
+    }
     named.update({name: dict(section) for name, section in more.items()})
     models = [{"name": name, "targets": [{"provider": name, "model": name}]} for name in named]
     return f"providers: {json.dumps(named)}\nmodels: {json.dumps(models)}\n"
