@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from zope.interface import implementer
-
 from netrunner.dialects.anthropic.api import AnthropicApi
 from netrunner.dialects.anthropic.writing import bounded
-from netrunner.errors import UpstreamRejected
-from netrunner.interfaces import IEnvironment, IProvider
 from netrunner.offers import ProviderFactory
+from netrunner.providers.api import ApiProvider
 from netrunner.settings import ProviderSettings, setting
-from netrunner.values import Call, Headers, UpstreamRequest
+from netrunner.values import Call, UpstreamRequest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,31 +29,19 @@ class AnthropicSettings(ProviderSettings):
     )
 
 
-@implementer(IProvider)
-class AnthropicProvider:
+class AnthropicProvider(ApiProvider):
     """Anthropic's API, with a stored key, the caller's own, or none."""
 
     dialect = "anthropic"
-
-    def __init__(self, settings: AnthropicSettings, environment: IEnvironment) -> None:
-        self.settings = settings
-        self._api = AnthropicApi(settings, environment.name)
+    speaks = AnthropicApi
 
     def build(self, call: Call) -> UpstreamRequest:
         """Return the request for one attempt."""
-        request = self._api.request(call)
+        request = super().build(call)
         most = self.settings.default_max_tokens
         if most is not None and call.gaps is not None and "max_tokens" in call.gaps.assumed:
             request.body = bounded(call.body, most)
         return request
-
-    def serves(self, endpoint: str, model_named: bool) -> bool:
-        """Return whether ``endpoint`` may be called with this provider's key, a model named or not."""
-        return self._api.serves(endpoint)
-
-    def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
-        """Return what an error answer means."""
-        return self._api.classify(status, headers, body)
 
 
 plugin = ProviderFactory(

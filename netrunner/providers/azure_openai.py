@@ -11,9 +11,7 @@ from __future__ import annotations
 import dataclasses
 from urllib.parse import quote, urlsplit
 
-from zope.interface import implementer
-
-from netrunner.interfaces import IEnvironment, IProvider
+from netrunner.interfaces import IEnvironment
 from netrunner.offers import ProviderFactory
 from netrunner.providers.openai import OpenAIProvider, OpenAISettings
 from netrunner.settings import setting
@@ -28,7 +26,6 @@ class AzureOpenAISettings(OpenAISettings):
     api_version: str | None = setting(None, doc="Of the older addresses, such as `2024-10-21`.", form="text")
 
 
-@implementer(IProvider)
 class AzureOpenAIProvider(OpenAIProvider):
     """OpenAI's API under Azure's rules."""
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 
 import msgspec
-from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
 from netrunner.errors import ConfigurationError, Problem, UpstreamRejected
-from netrunner.interfaces import IAdapts, IEnvironment, IProvider
+from netrunner.interfaces import IEnvironment
 from netrunner.offers import ProviderFactory
 from netrunner.providers.member import Member
 from netrunner.settings import ProviderSettings, Secret, setting
@@ -40,7 +39,6 @@ class CloudflareSettings(ProviderSettings):
     cf_aig_token: Secret | None = setting(None, doc="What opens a gateway that is locked, beside `api_key`.")
 
 
-@implementer(IProvider, IAdapts)
 class CloudflareProvider(Member):
     """Workers AI or an AI Gateway."""
 

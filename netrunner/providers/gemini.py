@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from zope.interface import implementer
-
 from netrunner.dialects.gemini.api import GeminiApi
-from netrunner.errors import UpstreamRejected
-from netrunner.interfaces import IEnvironment, IProvider
 from netrunner.offers import ProviderFactory
+from netrunner.providers.api import ApiProvider
 from netrunner.settings import ProviderSettings, setting
-from netrunner.values import Call, Headers, UpstreamRequest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,27 +22,11 @@ class GeminiSettings(ProviderSettings):
     )
 
 
-@implementer(IProvider)
-class GeminiProvider:
+class GeminiProvider(ApiProvider):
     """Gemini with a stored key, the caller's own, or none."""
 
     dialect = "gemini"
-
-    def __init__(self, settings: GeminiSettings, environment: IEnvironment) -> None:
-        self.settings = settings
-        self._api = GeminiApi(settings, environment.name)
-
-    def build(self, call: Call) -> UpstreamRequest:
-        """Return the request for one attempt."""
-        return self._api.request(call)
-
-    def serves(self, endpoint: str, model_named: bool) -> bool:
-        """Return whether ``endpoint`` may be called with this provider's key, a model named or not."""
-        return self._api.serves(endpoint)
-
-    def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
-        """Return what an error answer means."""
-        return self._api.classify(status, headers, body)
+    speaks = GeminiApi
 
 
 plugin = ProviderFactory(

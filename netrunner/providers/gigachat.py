@@ -18,8 +18,9 @@ from zope.interface import implementer
 
 from netrunner.dialects.gigachat.api import GigaChatApi
 from netrunner.errors import ConfigurationError, Problem, UpstreamError, UpstreamRejected
-from netrunner.interfaces import IEnvironment, IPrepares, IProvider
+from netrunner.interfaces import IEnvironment, IPrepares
 from netrunner.offers import ProviderFactory
+from netrunner.providers.api import ApiProvider
 from netrunner.providers.sidecall import post_form
 from netrunner.providers.token import Grant, Token
 from netrunner.settings import ProviderSettings, Secret, setting
@@ -49,18 +50,20 @@ class GigaChatSettings(ProviderSettings):
     max_at_once: int | None = setting(1, doc="Calls at once: a person's account has one stream.", minimum=1)
 
 
-@implementer(IProvider, IPrepares)
-class GigaChatProvider:
+@implementer(IPrepares)
+class GigaChatProvider(ApiProvider):
     """GigaChat, with a stored key, the caller's own access token, or none."""
 
     dialect = "gigachat"
+    speaks = GigaChatApi
+    api: GigaChatApi
 
     def __init__(self, settings: GigaChatSettings, environment: IEnvironment) -> None:
-        self.settings = settings
         key = _key(settings, environment.name)
+        super().__init__(dataclasses.replace(settings, api_key=key or settings.api_key), environment)
+        self.settings = settings
         self._environment = environment
         self._authorization = "" if key is None else f"Basic {key.reveal().strip()}"
-        self._api = GigaChatApi(dataclasses.replace(settings, api_key=key or settings.api_key), environment.name)
         self._token = Token(environment.clock, self._fetch)
         self._http: Any = None
         self._session = _uuid(environment.random)
@@ -72,8 +75,8 @@ class GigaChatProvider:
         Raises:
             UpstreamError: when there is none to be had.
         """
-        if self._api.has_own_key:
-            self._api.token = await self._token.get()
+        if self.api.has_own_key:
+            self.api.token = await self._token.get()
 
     def build(self, call: Call) -> UpstreamRequest:
         """Return the request for one attempt."""
@@ -82,17 +85,13 @@ class GigaChatProvider:
         if self.settings.client_id is not None:
             own.append((b"x-client-id", self.settings.client_id.encode()))
         headers = call.headers + [field for field in own if field[0] not in given]
-        return self._api.request(msgspec.structs.replace(call, headers=headers))
-
-    def serves(self, endpoint: str, model_named: bool) -> bool:
-        """Return whether ``endpoint`` may be called with this provider's key, a model named or not."""
-        return self._api.serves(endpoint)
+        return super().build(msgspec.structs.replace(call, headers=headers))
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means; a token that was refused is got anew for the next attempt."""
-        token = self._api.token
-        error = self._api.classify(status, headers, body)
-        if token is not None and self._api.token is None:
+        token = self.api.token
+        error = super().classify(status, headers, body)
+        if token is not None and self.api.token is None:
             self._token.forget(token)
         return error
 

@@ -10,12 +10,11 @@ from typing import ClassVar
 
 from zope.interface import implementer
 
-from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.dialects.openai.family import Family, fit
-from netrunner.errors import UpstreamRejected
-from netrunner.interfaces import IAdapts, IEnvironment, IProvider
+from netrunner.interfaces import IAdapts
+from netrunner.providers.api import ApiProvider
 from netrunner.settings import ProviderSettings, setting
-from netrunner.values import Call, Headers, UpstreamRequest
+from netrunner.values import Call, UpstreamRequest
 
 
 def member_settings(name: str, base_url: str) -> type[ProviderSettings]:
@@ -33,16 +32,11 @@ def member_settings(name: str, base_url: str) -> type[ProviderSettings]:
     return settings
 
 
-@implementer(IProvider, IAdapts)
-class Member:
+@implementer(IAdapts)
+class Member(ApiProvider):
     """An API that speaks like OpenAI's, but for what its ``family`` says."""
 
-    dialect = "openai"
     family: ClassVar[Family]
-
-    def __init__(self, settings: ProviderSettings, environment: IEnvironment) -> None:
-        self.settings = settings
-        self.api = OpenAIApi(settings, environment.name)
 
     def build(self, call: Call) -> UpstreamRequest:
         """Return the request for one attempt.
@@ -52,12 +46,4 @@ class Member:
         """
         if call.endpoint == "chat/completions" and type(call.body) is bytes and call.gaps is not None:
             call.body = fit(call.body, self.family, call.gaps)
-        return self.api.request(call)
-
-    def serves(self, endpoint: str, model_named: bool) -> bool:
-        """Return whether ``endpoint`` may be called with this provider's key, a model named or not."""
-        return self.api.serves(endpoint)
-
-    def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
-        """Return what an error answer means."""
-        return self.api.classify(status, headers, body)
+        return super().build(call)

@@ -11,13 +11,12 @@ import re
 import msgspec
 from zope.interface import implementer
 
-from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.dialects.openai.family import Family, fit
-from netrunner.errors import UpstreamRejected
-from netrunner.interfaces import IEnvironment, IProvider, ISpeaksMore
+from netrunner.interfaces import IEnvironment, ISpeaksMore
 from netrunner.offers import ProviderFactory
+from netrunner.providers.api import ApiProvider
 from netrunner.settings import ProviderSettings, setting
-from netrunner.values import Call, Headers, UpstreamRequest
+from netrunner.values import Call, UpstreamRequest
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])")
 """OpenAI's models that know ``max_tokens`` by its newer name only; a caller of its own API is taken at its word."""
@@ -35,30 +34,19 @@ class OpenAISettings(ProviderSettings):
     )
 
 
-@implementer(IProvider, ISpeaksMore)
-class OpenAIProvider:
+@implementer(ISpeaksMore)
+class OpenAIProvider(ApiProvider):
     """Any OpenAI-compatible API, with a stored key, the caller's own, or none."""
 
-    dialect = "openai"
-
     def __init__(self, settings: OpenAISettings, environment: IEnvironment) -> None:
-        self.settings = settings
+        super().__init__(settings, environment)
         self.also = frozenset({"responses"}) if settings.responses else frozenset()
-        self._api = OpenAIApi(settings, environment.name)
 
     def build(self, call: Call) -> UpstreamRequest:
         """Return the request for one attempt."""
         if call.gaps is not None and call.endpoint == "chat/completions":
             call.body = fit(call.body, REASONING if _REASONS.match(call.model) else PLAIN, call.gaps)
-        return self._api.request(call)
-
-    def serves(self, endpoint: str, model_named: bool) -> bool:
-        """Return whether ``endpoint`` may be called with this provider's key, a model named or not."""
-        return self._api.serves(endpoint)
-
-    def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
-        """Return what an error answer means."""
-        return self._api.classify(status, headers, body)
+        return super().build(call)
 
 
 plugin = ProviderFactory(
