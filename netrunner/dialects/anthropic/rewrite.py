@@ -8,7 +8,6 @@ This module must not read bytes; ``events`` does.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from netrunner import sse
 from netrunner.dialects.answers import Document
 from netrunner.dialects.anthropic.encoder import REASONS
 from netrunner.dialects.anthropic.errors import named
-from netrunner.errors import InternalError
+from netrunner.dialects.filtered import unchanged, unwritable
 from netrunner.events import (
     BlockKind,
     BlockOpen,
@@ -81,7 +80,7 @@ class Rewriter:
 
     def write(self, chunk: Chunk, events: Sequence[Event]) -> bytes:
         """Return the bytes for ``chunk`` when the filters made ``events`` of its own; see ``IEventCodec``."""
-        same = is_same(chunk, events)
+        same = unchanged(chunk.events, events)
         text, made = _sorted(chunk, events)
         if not same:
             check(chunk, events)
@@ -170,7 +169,7 @@ class Rewriter:
 
 def rewritten(chunk: Chunk, events: Sequence[Event]) -> bytes:
     """Return the bytes of an answer that is no stream when the filters made ``events`` of its own."""
-    if is_same(chunk, events):
+    if unchanged(chunk.events, events):
         return chunk.raw
     check(chunk, events)
     texts: dict[tuple[int, type[Event]], str] = {}
@@ -221,11 +220,6 @@ def _fill(block: Document, index: int, texts: dict[tuple[int, type[Event]], str]
 # --- what both share ----------------------------------------------------------------------------------------
 
 
-def is_same(chunk: Chunk, events: Sequence[Event]) -> bool:
-    """Return whether the filters left a chunk's events as they were."""
-    return len(events) == len(chunk.events) and all(map(operator.is_, events, chunk.events))
-
-
 def check(chunk: Chunk, events: Sequence[Event]) -> None:
     """Refuse what a filter made and nobody can write.
 
@@ -257,11 +251,6 @@ def block_of(kind: type[Event], text: str) -> Document:
 def text_of(piece: Piece) -> str:
     """Return the text of a piece, whatever it is called."""
     return piece.fragment if isinstance(piece, ToolArgs) else piece.text
-
-
-def unwritable(what: str) -> InternalError:
-    """Return the error for what a filter made, and nobody can write."""
-    return InternalError(f"A filter made {what}, which cannot be written.", code="filter_failed")
 
 
 def _sorted(chunk: Chunk, events: Sequence[Event]) -> tuple[str, list[Piece]]:

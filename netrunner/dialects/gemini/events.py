@@ -8,7 +8,6 @@ This module must not know which filters there are.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +16,12 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects import answers
+from netrunner.dialects.filtered import unchanged, unwritable
 from netrunner.dialects.gemini.answer import Answer
 from netrunner.dialects.gemini.decoder import DONE
 from netrunner.dialects.gemini.encoder import REASONS
 from netrunner.dialects.gemini.frames import Frames
 from netrunner.dialects.interfaces import IEventCodec
-from netrunner.errors import InternalError
 from netrunner.events import (
     BlockKind,
     BlockOpen,
@@ -100,7 +99,7 @@ class EventCodec:
             InternalError: ``filter_failed`` for what cannot be written: a tool call or a signature that a filter made,
                 an error as a finish.
         """
-        if len(events) == len(chunk.events) and all(map(operator.is_, events, chunk.events)):
+        if unchanged(chunk.events, events):
             return chunk.raw
         parts: dict[int, list[Document]] = {}
         finishes: dict[int, Finish] = {}
@@ -108,7 +107,7 @@ class EventCodec:
             if isinstance(event, Finish):
                 finishes[event.choice] = event
             elif isinstance(event, (Signature, StreamError)) and not any(event is one for one in chunk.events):
-                raise _unwritable("a signature or an error")
+                raise unwritable("a signature or an error")
             elif hasattr(event, "choice"):
                 _add(parts.setdefault(event.choice, []), event)
         native = self._rebuilt(chunk, parts, finishes)
@@ -154,7 +153,7 @@ class EventCodec:
             if own is not None and own.kind is finish.kind:
                 continue
             if finish.kind not in REASONS:
-                raise _unwritable("an error as a finish")
+                raise unwritable("an error as a finish")
             empty = {"content": {"role": "model", "parts": []}, "index": number}
             told.setdefault(number, empty)["finishReason"] = REASONS[finish.kind]
         kept = [
@@ -179,14 +178,14 @@ def _add(parts: list[Document], event: Any) -> None:
             parts.append({**own, "text": ""})
     elif isinstance(event, BlockOpen) and event.kind is BlockKind.TOOL_CALL:
         if "functionCall" not in own:
-            raise _unwritable("a tool call")
+            raise unwritable("a tool call")
         renamed = {} if event.tool_name == own["functionCall"].get("name") else {"name": event.tool_name}
         parts.append({**own, "functionCall": {**own["functionCall"], **renamed}})
     elif isinstance(event, BlockOpen) and own and event.kind not in (BlockKind.TEXT, BlockKind.REASONING):
         parts.append(own)
     elif isinstance(event, ToolArgs):
         if not parts or "functionCall" not in parts[-1]:
-            raise _unwritable("a tool call's arguments")
+            raise unwritable("a tool call's arguments")
         parts[-1] = {**parts[-1], "functionCall": {**parts[-1]["functionCall"], "args": _object(event.fragment)}}
 
 
@@ -202,11 +201,7 @@ def _object(fragment: str) -> Document:
     try:
         found = msgspec.json.decode(fragment or "{}")
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _unwritable("arguments that are not JSON") from error
+        raise unwritable("arguments that are not JSON") from error
     if not isinstance(found, dict):
-        raise _unwritable("arguments that are no object")
+        raise unwritable("arguments that are no object")
     return found
-
-
-def _unwritable(what: str) -> InternalError:
-    return InternalError(f"A filter made {what}, which cannot be written.", code="filter_failed")

@@ -8,7 +8,6 @@ This module must not know which filters there are.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import msgspec
@@ -17,10 +16,10 @@ from zope.interface import implementer
 from netrunner import sse
 from netrunner.dialects import answers
 from netrunner.dialects.answers import Document, unreadable
+from netrunner.dialects.filtered import unchanged, unwritable
 from netrunner.dialects.interfaces import IEventCodec
 from netrunner.dialects.ollama.decoder import AnswerEvents, Frames, said_in
 from netrunner.dialects.ollama.encoder import REASONS
-from netrunner.errors import InternalError
 from netrunner.events import (
     BlockKind,
     BlockOpen,
@@ -92,7 +91,7 @@ class EventCodec:
             InternalError: ``filter_failed`` for what cannot be written: a tool call, a signature or an error that a
                 filter made, an error as a finish.
         """
-        if len(events) == len(chunk.events) and all(map(operator.is_, events, chunk.events)):
+        if unchanged(chunk.events, events):
             return chunk.raw
         native = chunk.native
         self._settle_calls(said_in(native), chunk, events)
@@ -100,7 +99,7 @@ class EventCodec:
             if any(event is own for own in chunk.events):
                 continue
             if isinstance(event, (Signature, StreamError)):
-                raise _unwritable("a signature or an error")
+                raise unwritable("a signature or an error")
             if isinstance(event, Finish):
                 self._finish(native, event)
         for kind, field in ((TextDelta, "content"), (ReasoningDelta, "thinking")):
@@ -113,7 +112,7 @@ class EventCodec:
 
     def _finish(self, native: Document, event: Finish) -> None:
         if event.kind not in REASONS or not native.get("done"):
-            raise _unwritable("a finish of its own")
+            raise unwritable("a finish of its own")
         native["done_reason"] = REASONS[event.kind]
 
     def _set(self, native: Document, field: str, text: str) -> None:
@@ -135,7 +134,7 @@ class EventCodec:
         own = _calls(chunk.events)
         kept = {one.index: one for one in _calls(events)}
         if not kept.keys() <= {one.index for one in own}:
-            raise _unwritable("a tool call")
+            raise unwritable("a tool call")
         calls: list[Document] = []
         for opened, call in zip(own, holder.get("tool_calls") or (), strict=True):
             if opened.index not in kept:
@@ -167,7 +166,7 @@ def _object(arguments: str) -> Document:
     except (msgspec.DecodeError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise _unwritable("arguments that are no object")
+        raise unwritable("arguments that are no object")
     return found
 
 
@@ -179,7 +178,3 @@ def _tells(native: Document) -> bool:
     """Return whether a line tells anything any more."""
     holder = said_in(native)
     return any(one.get(name) for one in (holder, native) for name in ("content", "thinking", "tool_calls", "response"))
-
-
-def _unwritable(what: str) -> InternalError:
-    return InternalError(f"A filter made {what}, which cannot be written.", code="filter_failed")

@@ -8,14 +8,13 @@ This module must not read bytes; ``events`` does.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from netrunner import sse
-from netrunner.errors import InternalError
+from netrunner.dialects.filtered import unchanged, unwritable
 from netrunner.events import (
     BlockKind,
     BlockOpen,
@@ -107,7 +106,7 @@ class Rewriter:
             InternalError: ``filter_failed`` for what cannot be written: a tool call or a signature that a filter
                 made, an error as a finish.
         """
-        same = len(events) == len(chunk.events) and all(map(operator.is_, events, chunk.events))
+        same = unchanged(chunk.events, events)
         if same and not (self._gone and chunk.calls):
             return chunk.raw
         texts, extra, finishes = self._sorted(chunk, events)
@@ -142,7 +141,7 @@ class Rewriter:
             elif isinstance(event, Finish):
                 finishes[event.choice] = event
             elif isinstance(event, (Signature, StreamError)) and not any(event is one for one in chunk.events):
-                raise _unwritable("a signature or an error")
+                raise unwritable("a signature or an error")
         return texts, extra, finishes
 
     def _finish(self, chunk: Chunk, number: int, event: Finish, extra: list[Any]) -> None:
@@ -150,7 +149,7 @@ class Rewriter:
         if own is not None and own.kind is event.kind:
             return
         if event.kind not in REASONS:
-            raise _unwritable("an error as a finish")
+            raise unwritable("an error as a finish")
         if own is None and number not in chunk.choices:
             extra.append(event)
         else:
@@ -168,7 +167,7 @@ class Rewriter:
                     chunk.calls[key].call["id"] = kept[key].tool_id
                     chunk.calls[key].function["name"] = kept[key].tool_name
         if any(one.kind is BlockKind.TOOL_CALL and key not in self.fields for key, one in kept.items()):
-            raise _unwritable("a tool call")
+            raise unwritable("a tool call")
         for key, call in chunk.calls.items():
             message = call.message
             if key in self._gone and message.get("function_call") is call.function:
@@ -198,7 +197,7 @@ class Rewriter:
             elif isinstance(event, ToolArgs):
                 number = self.fields.get((event.choice, event.index))
                 if not isinstance(number, int):
-                    raise _unwritable("a tool call's arguments")
+                    raise unwritable("a tool call's arguments")
                 choice["delta"]["tool_calls"] = [{"index": number, "function": {"arguments": event.fragment}}]
             else:
                 (choice if self._completions else choice["delta"])[self._field(event)] = event.text
@@ -208,7 +207,7 @@ class Rewriter:
         """Put an event that had no place into a whole answer."""
         choice = chunk.choices.get(event.choice)
         if choice is None or isinstance(event, (ToolArgs, Finish)):
-            raise _unwritable("a choice or a tool call's arguments")
+            raise unwritable("a choice or a tool call's arguments")
         message = choice if self._completions else choice.setdefault("message", {"role": "assistant"})
         field = self._field(event)
         message[field] = (message.get(field) or "") + event.text
@@ -243,7 +242,3 @@ def _is_empty(native: Document) -> bool:
         choice.get("finish_reason") or choice.get("text") or any((choice.get("delta") or {}).values())
         for choice in choices
     )
-
-
-def _unwritable(what: str) -> InternalError:
-    return InternalError(f"A filter made {what}, which cannot be written.", code="filter_failed")
