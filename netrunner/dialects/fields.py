@@ -6,7 +6,7 @@ This module must not know any dialect.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -131,6 +131,17 @@ class Fields:
             if not isinstance(one, dict):
                 raise invalid(name, "an object")
             yield Fields(one, f"{name}.", self.gaps)
+
+    def parts(self, field: str, types: Sequence[str]) -> Iterator[tuple[Fields, str]]:
+        """Yield the parts of a content with their types, which are among ``types``; what nobody reads is given up."""
+        if not isinstance(self.value(field), list):
+            raise invalid(self.name(field), "a string or a list of parts")
+        for part in self.objects(field):
+            kind = part.word("type", *types)
+            if kind is None:
+                raise invalid(part.name("type"), f"one of {', '.join(types)}")
+            yield part, kind
+            part.drop_rest()
 
     def texts(self, field: str) -> tuple[str, ...]:
         """Return a list of texts, or one text; empty when it is absent."""

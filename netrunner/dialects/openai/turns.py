@@ -118,15 +118,8 @@ def _content(message: Fields, *only: str) -> Iterator[Part]:
     if isinstance(content, str):
         yield Text(content)
         return
-    if not isinstance(content, list):
-        raise invalid(message.name("content"), "a string or a list of parts")
-    types = only or ("text", "image_url", "input_audio", "file")
-    for part in message.objects("content"):
-        kind = part.word("type", *types)
-        if kind is None:
-            raise invalid(part.name("type"), f"one of {', '.join(types)}")
+    for part, kind in message.parts("content", only or ("text", "image_url", "input_audio", "file")):
         yield _part(part, kind)
-        part.drop_rest()
 
 
 def _part(part: Fields, kind: str) -> Part:

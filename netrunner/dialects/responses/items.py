@@ -122,14 +122,8 @@ def _content(holder: Fields, types: tuple[str, ...], field: str = "content") -> 
     if isinstance(content, str):
         yield Text(content)
         return
-    if not isinstance(content, list):
-        raise invalid(holder.name(field), "a string or a list of parts")
-    for part in holder.objects(field):
-        kind = part.word("type", *types)
-        if kind is None:
-            raise invalid(part.name("type"), f"one of {', '.join(types)}")
+    for part, kind in holder.parts(field, types):
         yield _part(part, kind)
-        part.drop_rest()
 
 
 def _part(part: Fields, kind: str) -> Part:
