@@ -19,7 +19,6 @@ from twisted.web.resource import Resource
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
 from netrunner.config.settings import PluginConfig, Settings
-from netrunner.dialects.spoken import SPOKEN
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.http.flush import Flush
@@ -102,7 +101,6 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
-            SPOKEN,
         )
         observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)

@@ -193,7 +193,11 @@ class IDecoder(Interface):
 
 
 class IEncoder(Interface):
-    """Writes block events as one answer to a caller."""
+    """Writes block events as one answer to a caller.
+
+    One whose errors have to go on where it has come to, with a number or inside a list, has ``error(error)`` as well,
+    which is asked in place of ``IDialect.error_event``.
+    """
 
     content_type = Attribute("bytes: the answer's Content-Type.")
 

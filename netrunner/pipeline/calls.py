@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IRepairs
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import NotFound
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import handshake, with_model
@@ -39,10 +40,11 @@ def plain(
     """
     envelope = exchange.envelope
     dialect = exchange.dialect
+    renamed = exchange.model is not None and exchange.model != candidate.model
     body: bytes = b""
     if envelope is not None:
         body = envelope.body
-        if exchange.model is not None and exchange.model != candidate.model:
+        if renamed:
             body = dialect.rename(envelope, candidate.model)
         if repairs is not None and exchange.stream and not envelope.wants_usage:
             body = repairs.ask_for_usage(body)
@@ -52,7 +54,7 @@ def plain(
     query, endpoint = exchange.query, exchange.endpoint
     if upgrade is not None:
         headers += handshake(exchange.headers, passthrough)
-    if exchange.model is not None and exchange.model != candidate.model:
+    if renamed:
         endpoint = dialect.address(endpoint, candidate.model)
         if upgrade is not None:
             query = with_model(query, candidate.model)
@@ -78,7 +80,7 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
         UnsupportedParameter: for what has a meaning that cannot be carried over.
     """
     provider, _ = pipeline.providers[candidate.provider]
-    spoken = pipeline.dialects[provider.dialect]
+    spoken = SPOKEN[provider.dialect]
     gaps = _gaps(pipeline, exchange, candidate.provider, translation.gaps)
     written = translation.written(spoken, candidate.model, gaps)
     if not provider.serves(written.endpoint, True):

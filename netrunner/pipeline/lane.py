@@ -70,7 +70,7 @@ class EventLane:
                 out.append(codec.write(chunk, events))
         if last and not self._ended:
             if not codec.complete and codec.streaming:
-                raise UpstreamError("The provider's answer ended early.", code="upstream_truncated")
+                raise truncated()
             out.append(self._end())
         return b"".join(out)
 

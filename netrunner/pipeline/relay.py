@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from netrunner import sse
+from netrunner.dialects.answers import truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
@@ -185,7 +186,7 @@ class Relay:
             try:
                 data = self._inflater.feed(data)
                 if last and not self._inflater.complete:
-                    raise UpstreamError("The provider's answer ended early.", code="upstream_truncated")
+                    raise truncated()
             except UpstreamError as error:
                 self._abort()
                 self.failed(error)
@@ -202,7 +203,7 @@ class Relay:
             elif last and self._exchange.stream and self._is_cut():
                 if data:
                     self._pass(data, False)
-                self.failed(UpstreamError("The provider's answer ended early.", code="upstream_truncated"))
+                self.failed(truncated())
             else:
                 self._pass(data, last)
         elif self._state is State.HOLDING:
@@ -234,7 +235,7 @@ class Relay:
             self._collect(self._lane, data, last)
             return
         if isinstance(self._lane, TranslatingLane | RepairLane):
-            self._weigh_translated(self._lane, data, last)
+            self._weigh_written(self._lane, data, last)
             return
         self._held.append(data)
         self._last = last
@@ -251,7 +252,7 @@ class Relay:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
             self._reject(self._run.rejection(status, head.headers, _told(b"".join(self._held))))
         elif last and self._lane is None and self._is_cut():
-            self.failed(UpstreamError("The provider's answer ended early.", code="upstream_truncated"))
+            self.failed(truncated())
         elif enough or tap.began:
             if self._lane is not None:
                 filtered = self._filtered(self._lane, b"".join(self._held), last)
@@ -260,8 +261,8 @@ class Relay:
                 self._held = [filtered]
             self._commit()
 
-    def _weigh_translated(self, lane: TranslatingLane | RepairLane, data: bytes, last: bool) -> None:
-        """Take what comes of a stream that is written anew; commit once there is something to be seen."""
+    def _weigh_written(self, lane: TranslatingLane | RepairLane, data: bytes, last: bool) -> None:
+        """Take what comes of a stream whose lane tells when it has begun; commit then."""
         written = self._filtered(lane, data, last)
         if written is None:
             return

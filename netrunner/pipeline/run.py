@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netrunner.dialects.interfaces import IRepairs, ITranslates
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
@@ -204,7 +205,7 @@ class Run:
         if self._translation is None:
             exchange, provider = self._exchange, self._provider
             dialect = exchange.dialect
-            known = provider is not None and provider.dialect in self._pipeline.dialects
+            known = provider is not None and provider.dialect in SPOKEN
             if known and ITranslates.providedBy(dialect) and exchange.envelope is not None:
                 operation = dialect.operation(exchange.method, exchange.endpoint)
                 if operation is not None and self._request.facts.upgrade is None:
@@ -292,7 +293,7 @@ class Run:
         """Return the way from the provider's dialect to the caller's for an answer."""
         assert self._provider is not None
         assert self._translation is not None
-        spoken = self._pipeline.dialects[self._provider.dialect]
+        spoken = SPOKEN[self._provider.dialect]
         decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
         translation = self._translation
         return TranslatingLane(

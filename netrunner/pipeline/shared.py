@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netrunner.dialects.interfaces import ISpoken
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
 from netrunner.pipeline.chain import Chain
@@ -54,7 +53,6 @@ class Pipeline:
         live: Who looks on.
         observing: What recordings are made with.
         stages: Tells callers where the time went; None tells nothing.
-        dialects: What providers speak, by name.
     """
 
     def __init__(
@@ -68,10 +66,8 @@ class Pipeline:
         live: Live | None = None,
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
-        dialects: Mapping[str, ISpoken] | None = None,
     ) -> None:
         self.stages = stages
-        self.dialects = {} if dialects is None else dialects
         self._spoken = frozenset(
             (name, dialect)
             for name, (one, _) in providers.items()

@@ -114,7 +114,6 @@ class EventTap:
         for event in events:
             if isinstance(event, TextDelta | ReasoningDelta):
                 self._tokens += tokens_of(event.text)
-                self.began = True
             elif isinstance(event, ToolArgs):
                 self._tokens += tokens_of(event.fragment)
             elif isinstance(event, UsageSeen):

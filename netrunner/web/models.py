@@ -16,11 +16,11 @@ from netrunner.errors import BadRequest, NotFound
 from netrunner.http.request import IReadsHead, Request
 from netrunner.pipeline.run import own_headers
 from netrunner.times import stamp
-from netrunner.values import Headers, Outcome
+from netrunner.values import Outcome
+from netrunner.web.pages import JSON
 from netrunner.web.proxy import Entry, ModelRoute
 
 _encode = msgspec.json.Encoder().encode
-JSON: Headers = [(b"content-type", b"application/json")]
 
 
 @implementer(IReadsHead)

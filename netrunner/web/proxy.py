@@ -186,8 +186,9 @@ class ModelRoute(Resource):
         exchange.mark("body")
         body = request.body()
         if body or request.method == b"POST":
-            envelope = exchange.dialect.envelope(exchange.endpoint, _content_type(exchange, body), body, exchange.query)
-            if (version := getattr(self._dialect, "version_header", None)) is not None:
+            dialect: Any = exchange.dialect
+            envelope = dialect.envelope(exchange.endpoint, _content_type(exchange, body), body, exchange.query)
+            if (version := getattr(dialect, "version_header", None)) is not None:
                 envelope.version = (exchange.header(version) or b"").decode("latin-1") or None
             exchange.envelope = envelope
             exchange.model = _checked(envelope.model)

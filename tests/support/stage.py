@@ -13,7 +13,6 @@ import msgspec
 from twisted.internet.address import IPv4Address
 from zope.interface import implementer
 
-from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import UpstreamError
 from netrunner.filters.bearer import Bearer
 from netrunner.http.site import Limits, Site
@@ -190,7 +189,6 @@ class Stage:
             self.ledger,
             self.clock,
             max_streams,
-            dialects=SPOKEN,
         )
         entry = Entry(
             self.pipeline, Door(token is None, public), Sources(["127.0.0.1/32", "10.0.0.0/8"]), random.Random(0)
