@@ -9,13 +9,9 @@ import httpx
 from cohere.core.api_error import ApiError
 
 from tests.integration.matrix.clients.client import KEY, PATIENCE_S, Client, arguments
-from tests.integration.matrix.clients.openai_chat import FUNCTION, PNG_URL
+from tests.integration.matrix.clients.openai_chat import FUNCTION, messages_of
 from tests.integration.matrix.terms import (
-    EARLIER,
-    QUESTION,
-    RESULTS,
     SCHEMA,
-    SYSTEM,
     TEMPERATURE,
     Request,
     Result,
@@ -86,7 +82,7 @@ class Cohere(Client):
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    asked: dict[str, Any] = {"messages": _messages(request), "max_tokens": request.max_tokens}
+    asked: dict[str, Any] = {"messages": messages_of(request, "system"), "max_tokens": request.max_tokens}
     if not request.thinking:
         asked["temperature"] = TEMPERATURE
     if request.tools:
@@ -96,21 +92,3 @@ def _asked(request: Request) -> dict[str, Any]:
     if request.thinking:
         asked["thinking"] = {"type": "enabled", "token_budget": 2048}
     return asked
-
-
-def _messages(request: Request) -> list[Any]:
-    messages: list[Any] = []
-    if request.system:
-        messages.append({"role": "system", "content": SYSTEM})
-    if request.earlier:
-        messages += [{"role": "user", "content": EARLIER[0]}, {"role": "assistant", "content": EARLIER[1]}]
-    content: Any = QUESTION
-    if request.image:
-        content = [{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": PNG_URL}}]
-    messages.append({"role": "user", "content": content})
-    if request.answered is not None:
-        messages.append(request.answered.message)
-        for call in request.answered.calls:
-            told = RESULTS[call.arguments["city"]]
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": told})
-    return messages

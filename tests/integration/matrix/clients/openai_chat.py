@@ -95,7 +95,7 @@ def _without_parsed(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    asked: dict[str, Any] = {"messages": _messages(request), "max_completion_tokens": request.max_tokens}
+    asked: dict[str, Any] = {"messages": messages_of(request, "developer"), "max_completion_tokens": request.max_tokens}
     if request.temperature is not None and not request.thinking:
         asked["temperature"] = request.temperature
     if request.tools:
@@ -107,10 +107,11 @@ def _asked(request: Request) -> dict[str, Any]:
     return asked
 
 
-def _messages(request: Request) -> list[Any]:
+def messages_of(request: Request, operator: str) -> list[Any]:
+    """Return the conversation; ``operator`` is the role of who instructs the model."""
     messages: list[Any] = []
     if request.system:
-        messages.append({"role": "developer", "content": SYSTEM})
+        messages.append({"role": operator, "content": SYSTEM})
     if request.earlier:
         messages += [{"role": "user", "content": EARLIER[0]}, {"role": "assistant", "content": EARLIER[1]}]
     content: Any = QUESTION

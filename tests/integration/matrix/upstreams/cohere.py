@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.integration.matrix.terms import INPUT_TOKENS, MODEL, OUTPUT_TOKENS, Asked, Part, Reply, ToolCall
-from tests.integration.matrix.upstreams.openai import read_tools
+from tests.integration.matrix.upstreams.openai import read_call, read_tools
 from tests.integration.matrix.upstreams.server import Calls, Document, Upstream, data_url, known, one_of, texts
 
 
@@ -138,16 +138,10 @@ def _messages(messages: Iterable[Document]) -> tuple[str, tuple[Part, ...]]:
             parts.append(Part(role="user", text=text, result_of=call))
         else:
             parts += _content(one_of(role, "user", "assistant"), content)
-            made = [calls.made(_read_call(call)) for call in message.get("tool_calls", [])]
+            made = [calls.made(read_call(call)) for call in message.get("tool_calls", [])]
             parts += [Part(role=role, call=call) for call in made]
     calls.all_answered()
     return "\n".join(system), tuple(parts)
-
-
-def _read_call(call: Document) -> ToolCall:
-    one_of(known(call, "id", "type", "function")["type"], "function")
-    function = known(call["function"], "name", "arguments")
-    return ToolCall(call["id"], function["name"], json.loads(function["arguments"]))
 
 
 def _content(role: Any, content: Any) -> tuple[Part, ...]:

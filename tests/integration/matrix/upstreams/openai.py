@@ -198,13 +198,14 @@ def _messages(messages: Iterable[Document]) -> tuple[str, tuple[Part, ...]]:
             thought = message.get("reasoning_content", "")
             parts += texts(Part(role=one_of(role, "user", "assistant"), thought=thought))
             parts += _content(role, content)
-            made = [calls.made(_read_call(call)) for call in message.get("tool_calls", [])]
+            made = [calls.made(read_call(call)) for call in message.get("tool_calls", [])]
             parts += [Part(role=role, call=call) for call in made]
     calls.all_answered()
     return "\n".join(system), tuple(parts)
 
 
-def _read_call(call: Document) -> ToolCall:
+def read_call(call: Document) -> ToolCall:
+    """Return a call, whose arguments are JSON."""
     one_of(known(call, "id", "type", "function")["type"], "function")
     function = known(call["function"], "name", "arguments")
     return ToolCall(call["id"], function["name"], json.loads(function["arguments"]))
