@@ -107,9 +107,10 @@ class Message:
     def flush(self) -> None:
         """Make frames of what is held."""
         self._digest()
-        if self._held or self._head:
-            entry = self._entry
-            entry.write()
+        entry = self._entry
+        if self._holds():
+            entry.write()  # which takes what is held along when its exchange has ended
+        if self._holds():
             head, data = self._taken()
             most = frames.MAX_PAYLOAD_BYTES - len(head) - 64
             for at in range(0, max(1, len(data)), most):
@@ -119,11 +120,14 @@ class Message:
 
     def take(self, offset: int) -> bytes:
         """Return what is held, to stand in the lane's next frame, which will be at ``offset``."""
-        if not self._held and not self._head:
+        if not self._holds():
             return b""
         part = frames.message(self._direction, self.last, *self._taken())
         self.last = offset
         return part
+
+    def _holds(self) -> bool:
+        return bool(self._held or self._head)
 
     def _taken(self) -> tuple[bytes, bytes]:
         """Return what is held of head and body, and hold it no more."""

@@ -374,7 +374,7 @@ class Journal:
             self._fill()
 
     def _flush_held(self) -> None:
-        for entry in self._open.values():
+        for entry in list(self._open.values()):  # one that has ended in this turn is closed by it
             entry.flush()
 
     def _in_progress(self) -> list[tuple[Any, ...]]:

@@ -154,6 +154,21 @@ def test_pieces_are_collected_until_there_are_enough_or_a_second_has_passed(
     journal.stop()
 
 
+def test_exchanges_that_end_just_before_the_tick_are_written_once_and_whole(
+    journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    journal = journal_in()
+    journal.start()
+    for number in (1, 2, 3):
+        complete(journal, number)
+    clock.advance(module.TICK_S)
+    journal.commit()
+    assert kinds(journal).count(Kind.OUTCOME) == 3
+    assert Kind.PIECE not in kinds(journal)
+    assert all(body(journal, one.response_copy) == b"answer" for one in records(journal) if one.response_copy)
+    journal.stop()
+
+
 @pytest.mark.parametrize(
     ("policy", "kept"), [({"keep_bytes": 4}, b"answ"), ({"keep_bytes": 0}, b""), ({"keep_bytes": None}, b"answer")]
 )
