@@ -182,7 +182,7 @@ def _measured(chosen: BenchSettings, warnings: list[str]) -> dict[str, Any]:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     requests = Requests(chosen, random.Random())
-    from twisted.internet import reactor  # noqa: TID251  # the command's own, handed on from here
+    from twisted.internet import reactor  # noqa: TID251 - the command's own, handed on from here
 
     return Benchmark(reactor, chosen, requests, display(chosen.quiet)).run()
 
