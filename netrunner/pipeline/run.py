@@ -294,8 +294,8 @@ class Run:
         assert self._provider is not None
         assert self._translation is not None
         spoken = SPOKEN[self._provider.dialect]
-        decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
         translation = self._translation
+        decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )

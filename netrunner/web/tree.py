@@ -37,6 +37,7 @@ _API = (b"chat", b"generate", b"embed", b"embeddings")
 """Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
     {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
+    | {b"/image"}
     | {b"/v1/" + endpoint for endpoint in _V1}
     | {b"/api/" + endpoint for endpoint in (*_API, b"tags", b"ps", b"show", b"version")}
 )
@@ -90,6 +91,16 @@ class Endpoints(Branch):
         request.postpath.insert(0, request.prepath.pop())
         whole = b"/".join(request.postpath).removesuffix(b"/")
         return self._exact.get(whole, self._rest) if whole else NOTHING
+
+
+class Alone(ModelRoute):
+    """An endpoint with nothing below it."""
+
+    isLeaf = False
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        """Return what refuses, unless nothing but a slash follows."""
+        return NOTHING if path else self
 
 
 class V1(Endpoints):
@@ -181,6 +192,7 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     openai = Branch()
     openai.putChild(b"v1", v1)
     served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
+    served[b"image"] = Alone(entry, "image", "image")
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}
