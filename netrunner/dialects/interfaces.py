@@ -134,6 +134,23 @@ class ITranslates(ISpoken):
         """Return the body that answers ``Operation.COUNT``; only of a dialect that has such an endpoint."""
 
 
+class ILists(Interface):
+    """A dialect whose providers tell which models they have; beside ``ISpoken``."""
+
+    listing = Attribute("Written: what such a provider is asked for its list, by GET and without a body.")
+    listed_always = Attribute(
+        "bool: whether the list is told to callers whatever the provider serves; otherwise only of one that gets "
+        "unknown names."
+    )
+
+    def names_in(body):
+        """Return the names in such a list.
+
+        Raises:
+            UpstreamError: ``upstream_invalid_response`` if it is none.
+        """
+
+
 class ILoads(Interface):
     """A dialect with requests that ask for no answer of a model; beside ``ITranslates``."""
 

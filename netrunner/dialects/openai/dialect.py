@@ -17,7 +17,8 @@ from netrunner import sse
 from netrunner.dialects import multipart, splice
 from netrunner.dialects.conversation import Asked, Operation, Picture, Request, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IDialect, IDraws, IEncoder, IRepair, IRepairs, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IDraws, IEncoder, ILists, IRepair, IRepairs, ITranslates
+from netrunner.dialects.listing import names_in
 from netrunner.dialects.openai import images, reading, writing
 from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
 from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
@@ -64,7 +65,7 @@ _OPERATIONS = {
 }
 
 
-@implementer(IDialect, IDraws, IRepairs, ITranslates)
+@implementer(IDialect, IDraws, ILists, IRepairs, ITranslates)
 class OpenAIDialect:
     """OpenAI's APIs below ``/v1``."""
 
@@ -73,6 +74,8 @@ class OpenAIDialect:
     event_ends = sse.EVENT_ENDS
     keepalive = sse.KEEPALIVE
     needs_model = NEEDS_MODEL
+    listing = Written("models", b"")
+    listed_always = False
     passes = frozenset(
         {
             b"accept",
@@ -222,6 +225,10 @@ class OpenAIDialect:
             hide_usage=hide_usage,
             max_bytes=max_bytes,
         )
+
+    def names_in(self, body: bytes) -> list[str]:
+        """Return the names of models in a provider's list."""
+        return names_in(body, "data", "id")
 
     def status(self, error: ExchangeError) -> int:
         """Return the error's own status: the hierarchy's are this dialect's."""
