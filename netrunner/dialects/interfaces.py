@@ -138,10 +138,6 @@ class ILists(Interface):
     """A dialect whose providers tell which models they have; beside ``ISpoken``."""
 
     listing = Attribute("Written: what such a provider is asked for its list, by GET and without a body.")
-    listed_always = Attribute(
-        "bool: whether the list is told to callers whatever the provider serves; otherwise only of one that gets "
-        "unknown names."
-    )
 
     def names_in(body):
         """Return the names in such a list.

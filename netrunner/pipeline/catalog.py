@@ -1,14 +1,16 @@
-"""The names of the models there are: those of the configuration, and those that some providers list themselves.
+"""The names of the models there are: those of the configuration, and those that the provider of unknown names lists.
 
-A provider is asked at most once in ``LASTING_S``, by one request however many wait for it. Names that it has told once
-are told on when it fails.
+No name is told that would be refused: a list of a provider's own counts for nothing unless unknown names go there.
+It is asked for at most once in ``LASTING_S``, by one request however many wait for it. Names that were told once are
+told on when the provider fails.
 
 This module must not know any dialect by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -35,44 +37,37 @@ class Catalog:
         clock: Time.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        providers: Mapping[str, tuple[IProvider, IUpstream]],
-        clock: IClock,
-    ) -> None:
+    def __init__(self, table: Table, providers: Mapping[str, tuple[IProvider, IUpstream]], clock: IClock) -> None:
         self._table = table
         self._providers = providers
         self._clock = clock
-        self._lists: tuple[List, ...] | None = None
 
     async def names(self) -> list[str]:
         """Return the names, each once, those of the configuration first.
 
         Raises:
-            ExchangeError: if there are none, since no provider could be asked for its own.
+            ExchangeError: if there are none, since the provider of unknown names could not be asked for its own.
         """
-        if self._lists is None:
-            self._lists = tuple(self._asked())
-        lists = self._lists
-        for waiting in [one.refreshed() for one in lists]:
+        names = dict.fromkeys(self._table.names())
+        listed = self._listed
+        if listed is not None:
+            waiting = listed.refreshed()
             if waiting is not None:
                 await waiting
-        names = dict.fromkeys(self._table.names())
-        for one in lists:
-            names.update(dict.fromkeys(one.names))
-        if not names and lists:
-            errors = [one.error for one in lists if one.error is not None]
-            if len(errors) == len(lists):
-                raise errors[0]
+            names |= dict.fromkeys(listed.names)
+            if not names and listed.error is not None:
+                raise listed.error
         return list(names)
 
-    def _asked(self) -> Iterable[List]:
-        """Yield the lists of those providers that are asked."""
-        for name, (provider, upstream) in self._providers.items():
-            dialect: Any = SPOKEN.get(provider.dialect)
-            if ILists.providedBy(dialect) and (dialect.listed_always or name == self._table.unknown_model):
-                yield List(name, provider, upstream, dialect, self._clock)
+    @cached_property
+    def _listed(self) -> List | None:
+        """What the provider of unknown names lists; None if there is none, or it lists nothing."""
+        name = self._table.unknown_model
+        if name is None:
+            return None
+        provider, upstream = self._providers[name]
+        dialect: Any = SPOKEN.get(provider.dialect)
+        return List(name, provider, upstream, dialect, self._clock) if ILists.providedBy(dialect) else None
 
 
 class List:

@@ -42,10 +42,8 @@ def warnings() -> Iterator[list[str]]:
 
 
 def local(**more: Any) -> Stage:
-    """Return a stage with an Ollama server; what is called ``other`` there is the same one, and is not asked."""
-    stage = Stage(provider="ollama", **more)
-    del stage.pipeline.providers["other"]
-    return stage
+    """Return a stage with an Ollama server that unknown names go to."""
+    return Stage(provider="ollama", unknown_model="up", **more)
 
 
 def look(stage: Stage, path: str = "/api/tags", *fields: str) -> Client:
@@ -104,10 +102,30 @@ def test_every_dialect_has_its_own_list(provider: str, target: bytes, body: byte
     assert named(told(client)) == [name]
 
 
-def test_nobody_is_asked_where_unknown_names_are_refused() -> None:
-    stage = Stage()
-    assert named(told(look(stage, "/v1/models"))) == ["m", "alias"]
+@pytest.mark.parametrize("provider", ["openai", "ollama"])
+@pytest.mark.parametrize("path", LISTS)
+def test_no_name_is_listed_that_would_be_refused_so_that_nobody_is_asked(path: str, provider: str) -> None:
+    stage = Stage(provider=provider)
+    assert named(told(look(stage, path))) == ["m", "alias"]
+    refused = stage.ask({"model": "qwen", "messages": []}, "/api/chat")
+    assert answers(refused.heard(), b"POST")[0].status == 404
     assert stage.upstream.calls == []
+
+
+def test_only_the_provider_of_unknown_names_is_asked_among_several() -> None:
+    stage = Stage(provider="ollama", unknown_model="up")
+    look(stage)
+    (call,) = stage.upstream.calls
+    call.head(200, JSON).body(TAGS, True)
+
+
+def test_a_name_that_a_server_lists_itself_can_be_called() -> None:
+    stage = local()
+    client = look(stage)
+    stage.call.head(200, JSON).body(TAGS, True)
+    assert "qwen" in named(told(client))
+    stage.ask({"model": "qwen", "messages": []}, "/api/chat")
+    assert json.loads(stage.call.sent_body)["model"] == "qwen"
 
 
 def test_a_version_needs_nobody() -> None:
@@ -244,16 +262,6 @@ def test_a_list_may_be_empty() -> None:
     client = look(stage)
     stage.call.head(200, JSON).body(b'{"models": []}', True)
     assert named(told(client)) == []
-
-
-def test_one_provider_that_answers_is_enough() -> None:
-    stage = Stage(provider="ollama", models=NOTHING)
-    client = look(stage)
-    first, second = stage.upstream.calls
-    first.fail()
-    assert client.heard() == b""
-    second.head(200, JSON).body(TAGS, True)
-    assert named(told(client)) == ["llama3:latest", "qwen"]
 
 
 def test_a_callers_own_credential_never_asks_for_a_list() -> None:

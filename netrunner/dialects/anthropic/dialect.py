@@ -45,7 +45,6 @@ class AnthropicDialect:
     keepalive = PING
     needs_model = frozenset(_OPERATIONS)
     listing = Written("models", b"", b"limit=1000")
-    listed_always = False
     passes = frozenset(
         {
             b"accept",

@@ -52,7 +52,6 @@ class GeminiDialect:
     needs_model: frozenset[str] = frozenset()
     """The path names it."""
     listing = Written("models", b"", b"pageSize=1000")
-    listed_always = False
     passes = frozenset(
         {
             b"accept",

@@ -55,7 +55,6 @@ class OllamaDialect:
     keepalive = sse.line(_KEEPALIVE)
     needs_model = frozenset(_OPERATIONS)
     listing = Written("tags", b"")
-    listed_always = True
     passes = frozenset({b"accept", b"content-type", b"user-agent", b"x-request-id"})
 
     def has_events(self, method: bytes, endpoint: str) -> bool | None:

@@ -75,7 +75,6 @@ class OpenAIDialect:
     keepalive = sse.KEEPALIVE
     needs_model = NEEDS_MODEL
     listing = Written("models", b"")
-    listed_always = False
     passes = frozenset(
         {
             b"accept",
