@@ -27,6 +27,7 @@ class Table:
         unknown_model: Provider that unknown names are passed to as they are; None refuses them.
         default_provider: Provider that serves requests naming no model; None refuses them.
         draining: Names whose answers are read on when the client has left.
+        images: Who makes images where no model is named, in the order in which they are asked.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Table:
         unknown_model: str | None,
         default_provider: str | None,
         draining: frozenset[str] = frozenset(),
+        images: tuple[Candidate, ...] = (),
     ) -> None:
         self.draining = draining
+        self.images = images
         self._models = dict(models)
         self.unknown_model = unknown_model
         self._default = default_provider

@@ -15,6 +15,7 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, NotFound
 from netrunner.http.request import IRefuses, Request
 from netrunner.interfaces import IClock
+from netrunner.pipeline.images import ImageRun
 from netrunner.pipeline.refusal import refusal
 from netrunner.values import Headers
 from netrunner.web.models import GeminiModels, Models, OllamaList, OllamaShow
@@ -101,6 +102,12 @@ class Alone(ModelRoute):
     def getChild(self, path: bytes, request: Any) -> Resource:
         """Return what refuses, unless nothing but a slash follows."""
         return NOTHING if path else self
+
+
+class Images(Alone):
+    """Makes images, by any model that does where none is named."""
+
+    runs = ImageRun
 
 
 class V1(Endpoints):
@@ -192,7 +199,7 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     openai = Branch()
     openai.putChild(b"v1", v1)
     served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
-    served[b"image"] = Alone(entry, "image", "image")
+    served[b"image"] = Images(entry, "image", "image")
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}

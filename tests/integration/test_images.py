@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from netrunner.config import builtin
 from tests.support.binaries import require_binary
 from tests.support.client import Answer, answers
 from tests.support.daemon import ROOT, Daemon
@@ -59,13 +61,29 @@ def test_an_image_comes_out_whether_it_came_in_base64_or_as_it_is(tmp_path: Path
 def test_the_example_of_the_page_draws(tmp_path: Path) -> None:
     require_binary("curl")
     (example,) = re.findall(r"```sh\n(echo .*?)```", (ROOT / "docs" / "dialects.md").read_text(), re.DOTALL)
+    with Daemon(tmp_path, re.sub(r"listen: .*\n", "", builtin.TEXT)) as daemon:
+        command = example.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.port}")
+        subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True, timeout=PATIENCE_S)
+    image = (tmp_path / "lighthouse.png").read_bytes()
+    assert image[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", image[16:24]) == (640, 480)
+    assert b"a lighthouse at dusk" in image
+
+
+def test_a_model_that_fails_is_passed_over_for_the_next_one(tmp_path: Path) -> None:
     with Provider() as provider:
-        config = provider.config.replace("name: m", "name: painter")
-        with Daemon(tmp_path, config) as daemon:
-            command = ["bash", "-ec", example.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.port}")]
-            drawing = subprocess.Popen(command, cwd=tmp_path)
+        config = (
+            f"providers: {{up: {{type: openai, base_url: 'http://127.0.0.1:{provider.port}'}}, echo: {{type: echo}}}}\n"
+            "models:\n"
+            "  - {name: text, targets: [{provider: up, model: t}]}\n"
+            "  - {name: painter, images: true, targets: [{provider: up, model: p}]}\n"
+            "  - {name: sketcher, images: true, targets: [{provider: echo, model: s}]}\n"
+        )
+        with Daemon(tmp_path, config) as daemon, dial(daemon.port) as client:
+            ask(client, model="all")
             with provider.accept() as upstream:
-                assert json.loads(upstream.message()[1])["size"] == "1024x768"
-                upstream.send(whole(b"image/png", PNG))
-                assert drawing.wait(PATIENCE_S) == 0
-    assert (tmp_path / "lighthouse.png").read_bytes() == PNG
+                assert json.loads(upstream.message()[1])["model"] == "p"
+                upstream.send(whole(b"image/png", PNG[:499]))
+                image = told(client)
+    assert (image.status, image.headers[b"content-type"]) == (200, b"image/png")
+    assert b"a lighthouse" in image.body

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from netrunner.errors import Overloaded, UpstreamError
 from netrunner.filters.no_think import NoThink, NoThinkSettings
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.pipeline.lane import MAX_IMAGE_BYTES
@@ -15,11 +17,21 @@ from netrunner.routing.table import Candidate
 from netrunner.testing.fakes import FakeEnvironment
 from tests.support.client import Answer, Client, answers
 from tests.support.images import JPEG, png
-from tests.support.stage import JSON, KEY, Stage, error_of
+from tests.support.stage import JSON, KEY, Stage, UpstreamCall, error_of
 
 ASK = {"model": "m", "prompt": "a lighthouse"}
 PNG = png()
 BYTES = (b"content-type", b"application/octet-stream")
+
+
+IMAGES = (Candidate("up", "one"), Candidate("other", "two"), Candidate("up", "three"))
+ANY = {"prompt": "a lighthouse"}
+
+
+def unreached() -> UpstreamError:
+    error = UpstreamError("cannot be reached")
+    error.sent = False
+    return error
 
 
 def packed(image: bytes = PNG, **more: Any) -> bytes:
@@ -144,10 +156,12 @@ def test_an_error_is_told_in_openais_shape_wherever_the_provider_tells_it() -> N
     [
         (b"{", 400, "invalid_json"),
         (b"[]", 400, "invalid_json"),
-        (b"", 400, "missing_model"),
-        (b'{"prompt": "a"}', 400, "missing_model"),
-        (b'{"model": "", "prompt": "a"}', 400, "invalid_value"),
-        (b'{"model": "all", "prompt": "a"}', 400, "invalid_value"),
+        (b"", 400, "invalid_json"),
+        (b'{"model": 7, "prompt": "a"}', 400, "invalid_value"),
+        (b'{"model": "m", "model": "n", "prompt": "a"}', 400, "duplicate_key"),
+        (b'{"prompt": ""}', 400, "invalid_value"),
+        (b'{"model": "all"}', 400, "invalid_value"),
+        (b'{"model": "", "prompt": "a", "n": 2}', 400, "unsupported_parameter"),
         (b'{"model": "nobody", "prompt": "a"}', 404, "model_not_found"),
         (b'{"model": "m"}', 400, "invalid_value"),
         (b'{"model": "m", "prompt": ""}', 400, "invalid_value"),
@@ -160,7 +174,7 @@ def test_an_error_is_told_in_openais_shape_wherever_the_provider_tells_it() -> N
     ],
 )
 def test_a_request_that_is_none_is_refused_before_anybody_is_called(body: bytes, status: int, code: str) -> None:
-    stage = Stage()
+    stage = Stage(images=IMAGES)
     client = stage.client().say(
         b"POST /image HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     )
@@ -197,6 +211,148 @@ def test_a_client_that_leaves_aborts_the_provider() -> None:
     stage.call.head(200, JSON).body(packed()[:100])
     client.settle()
     assert stage.call.aborted
+    assert stage.record().outcome == "client_gone"
+
+
+# Any model that makes images, where none is named.
+
+
+@pytest.mark.parametrize("named", [{}, {"model": ""}, {"model": " "}, {"model": "all"}])
+def test_where_no_model_is_named_the_first_for_images_is_asked(named: dict[str, str]) -> None:
+    stage = Stage(images=IMAGES)
+    told = drawn(stage, packed(), {"prompt": "a lighthouse", **named})
+    assert (told.status, told.body) == (200, PNG)
+    assert [json.loads(call.sent_body)["model"] for call in stage.upstream.calls] == ["one"]
+    record = stage.record()
+    assert (record.model, record.upstream_model, record.outcome) == (None, "one", "done")
+
+
+FAILURES: dict[str, Callable[[UpstreamCall], object]] = {
+    "not reached": lambda call: call.fail(unreached()),
+    "cut": lambda call: call.head(200, JSON).body(packed()[:100]).fail(),
+    "busy": lambda call: call.head(429, JSON).body(b'{"error": {"message": "slow down"}}', True),
+    "our key refused": lambda call: call.head(401, JSON).body(b"{}", True),
+    "sick": lambda call: call.head(500, JSON).body(b"<html>", True),
+    "prompt refused": lambda call: call.head(400, JSON).body(b'{"error": {"message": "not this"}}', True),
+    "an error called fine": lambda call: call.head(200, JSON).body(b'{"error": {"message": "no"}}', True),
+    "nothing": lambda call: call.head(200, JSON).body(b"", True),
+    "too small": lambda call: call.head(200, BYTES).body(PNG[:499], True),
+    "an address": lambda call: call.head(200, JSON).body(b'{"data": [{"url": "https://cdn.example/i"}]}', True),
+    "without end": lambda call: call.head(200, BYTES).body(PNG).body(bytes(MAX_IMAGE_BYTES)),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_model_that_fails_is_passed_over_and_the_caller_gets_the_next_ones_image(failure: str) -> None:
+    stage = Stage(images=IMAGES)
+    client = stage.ask(ANY, "/image")
+    FAILURES[failure](stage.call)
+    assert client.heard() == b""
+    assert asked(stage)["model"] == "two"
+    stage.call.head(200, JSON).body(packed(JPEG), True)
+    told = answer(client)
+    assert (told.status, told.headers[b"content-type"], told.body) == (200, b"image/jpeg", JPEG)
+    record = stage.record()
+    assert (record.outcome, record.error, record.upstream_model) == ("done", None, "two")
+    assert [attempt.error is None for attempt in record.attempts] == [False, True]
+    assert len(stage.ledger.intents) == 1
+
+
+def test_when_no_model_is_left_that_is_told_with_what_the_last_one_said() -> None:
+    stage = Stage(images=IMAGES)
+    client = stage.ask(ANY, "/image")
+    for failure in ("busy", "too small", "prompt refused"):
+        FAILURES[failure](stage.call)
+    told = answer(client)
+    error = error_of(told.body)
+    assert (told.status, error["code"]) == (503, "model_selection_error")
+    assert error["message"] == "No model for images could answer; the last of them: not this"
+    assert len(stage.upstream.calls) == 3
+    assert (stage.record().outcome, stage.record().status) == ("upstream_failed", 503)
+
+
+def test_five_models_are_asked_and_no_more() -> None:
+    stage = Stage(images=tuple(Candidate("up", f"number {number}") for number in range(1, 8)))
+    client = stage.ask(ANY, "/image")
+    for _ in range(5):
+        FAILURES["sick"](stage.call)
+    assert answer(client).status == 503
+    assert asked(stage)["model"] == "number 5"
+
+
+def test_without_a_model_for_images_nobody_is_asked() -> None:
+    stage = Stage(default_provider="up")
+    told = answer(stage.ask(ANY, "/image"))
+    assert (told.status, error_of(told.body)["code"]) == (503, "model_selection_error")
+    assert stage.upstream.calls == []
+    assert stage.record().outcome == "refused"
+
+
+def test_a_model_that_is_named_is_replaced_by_no_other() -> None:
+    stage = Stage(images=IMAGES)
+    told = drawn(stage, PNG[:499])
+    assert (told.status, error_of(told.body)["code"]) == (502, "upstream_invalid_response")
+    assert [json.loads(call.sent_body)["model"] for call in stage.upstream.calls] == ["m"]
+
+
+LIMITED = {"max_at_once": 1, "min_gap_s": 60.0}
+SAME = (Candidate("up", "one"), Candidate("up", "three"))
+
+
+def test_a_limited_model_is_passed_over() -> None:
+    stage = Stage(images=(Candidate("up", "one"), Candidate("other", "two")), settings=LIMITED)
+    clients = [stage.ask(ANY, "/image"), stage.ask(ANY, "/image")]
+    first, second = stage.upstream.calls
+    assert [json.loads(call.sent_body)["model"] for call in (first, second)] == ["one", "two"]
+    for call in (second, first):
+        call.head(200, JSON).body(packed(), True)
+    assert [answer(client).body for client in clients] == [PNG, PNG]
+
+
+def test_when_every_model_is_limited_that_is_told_with_when_to_come_again() -> None:
+    stage = Stage(images=SAME, settings=LIMITED)
+    drawn(stage, packed(), ANY)
+    told = answer(stage.ask(ANY, "/image"))
+    assert (told.status, error_of(told.body)["code"]) == (503, "model_selection_error")
+    assert told.headers[b"retry-after"] == b"60"
+    assert len(stage.upstream.calls) == 1
+    assert stage.records[-1].outcome == "refused"
+
+
+def test_a_model_that_was_asked_and_another_that_is_limited_make_a_failure() -> None:
+    stage = Stage(images=SAME, settings=LIMITED)
+    client = stage.ask(ANY, "/image")
+    FAILURES["sick"](stage.call)
+    assert answer(client).status == 503
+    assert stage.record().outcome == "upstream_failed"
+
+
+def test_models_that_cannot_do_what_is_asked_are_passed_over_however_many_there_are() -> None:
+    stage = Stage(provider="anthropic", images=500 * IMAGES)
+    told = answer(stage.ask(ANY, "/image"))
+    assert (told.status, error_of(told.body)["code"]) == (503, "model_selection_error")
+    assert "makes no images" in error_of(told.body)["message"]
+    assert stage.upstream.calls == []
+
+
+def test_what_is_wrong_here_is_blamed_on_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise Overloaded("The request cannot be recorded.", code="journal_full")
+
+    stage = Stage(images=IMAGES)
+    monkeypatch.setattr(stage.ledger, "begin", full)
+    told = answer(stage.ask(ANY, "/image"))
+    assert (told.status, error_of(told.body)["code"]) == (503, "journal_full")
+    assert stage.upstream.calls == []
+
+
+def test_a_client_that_leaves_while_the_second_model_is_asked_aborts_that_one() -> None:
+    stage = Stage(images=IMAGES)
+    client = stage.ask(ANY, "/image")
+    FAILURES["sick"](stage.call)
+    client.settle()
+    assert stage.call.aborted
+    assert asked(stage)["model"] == "two"
     assert stage.record().outcome == "client_gone"
 
 

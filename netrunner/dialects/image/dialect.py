@@ -12,18 +12,19 @@ from collections.abc import Iterable
 
 from zope.interface import implementer, implementer_only
 
+from netrunner.dialects import splice
 from netrunner.dialects.conversation import Asked, Operation, Picture, Request, Written
 from netrunner.dialects.fields import Fields, document, invalid
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.image.view import ImageView
 from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ITranslates
 from netrunner.dialects.openai.dialect import OpenAIDialect
-from netrunner.errors import BadRequest, InternalError
+from netrunner.errors import InternalError
 from netrunner.events import Event, Image
 from netrunner.values import Envelope
 
 ALL = "all"
-"""Stands for every model, and is none."""
+"""Stands for whichever model makes images."""
 MAX_SIDE = 16384
 """Pixels."""
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
@@ -35,25 +36,21 @@ class ImageDialect(OpenAIDialect):
 
     name = "image"
     view_type = ImageView
-    needs_model = frozenset({"image"})
+    needs_model: frozenset[str] = frozenset()
+    """Where none is named, any model that makes images may answer."""
 
     def has_events(self, method: bytes, endpoint: str) -> bool | None:
         """Return None: nobody answers in this dialect."""
         return None
 
     def envelope(self, endpoint: str, content_type: bytes, body: bytes, query: bytes) -> Envelope:
-        """Read what routing needs; the body is JSON whatever it says it is.
+        """Read what routing needs; the body is JSON whatever it says it is. An empty name, or ``all``, is none.
 
         Raises:
-            BadRequest: see ``splice.read``; for ``all`` as well.
+            BadRequest: see ``splice.read``.
         """
-        envelope = super().envelope(endpoint, b"", body, b"")
-        envelope.stream = False
-        if envelope.model == ALL:
-            raise BadRequest(
-                f"model: must be the name of one model, {ALL!r} is none.", code="invalid_value", param="model"
-            )
-        return envelope
+        model = splice.read(body, nameless=True).model
+        return Envelope(body, b"", None if model is None or model.strip() in ("", ALL) else model)
 
     def operation(self, method: bytes, endpoint: str) -> Operation | None:
         """Return what an endpoint asks for: there is one."""
