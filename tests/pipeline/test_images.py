@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -328,6 +329,10 @@ def test_a_model_that_was_asked_and_another_that_is_limited_make_a_failure() -> 
 
 
 def test_models_that_cannot_do_what_is_asked_are_passed_over_however_many_there_are() -> None:
+    stage = Stage(provider="airforce", images=IMAGES)
+    told = answer(stage.ask({"prompt": "a" * 9000}, "/image"))
+    assert (told.status, error_of(told.body)["code"]) == (503, "model_selection_error")
+    assert "prompt: not supported by up" in error_of(told.body)["message"]
     stage = Stage(provider="anthropic", images=500 * IMAGES)
     told = answer(stage.ask(ANY, "/image"))
     assert (told.status, error_of(told.body)["code"]) == (503, "model_selection_error")
@@ -389,6 +394,41 @@ def test_huggingface_has_the_model_in_the_address_and_is_asked_for_inputs() -> N
 def test_a_models_name_never_leads_elsewhere(model: str) -> None:
     stage = Stage(provider="huggingface", unknown_model="up")
     assert answer(stage.ask({**ASK, "model": model}, "/image")).status == 400
+    assert stage.upstream.calls == []
+
+
+@pytest.mark.parametrize(
+    ("size", "form", "dropped"),
+    [
+        ("auto", None, None),
+        ("640x640", "1:1", None),
+        ("1920x1080", "16:9", None),
+        ("640x480", None, b"size"),
+    ],
+)
+def test_airforce_is_asked_by_get_with_everything_in_the_address(
+    size: str, form: str | None, dropped: bytes | None
+) -> None:
+    stage = Stage(provider="airforce")
+    told = drawn(stage, PNG, {"model": "m", "prompt": "a lighthouse & a b\u00e4r", "size": size})
+    assert (told.body, told.headers.get(b"netrunner-dropped")) == (PNG, dropped)
+    sent = stage.call.request
+    path, _, query = sent.target.decode().partition("?")
+    assert (sent.method, path, stage.call.sent_body) == (b"GET", "/v1/imagine2", b"")
+    wanted = {"model": ["m"], "prompt": ["a lighthouse & a b\u00e4r"], **({"size": [form]} if form else {})}
+    assert parse_qs(query) == wanted
+    assert stage.call.header(b"authorization") == [b"Bearer " + KEY.encode()]
+    assert stage.call.header(b"content-type") == []
+
+
+def test_airforce_takes_no_prompt_that_has_no_place_in_an_address() -> None:
+    stage = Stage(provider="airforce")
+    told = answer(stage.ask({"model": "m", "prompt": "a" * 8000}, "/image"))
+    assert (told.status, error_of(told.body)["code"], error_of(told.body)["param"]) == (
+        400,
+        "unsupported_parameter",
+        "prompt",
+    )
     assert stage.upstream.calls == []
 
 
