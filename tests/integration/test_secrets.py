@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,6 +68,11 @@ def ask(port: int, text: str, target: str = "/v1/chat/completions") -> bytes:
     return f"{head}Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def is_complete(server: LogServerProcess, type: str) -> bool:
+    """Return whether the logging server has one message of a type, and all of it."""
+    return [one["completed"] for one in server.metadata(type)] == [True]
+
+
 def api(daemon: Daemon) -> bytes:
     """Return all that the log API tells of all records."""
     shown = {"Authorization": "Basic " + base64.b64encode(f"ada:{ADMIN}".encode()).decode()}
@@ -104,7 +110,7 @@ def test_secrets_are_relayed_untouched_and_are_nowhere_in_what_is_recorded(
                     heard = client.until(END_OF_BODY)
             assert all(json.dumps(one).encode()[1:-1] in heard for one in (ANSWERED[:9], ANSWERED[9:]))
             for type in ("request", "response"):
-                daemon.wait_for(lambda type=type: [one["completed"] for one in server.metadata(type)] == [True])
+                daemon.wait_for(partial(is_complete, server, type))
             told = api(daemon)
             assert b"[redacted:provider_keys]" in told
             assert b"[redacted:service_tokens]" in told
