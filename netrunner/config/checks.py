@@ -54,6 +54,9 @@ def warn(subject: Subject) -> Iterator[str]:
         yield f"{where}: access.public lets everybody who reaches this server use it, and its providers' keys"
     if document.access.mode == "open" and document.access.token:
         yield f"{root.at('access', 'token')}: access.token is not asked for while access.mode is open"
+    if document.cors.origins and document.access.mode == "open" and not document.access.public:
+        where = root.at("cors", "origins")
+        yield f"{where}: while access.mode is open, cors.origins serves pages of this machine only"
     if not (document.providers or document.routes):
         yield f"{root.where}: neither providers nor routes, so every call will be refused"
 
@@ -103,6 +106,15 @@ def _hosts(subject: Subject) -> Iterator[Problem]:
             )
     if "*" in document.server.hosts and document.access.mode == "open":
         yield Problem(root.at("server", "hosts"), 'server.hosts: "*" needs an access.mode that asks for credentials')
+
+
+def _cors(subject: Subject) -> Iterator[Problem]:
+    document, root = subject.document, subject.root
+    if "*" in document.cors.origins and document.access.mode != "open":
+        yield Problem(
+            root.at("cors", "origins"),
+            'cors.origins: "*" is for an access.mode that asks for no credentials; name the origins that may call',
+        )
 
 
 def _listeners(subject: Subject) -> Iterator[Problem]:
@@ -185,6 +197,7 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen", "access"): _exposure,
     ("listen", "access", "server"): _hosts,
     ("listen",): _listeners,
+    ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
     (): _project_keys,
     ("providers",): _provider_names,
