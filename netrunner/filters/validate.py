@@ -154,7 +154,10 @@ class Validate:
             raise invalid(name, "a list that is not empty")
         roles = shape.roles | self._roles
         for position, turn in enumerate(turns):
-            _check_turn(f"{name}[{position}]", turn, shape, roles)
+            wrong = _wrong(turn, shape, roles)
+            if wrong is not None:
+                field, expected = wrong
+                raise invalid(f"{name}[{position}]{field}", expected)
 
     # --- names ------------------------------------------------------------------------------------------------
 
@@ -176,18 +179,19 @@ class Validate:
             raise BadRequest(f"{name}: its value is not allowed here.", code="param_not_allowed", param=name)
 
 
-def _check_turn(where: str, turn: Any, shape: Shape, roles: frozenset[str]) -> None:
+def _wrong(turn: Any, shape: Shape, roles: frozenset[str]) -> tuple[str, str] | None:
+    """Return which field of a turn is wrong, with a dot before it, and what it has to be; None if none is."""
     if not isinstance(turn, dict):
-        raise invalid(where, "an object")
+        return "", "an object"
     if shape.typed and turn.get("type", "message" if "role" in turn else None) != "message":
-        return
+        return None
     role = turn.get("role", shape.default_role)
     if not isinstance(role, str) or role not in roles:
-        raise invalid(f"{where}.role", f"one of {', '.join(sorted(roles))}")
+        return ".role", f"one of {', '.join(sorted(roles))}"
     content = turn.get(shape.content)
     if isinstance(content, shape.forms) or (content is None and any(turn.get(one) for one in shape.instead)):
-        return
-    raise invalid(f"{where}.{shape.content}", "a list" if shape.forms == (list,) else "a string or a list")
+        return None
+    return f".{shape.content}", "a list" if shape.forms == (list,) else "a string or a list"
 
 
 plugin = FilterFactory(
