@@ -37,6 +37,7 @@ from netrunner.redaction.redact import compile_redaction
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.cors import CrossOrigin
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import api
@@ -121,6 +122,8 @@ class Parts:
         pages = self._pages(live)
         apart = settings.admin is not None and bool(settings.admin.listen)
         self.root = tree(entry, routes, {} if apart else pages)
+        if settings.cors.origins:
+            self.root = CrossOrigin(self.root, settings.cors.origins)
         self.admin_root = pages_alone(pages, clock) if apart else None
         """What is served where ``admin.listen`` says, if it says so."""
 

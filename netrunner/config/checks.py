@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from netrunner.config.forms import Listener, listener
 from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
@@ -16,6 +17,7 @@ from netrunner.config.typed import Section
 from netrunner.errors import Problem
 from netrunner.settings import Secret
 
+_LOOPBACK = frozenset(name.strip("[]") for name in LOOPBACK_NAMES)
 CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Where a caller's own provider credential comes in."""
 
@@ -54,6 +56,10 @@ def warn(subject: Subject) -> Iterator[str]:
         yield f"{where}: access.public lets everybody who reaches this server use it, and its providers' keys"
     if document.access.mode == "open" and document.access.token:
         yield f"{root.at('access', 'token')}: access.token is not asked for while access.mode is open"
+    foreign = [origin for origin in document.cors.origins if urlsplit(origin).hostname not in _LOOPBACK]
+    if foreign and document.access.mode == "open" and not document.access.public:
+        where = root.at("cors", "origins")
+        yield f"{where}: pages of {foreign[0]} are refused all the same while access.mode is open"
     if not (document.providers or document.routes):
         yield f"{root.where}: neither providers nor routes, so every call will be refused"
 
@@ -103,6 +109,15 @@ def _hosts(subject: Subject) -> Iterator[Problem]:
             )
     if "*" in document.server.hosts and document.access.mode == "open":
         yield Problem(root.at("server", "hosts"), 'server.hosts: "*" needs an access.mode that asks for credentials')
+
+
+def _cors(subject: Subject) -> Iterator[Problem]:
+    document, root = subject.document, subject.root
+    if "*" in document.cors.origins and document.access.mode != "open":
+        yield Problem(
+            root.at("cors", "origins"),
+            'cors.origins: "*" is for an access.mode that asks for no credentials; name the origins that may call',
+        )
 
 
 def _listeners(subject: Subject) -> Iterator[Problem]:
@@ -185,6 +200,7 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen", "access"): _exposure,
     ("listen", "access", "server"): _hosts,
     ("listen",): _listeners,
+    ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
     (): _project_keys,
     ("providers",): _provider_names,

@@ -21,6 +21,8 @@ _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
 """A colon that is neither escaped nor inside the brackets of an IPv6 address."""
 _ARGUMENTS = {"tcp": {"interface", "backlog"}, "tcp6": {"interface", "backlog"}, "unix": {"mode"}}
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -147,6 +149,17 @@ def _host(text: str) -> str:
     return text.lower()
 
 
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454, 6.2): in lower case, without the scheme's own port."""
+    found = _ORIGIN.fullmatch(text.lower())
+    if text == "*":
+        return text
+    if found is None:
+        raise ValueError("an origin such as https://app.example, or *")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
+
+
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
@@ -176,7 +189,8 @@ def _store(text: str) -> str:
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text, "url": _url,
+        "origin": _origin, "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text,
+        "url": _url,
     }
 )  # fmt: skip
 

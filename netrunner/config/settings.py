@@ -125,6 +125,15 @@ class RouteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorsSettings:
+    """Which other pages' scripts may read answers."""
+
+    origins: tuple[str, ...] = setting(
+        (), form="origin", doc="Origins whose pages may read answers of models, `*` for any while nobody needs a token."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSettings:
     """Who may look at records, pages and metrics; without it only local requests may."""
 
@@ -179,7 +188,6 @@ class Common:
 
     later: ClassVar[Mapping[str, Any]] = {
         "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
-        "cors": {"origins": []},
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -201,6 +209,7 @@ class Common:
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
     routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are.")
+    cors: CorsSettings = setting(CorsSettings(), doc="Which other pages' scripts may read answers.")
     log: LogSettings = setting(LogSettings(), doc="Rotation of the daemon's log file.")
 
 

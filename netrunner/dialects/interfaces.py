@@ -256,6 +256,9 @@ class IEventCodec(Interface):
 class IRequestView(Interface):
     """The caller's document in neutral terms, for request filters; changes become a patch of that document."""
 
+    shape = Attribute("``Shape`` of the dialect's requests.")
+    opaque = Attribute("bool: there is a body, and none whose fields can be told.")
+
     def messages():
         """Return the turns as a tuple of ``Message``; a completion's prompt is one user turn."""
 
@@ -270,6 +273,22 @@ class IRequestView(Interface):
 
     def extras():
         """Return every other field of the document, read-only."""
+
+    def turns():
+        """Return the name of the field in which the turns stand, and its value as it came; None without one."""
+
+    def fields():
+        """Return the full names of all parameters and extras, each with its neutral name, or None if it has none.
+
+        Fields of an object that holds parameters are named one by one: ``options.temperature``. Where several fields
+        mean one parameter, all that are there are named. Nothing is decoded but those objects.
+
+        Raises:
+            BadRequest: ``duplicate_key`` for a field that is there in two spellings.
+        """
+
+    def value(name):
+        """Return the value of one of ``fields``, decoded."""
 
     def changed():
         """Return whether anything was changed."""

@@ -42,6 +42,7 @@ BUILT_IN = (
         "netrunner.filters.strip_json_markdown",
     ),
     BuiltIn("filter", "strip_thinking", "Takes <think> blocks out of answers.", "netrunner.filters.strip_thinking"),
+    BuiltIn("filter", "validate", "Refuses what no provider should be asked.", "netrunner.filters.validate"),
     BuiltIn(
         "sink", "access_line", "Writes one short line for each request that has ended.", "netrunner.sinks.access_line"
     ),

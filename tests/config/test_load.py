@@ -197,6 +197,23 @@ def test_a_token_that_nobody_asks_for_is_a_warning(loaded: Loader) -> None:
     assert warnings == ["netrunner.yaml:2: access.token is not asked for while access.mode is open"]
 
 
+def test_a_star_for_pages_is_for_those_who_need_no_token(loaded: Loader) -> None:
+    assert loaded.problems(f"{ECHO}{TOKEN}cors: {{origins: ['*']}}\n", TOKEN="t") == [
+        'netrunner.yaml:3: cors.origins: "*" is for an access.mode that asks for no credentials;'
+        " name the origins that may call"
+    ]
+    named, warnings = loaded(f"{ECHO}{TOKEN}cors: {{origins: [https://App.example]}}\n", TOKEN="t")
+    assert (named.cors.origins, warnings) == (("https://app.example",), [])
+
+
+def test_pages_that_would_be_refused_all_the_same_are_a_warning(loaded: Loader) -> None:
+    assert loaded(f"{ECHO}cors: {{origins: ['http://localhost:3000', 'http://[::1]']}}\n")[1] == []
+    for origin in ("*", "https://app.example"):
+        assert loaded(f"{ECHO}cors: {{origins: ['{origin}']}}\n")[1] == [
+            f"netrunner.yaml:2: pages of {origin} are refused all the same while access.mode is open"
+        ]
+
+
 PASSED_ON = (
     "providers:\n  own:\n    {type: openai, base_url: http://h, api_key: passthrough}\n"
     "routes:\n  - {name: raw, source: /raw/, destination: http://h/}\n"

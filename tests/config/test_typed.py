@@ -97,13 +97,13 @@ def test_a_word_comes_before_a_secret() -> None:
 
 
 def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("workers: 2\nshared: redis://x\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
+    assert problems("workers: 2\nshared: redis://x\nmodel_map: {a: b}\nsecrets: x", Document) == [
         "x.yaml:1: not yet: workers arrives with a later version",
         "x.yaml:2: not yet: shared arrives with a later version",
         "x.yaml:3: not yet: model_map arrives with a later version",
-        "x.yaml:4: not yet: cors arrives with a later version",
+        "x.yaml:4: not yet: secrets arrives with a later version",
     ]
-    section("workers: 1\nstore: sqlite\nshared: memory\ncors: {origins: []}\nmodel_map: {}").read(Document)
+    section("workers: 1\nstore: sqlite\nshared: memory\nregister: {allow: []}\nmodel_map: {}").read(Document)
 
 
 def test_a_variable_nobody_set_is_told_for_a_later_key_too() -> None:
@@ -199,7 +199,9 @@ def test_other_endpoints_are_refused(text: str) -> None:
     [
         ("host", "Example.COM", "example.com"), ("host", "[::1]", "[::1]"), ("host", "*", "*"),
         ("network", "10.0.0.1/8", "10.0.0.0/8"), ("network", "::1", "::1/128"), ("header", "X-Token", "x-token"),
-        ("prefix", "/a/", "/a/"), ("redaction", "secrets", "secrets"), ("redaction", "/a+/", "/a+/"),
+        ("prefix", "/a/", "/a/"), ("origin", "HTTPS://App.Example:443", "https://app.example"), ("origin", "*", "*"),
+        ("origin", "http://[::1]:80", "http://[::1]"), ("origin", "tauri://localhost:8", "tauri://localhost:8"),
+        ("redaction", "secrets", "secrets"), ("redaction", "/a+/", "/a+/"),
         ("text", "gpt-4o:mini/x", "gpt-4o:mini/x"), ("name", "a.b-c_1", "a.b-c_1"),
     ],
 )  # fmt: skip
@@ -211,6 +213,7 @@ def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str)
     ("form", "text"),
     [
         ("host", "a:80"), ("host", "http://a"), ("host", ""), ("host", "*.a"), ("network", "10.0.0.0/33"),
+        ("origin", "app.example"), ("origin", "https://a/"), ("origin", "null"), ("origin", "https://*.a"),
         ("header", "a b"), ("header", ""), ("prefix", "a"), ("prefix", "/a?b"), ("text", ""), ("text", "a\nb"),
         ("name", "a/b"), ("path", ""), ("path", "\0"), ("redaction", "/a*/"),
     ],
