@@ -54,7 +54,7 @@ def setting(
         form: A check beyond the type: ``url`` (absolute http or https URL with a host), ``name``
             (1-64 characters of ``A-Za-z0-9._-``), ``path`` (made absolute at once), ``text`` (printable, not
             empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``network``, ``endpoint``,
-            ``redaction``;
+            ``authority`` (host, or host and port), ``redaction``;
             ``netrunner.config.forms`` has them all. Of a mapping it checks the keys.
     """
     metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}

@@ -121,6 +121,15 @@ class RouteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """Where models that callers register may be served."""
+
+    allow: tuple[str, ...] = setting(
+        (), form="authority", doc="Hosts, `host` or `host:port`, that may be registered besides those of public https."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSettings:
     """Who may look at records, pages and metrics; without it only local requests may."""
 
@@ -174,8 +183,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
-        "cors": {"origins": []},
+        "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "cors": {"origins": []},
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -196,6 +204,7 @@ class Common:
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
+    register: RegisterSettings = setting(RegisterSettings(), doc="Where models that callers register may be served.")
     routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are.")
     log: LogSettings = setting(LogSettings(), doc="Rotation of the daemon's log file.")
 
