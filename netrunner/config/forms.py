@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from netrunner.routing.proxies import ENVIRONMENT, Proxy
+
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
 _AUTHORITY = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])((?::[1-9][0-9]{0,4})?)")
@@ -172,6 +174,16 @@ def _header(text: str) -> str:
     return text.lower()
 
 
+def _proxy(text: str) -> str:
+    if text != ENVIRONMENT and "@" in text:
+        raise ValueError(
+            "a URL without user and password; with them the whole URL comes as {env: NAME} or {file: PATH}"
+        )
+    if text != ENVIRONMENT:
+        Proxy.of(text)
+    return text
+
+
 def _redaction(text: str) -> str:
     # RE2 is loaded by those who use it only.
     from netrunner.redaction.redact import checked
@@ -188,7 +200,7 @@ def _store(text: str) -> str:
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "authority": _authority, "endpoint": _endpoint, "header": _header, "host": _host, "name": _name,
-        "network": _network, "path": _path, "prefix": _prefix, "redaction": _redaction,
+        "network": _network, "path": _path, "prefix": _prefix, "proxy": _proxy, "redaction": _redaction,
         "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip

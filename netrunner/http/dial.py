@@ -58,18 +58,29 @@ def dial(
 
     A literal address is connected to directly; a name by ``HostnameEndpoint`` (RFC 8305).
     """
+    factory = factory_of(reactor, origin, tls, protocol)
+    if is_literal(origin.host):
+        connector: IConnector = reactor.connectTCP(origin.host, origin.port, factory, timeout_s)
+        return connector.disconnect
+    attempt: Deferred[Any] = HostnameEndpoint(reactor, origin.host, origin.port, timeout_s).connect(factory)
+    attempt.addErrback(protocol.connect_failed)
+    return attempt.cancel
+
+
+def factory_of(reactor: Any, origin: Origin, tls: TlsContexts | None, protocol: Dialler) -> Any:
+    """Return what makes ``protocol``, inside TLS if that is how ``origin`` is spoken to."""
     factory: Any = _Once(protocol)
     if origin.scheme == "https":
         assert tls is not None, "the pool refuses https without TlsContexts"
         factory = TLSMemoryBIOFactory(tls.creator(origin.host), True, factory, reactor)
         # A request is one write: the buffering default would only add a delayed call to each.
         factory.protocol = TLSMemoryBIOProtocol
-    if isIPAddress(origin.host) or isIPv6Address(origin.host):
-        connector: IConnector = reactor.connectTCP(origin.host, origin.port, factory, timeout_s)
-        return connector.disconnect
-    attempt: Deferred[Any] = HostnameEndpoint(reactor, origin.host, origin.port, timeout_s).connect(factory)
-    attempt.addErrback(protocol.connect_failed)
-    return attempt.cancel
+    return factory
+
+
+def is_literal(host: str) -> bool:
+    """Return whether ``host`` is an address rather than a name."""
+    return isIPAddress(host) or isIPv6Address(host)
 
 
 def connect_error(reason: Failure) -> UpstreamError:

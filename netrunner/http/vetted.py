@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IHostnameResolver,
@@ -23,7 +22,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netrunner.errors import UpstreamError
-from netrunner.http.dial import Dial, Dialler, dial
+from netrunner.http.dial import Dial, Dialler, dial, is_literal
+from netrunner.http.resolve import resolve
 from netrunner.http.tls import TlsContexts
 from netrunner.values import Origin
 
@@ -49,18 +49,14 @@ def vetted(permits: Permits) -> Dial:
         reactor: Any, origin: Origin, tls: TlsContexts | None, protocol: Dialler, timeout_s: float
     ) -> Callable[[], None]:
         attempt = _Attempt(reactor, origin, tls, protocol, timeout_s, permits)
-        if isIPAddress(origin.host) or isIPv6Address(origin.host):
-            attempt.vet([origin.host])
-        else:
-            reactor.nameResolver.resolveHostName(attempt, origin.host, portNumber=origin.port)
+        attempt.begin()
         return attempt.give_up
 
     return connect
 
 
-@implementer(IResolutionReceiver)
 class _Attempt:
-    """Hears what a name resolves to, and connects to that if all of it is permitted."""
+    """Resolves a name, and connects to what it resolved to if all of that is permitted."""
 
     def __init__(
         self,
@@ -76,24 +72,23 @@ class _Attempt:
         self._dial = partial(dial, origin=origin, tls=tls, protocol=protocol, timeout_s=timeout_s)
         self._protocol = protocol
         self._permits = permits
-        self._addresses: list[Any] = []
-        self._given_up = False
         self._stop: Callable[[], object] | None = None
 
-    def resolutionBegan(self, resolution: IHostResolution) -> None:
-        """Nothing to do: Twisted's own resolver cannot be stopped."""
+    def begin(self) -> None:
+        """Resolve, or look at a literal address at once."""
+        origin = self._origin
+        if is_literal(origin.host):
+            self._vet([origin.host], [])
+        else:
+            stop = resolve(self._reactor, origin.host, origin.port, self._resolved)
+            self._stop = self._stop or stop
 
-    def addressResolved(self, address: IAddress) -> None:
-        self._addresses.append(address)
+    def _resolved(self, addresses: list[Any]) -> None:
+        self._vet([address.host for address in addresses], addresses)
 
-    def resolutionComplete(self) -> None:
-        if not self._given_up:
-            self.vet([address.host for address in self._addresses])
-
-    def vet(self, hosts: list[str]) -> None:
-        """Connect if every one of ``hosts`` is permitted, or else fail in a later turn."""
+    def _vet(self, hosts: list[str], addresses: list[Any]) -> None:
         if all(self._permits(self._origin, host) for host in hosts):
-            self._stop = self._dial(_Resolved(self._reactor, self._addresses))
+            self._stop = self._dial(_Resolved(self._reactor, addresses))
         else:
             self._stop = self._reactor.callLater(0, self._deny).cancel
 
@@ -103,7 +98,6 @@ class _Attempt:
 
     def give_up(self) -> None:
         """Connect no more."""
-        self._given_up = True
         if self._stop is not None:
             self._stop()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -50,6 +50,9 @@ class Peer(StringTransport):
 
     half_closed = False
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing is delayed here."""
+
     def says(self, data: bytes) -> None:
         """Send bytes to us."""
         self.protocol.dataReceived(data)
@@ -78,13 +81,24 @@ class Peer(StringTransport):
 
 
 class Upstreams:
-    """A pool, and the connections it makes."""
+    """A pool, and the connections it makes.
 
-    def __init__(self, timeouts: Timeouts = Timeouts(), limits: PoolLimits = PoolLimits(), **kw: Any) -> None:
+    Args:
+        timeouts, limits, kw: Of the pool.
+        make: Its class.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts = Timeouts(),
+        limits: PoolLimits = PoolLimits(),
+        make: Callable[..., Pool] = Pool,
+        **kw: Any,
+    ) -> None:
         self.reactor = cast(Any, MemoryReactorClock())
         self.sweep = Sweep(self.reactor)
         self.sweep.start()
-        self.pool = Pool(self.reactor, self.sweep, timeouts, limits, **kw)
+        self.pool = make(self.reactor, self.sweep, timeouts, limits, **kw)
 
     @property
     def attempts(self) -> int:
