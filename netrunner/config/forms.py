@@ -139,8 +139,8 @@ def _path(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    if not text.startswith("/") or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
-        raise ValueError("a path beginning with a slash")
+    if not text.startswith("/") or not text.isascii() or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
+        raise ValueError("a path beginning with a slash, in ASCII")
     return text
 
 

@@ -58,8 +58,9 @@ class Connect:
         found = _STATUS.match(self._read)
         if found is None:
             raise ProxyFailed("the proxy does not speak HTTP")
+        # There are proxies that answer a wrong password with 401, which no upstream can have said here.
         status, self._read = int(found[1]), self._read[end.end() :]
-        if status == 407:
+        if status in (401, 407):
             raise ProxyUnauthorized("the proxy asks for a user and password, or does not take ours")
         if status >= 300 or status < 200:
             raise ProxyFailed(f"the proxy made no tunnel to the upstream: it answered {status}")

@@ -17,10 +17,11 @@ from tests.config.reference import rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "config.md").read_text()
+ROUTES = (ROOT / "docs" / "raw-routes.md").read_text()
 UNIT = (ROOT / "conf" / "netrunner.service").read_text()
 SECRETS = ("auth_token", "openai_api_key", "admin_user", "admin_password")
 ENVIRON = {"OPENAI_API_KEY": "k", "DATABASE_URL": "postgresql://netrunner@db.example/netrunner"}
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE + ROUTES, re.MULTILINE | re.DOTALL)
 
 
 def discover(directories: tuple[str, ...]) -> Registry:
@@ -75,7 +76,7 @@ def test_every_example_loads_without_a_warning(text: str, tmp_path: Path) -> Non
 
 
 def test_the_page_has_examples() -> None:
-    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) >= 8
 
 
 def test_the_configuration_for_development_needs_nothing() -> None:

@@ -130,10 +130,9 @@ def test_a_tunnel_that_is_not_made_names_the_status(status: int) -> None:
     assert str(status) in error.message
 
 
-def test_a_tunnel_for_which_a_credential_is_missing_is_told_as_such() -> None:
-    error = fails(
-        connect(), b'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="x"\r\n\r\n'
-    )
+@pytest.mark.parametrize("status", [401, 407])
+def test_a_tunnel_for_which_a_credential_is_missing_or_wrong_is_told_as_such(status: int) -> None:
+    error = fails(connect(), b'HTTP/1.1 %d Who\r\nProxy-Authenticate: Basic realm="x"\r\n\r\n' % status)
     assert isinstance(error, ProxyUnauthorized)
     assert error.code == "proxy_auth_required"
 
