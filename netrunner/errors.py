@@ -174,6 +174,19 @@ class UpstreamTimeout(UpstreamError):
     kind, default_status, default_code = "timeout", 504, "upstream_timeout"
 
 
+class ProxyFailed(UpstreamError):
+    """The proxy on the way to the provider could not be reached, or could not or would not connect."""
+
+    default_code = "proxy_connection_failed"
+    sent = False
+
+
+class ProxyUnauthorized(ProxyFailed):
+    """The proxy on the way to the provider asks who we are, and is not satisfied."""
+
+    default_code = "proxy_auth_required"
+
+
 class UpstreamRejected(UpstreamError):
     """The provider answered with an error status; classified by its plugin.
 

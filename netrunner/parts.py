@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import resource
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
@@ -18,14 +19,17 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.outward import chosen
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
+from netrunner.http.proxied import ProxiedPool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
+from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
@@ -35,14 +39,14 @@ from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
 from netrunner.routing.table import Candidate, Table
-from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
+from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.cors import CrossOrigin
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
-from netrunner.web.proxy import Entry
+from netrunner.web.proxy import Entry, WaryEntry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
 from netrunner.web.tree import pages_alone, tree
@@ -78,10 +82,12 @@ class Parts:
         """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
+        self._via = Via(self._random.getrandbits) if _may_loop(settings) else None
+        """Marks what leaves, where it might come back."""
         providers = {}
         for config in settings.providers:
             provider = self._build(config)
-            upstream = provider if IUpstream.providedBy(provider) else self._pool(config.name, config.settings)
+            upstream = provider if IUpstream.providedBy(provider) else self._upstream(config.name, config.settings)
             providers[config.name] = (provider, upstream)
         filters = [self._build(config) for config in settings.filters]
         access = settings.access
@@ -104,28 +110,41 @@ class Parts:
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
         )
         observed.measures.know(self.pipeline.table.names())
-        door = Door(access.mode == "open", access.public)
-        entry = Entry(
-            self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
-        )
-        routes = {
-            route.source.encode(): RawRoute(
-                entry,
-                "openai",
-                route.name,
-                route.destination,
-                self._pool(route.name, ProviderSettings(base_url=route.destination)),
-                route.source.encode() if route.rewrite == "replace" else b"",
-            )
-            for route in settings.routes
-        }
+        entry = self._entry(self.pipeline)
+        routes = self._routes(entry)
         pages = self._pages(live)
         apart = settings.admin is not None and bool(settings.admin.listen)
-        self.root = tree(entry, routes, {} if apart else pages)
+        self.root = tree(entry, routes, {} if apart else pages, settings.record_unknown)
         if settings.cors.origins:
             self.root = CrossOrigin(self.root, settings.cors.origins)
         self.admin_root = pages_alone(pages, clock) if apart else None
         """What is served where ``admin.listen`` says, if it says so."""
+
+    def _entry(self, pipeline: Pipeline) -> Entry:
+        """Return how requests become exchanges."""
+        access = self.settings.access
+        rest = (
+            pipeline,
+            Door(access.mode == "open", access.public),
+            Sources(self.settings.server.trusted_proxies),
+            random.Random(self._random.random()),
+        )
+        return Entry(*rest) if self._via is None else WaryEntry(self._via, *rest)
+
+    def _routes(self, entry: Entry) -> dict[bytes, Resource]:
+        """Return the raw routes by their prefixes."""
+        quiet = self._entry(self.pipeline.unrecorded())
+        return {
+            route.source.encode(): RawRoute(
+                entry if route.record else quiet,
+                "openai",
+                route.name,
+                route.destination,
+                self._upstream(route.name, route),
+                route.source.encode() if route.rewrite == "replace" else b"",
+            )
+            for route in self.settings.routes
+        }
 
     def _pages(self, live: Live) -> dict[bytes, Resource]:
         """Return what operators look at."""
@@ -150,9 +169,15 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
+    def _upstream(self, name: str, settings: Any) -> IUpstream:
+        """Return what carries the requests of a provider or route."""
+        pool = self._pool(name, settings)
+        return pool if self._via is None else Marking(pool, self._via)
+
     def _pool(self, name: str, settings: Any) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
-        pool = Pool(
+        proxies = chosen(getattr(settings, "proxy", None), self.settings.environment)
+        pool = (Pool if proxies is None else partial(ProxiedPool, proxies))(
             self._reactor,
             self._sweep,
             getattr(settings, "timeouts", Timeouts()),
@@ -209,6 +234,11 @@ class Parts:
             self.log.error("a plugin did not stop in time")
         else:
             self.log.failure("a plugin did not stop", failure)
+
+
+def _may_loop(settings: Settings) -> bool:
+    """Return whether anything is relayed as it is, or through a proxy."""
+    return bool(settings.routes) or any(getattr(one.settings, "proxy", None) for one in settings.providers)
 
 
 def max_streams(settings: Settings) -> int:

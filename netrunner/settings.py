@@ -54,7 +54,7 @@ def setting(
         form: A check beyond the type: ``url`` (absolute http or https URL with a host), ``name``
             (1-64 characters of ``A-Za-z0-9._-``), ``path`` (made absolute at once), ``text`` (printable, not
             empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``network``, ``endpoint``,
-            ``origin``, ``redaction``;
+            ``origin``, ``authority`` (host, or host and port), ``proxy``, ``redaction``;
             ``netrunner.config.forms`` has them all. Of a mapping it checks the keys.
     """
     metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}
@@ -95,6 +95,9 @@ class ProviderSettings:
     pool: PoolLimits = setting(PoolLimits(), doc="Connections kept for it.")
     ca_file: str | None = setting(
         None, doc="PEM file of the authorities to trust instead of the system's.", form="path"
+    )
+    proxy: Secret | str | None = setting(
+        None, form="proxy", doc="URL of the proxy to go through, http, https, socks5 or socks5h; or `environment`."
     )
     resend: Literal["unsent", "no_response", "never"] = setting(
         "unsent", doc="When a request is sent again after a warm connection turned out dead."

@@ -180,7 +180,8 @@ def _model_names(subject: Subject) -> Iterator[Problem]:
 def _route_names(subject: Subject) -> Iterator[Problem]:
     routes, root = subject.document.routes, subject.root
     yield from _duplicates([(route.name, root.at("routes", i, "name")) for i, route in enumerate(routes)], "route")
-    yield from _duplicates([(route.source, root.at("routes", i, "source")) for i, route in enumerate(routes)], "source")
+    sources = [(route.source.rstrip("/") or "/", root.at("routes", i, "source")) for i, route in enumerate(routes)]
+    yield from _duplicates(sources, "source")
 
 
 def _dangling(name: str, key: str, where: str, known: Mapping[str, object]) -> Iterator[Problem]:

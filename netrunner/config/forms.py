@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from netrunner.routing.proxies import ENVIRONMENT, Proxy
+
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
+_AUTHORITY = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])((?::[1-9][0-9]{0,4})?)")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
 """A colon that is neither escaped nor inside the brackets of an IPv6 address."""
@@ -138,8 +141,8 @@ def _path(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    if not text.startswith("/") or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
-        raise ValueError("a path beginning with a slash")
+    if not text.startswith("/") or not text.isascii() or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
+        raise ValueError("a path beginning with a slash, in ASCII")
     return text
 
 
@@ -160,6 +163,17 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
+def _authority(text: str) -> str:
+    found = _AUTHORITY.fullmatch(text.lower())
+    try:
+        if found is None:
+            raise ValueError
+        host, rest = found[1], found[2]
+        return (f"[{ipaddress.IPv6Address(host[1:-1])}]" if host[0] == "[" else host) + rest
+    except ValueError:
+        raise ValueError("a host name or an address (IPv6 in brackets), with `:port` or without") from None
+
+
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
@@ -171,6 +185,16 @@ def _header(text: str) -> str:
     if not _TOKEN.fullmatch(text.lower()):
         raise ValueError("the name of a header field")
     return text.lower()
+
+
+def _proxy(text: str) -> str:
+    if text != ENVIRONMENT and "@" in text:
+        raise ValueError(
+            "a URL without user and password; with them the whole URL comes as {env: NAME} or {file: PATH}"
+        )
+    if text != ENVIRONMENT:
+        Proxy.of(text)
+    return text
 
 
 def _redaction(text: str) -> str:
@@ -188,9 +212,9 @@ def _store(text: str) -> str:
 
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
-        "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "origin": _origin, "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text,
-        "url": _url,
+        "authority": _authority, "endpoint": _endpoint, "header": _header, "host": _host, "name": _name,
+        "network": _network, "origin": _origin, "path": _path, "prefix": _prefix, "proxy": _proxy,
+        "redaction": _redaction, "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip
 

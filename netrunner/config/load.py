@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from netrunner.config import builtin, checks, tree
+from netrunner.config import builtin, checks, outward, tree
 from netrunner.config.interpolate import interpolate, read_env_files
 from netrunner.config.settings import Common, Document, PluginConfig, Settings
 from netrunner.config.typed import Section, Surroundings
@@ -79,7 +79,8 @@ class _Loader:
         self.warnings: list[str] = []
         self._problems: list[Problem] = []
         self._broken: set[str] = set()
-        self._root = self._section(document, self._environment(document, environ))
+        self._environ = self._environment(document, environ)
+        self._root = self._section(_routes_listed(document), self._environ)
 
     def _section(self, mapping: tree.Mapping, environ: Mapping[str, str]) -> Section:
         interpolated = interpolate(mapping, environ)
@@ -116,12 +117,14 @@ class _Loader:
         sinks = self._plugins("sink", [(None, section) for section in self._sinks(document)], registry)
         subject = checks.Subject(document, self._root, providers)
         self._problems += checks.check(subject, self._broken)
+        proxies, problems = outward.check(subject, self._broken, self._environ)
+        self._problems += problems
         if self._problems:
             raise self._failure()
         self.warnings += checks.warn(subject)
         common = {each.name: getattr(document, each.name) for each in dataclasses.fields(Common)}
         common["server"] = dataclasses.replace(document.server, hosts=checks.hosts(document))
-        return Settings(**common, providers=providers, filters=filters, sinks=sinks)
+        return Settings(**common, providers=providers, filters=filters, sinks=sinks, environment=proxies)
 
     def _failure(self) -> ConfigurationError:
         return ConfigurationError(sorted(dict.fromkeys(self._problems), key=_place))
@@ -179,6 +182,23 @@ class _Loader:
             where=section.where,
             required=typed.required,
         )
+
+
+def _routes_listed(document: tree.Mapping) -> tree.Mapping:
+    """Return the document with routes as a list, where they are a mapping by name."""
+    routes = document.entries.get("routes")
+    if not isinstance(routes, tree.Mapping):
+        return document
+    items: list[tree.Node] = []
+    for name, route in routes.entries.items():
+        if not isinstance(route, tree.Mapping):
+            items.append(route)
+            continue
+        where = routes.key_where[name]
+        entries = {"name": tree.Scalar(where, name, False), **route.entries}
+        items.append(dataclasses.replace(route, entries=entries, key_where={"name": where, **route.key_where}))
+    listed = tree.Sequence(routes.where, tuple(items))
+    return dataclasses.replace(document, entries={**document.entries, "routes": listed})
 
 
 def _named(configured: Sequence[PluginConfig]) -> list[PluginConfig]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from netrunner.config.typed import Section
-from netrunner.settings import Secret, setting
+from netrunner.routing.proxies import Proxies
+from netrunner.settings import Secret, Timeouts, setting
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """Host names that mean this machine; an IPv6 address stands in brackets, as in a Host field."""
@@ -122,6 +123,23 @@ class RouteSettings:
     rewrite: Literal["keep", "replace"] = setting(
         "keep", doc="Whether the path behind `destination` keeps the prefix or has it replaced."
     )
+    record: bool = setting(True, doc="Whether its requests are recorded.")
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream may take.")
+    ca_file: str | None = setting(
+        None, form="path", doc="PEM file of the authorities to trust instead of the system's."
+    )
+    proxy: Secret | str | None = setting(
+        None, form="proxy", doc="URL of the proxy to go through, http, https, socks5 or socks5h; or `environment`."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """Where models that callers register may be served."""
+
+    allow: tuple[str, ...] = setting(
+        (), form="authority", doc="Hosts, `host` or `host:port`, that may be registered besides those of public https."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +205,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
+        "workers": 1, "shared": "memory", "secrets": None, "model_map": {},
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -208,8 +226,12 @@ class Common:
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
-    routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are.")
     cors: CorsSettings = setting(CorsSettings(), doc="Which other pages' scripts may read answers.")
+    register: RegisterSettings = setting(RegisterSettings(), doc="Where models that callers register may be served.")
+    routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are: a list, or a mapping by name.")
+    record_unknown: bool = setting(
+        False, doc="Whether requests for paths that nothing serves are recorded, without their bodies."
+    )
     log: LogSettings = setting(LogSettings(), doc="Rotation of the daemon's log file.")
 
 
@@ -233,3 +255,5 @@ class Settings(Common):
     providers: tuple[PluginConfig, ...] = ()
     filters: tuple[PluginConfig, ...] = ()
     sinks: tuple[PluginConfig, ...] = ()
+    environment: Proxies | None = None
+    """What `proxy: environment` stands for; None where nothing says so."""

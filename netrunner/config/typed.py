@@ -236,12 +236,12 @@ def _arms(kind: Any) -> list[Any]:
 
 
 def _rank(arm: Any) -> int:
-    """Words come before what any text would fit."""
+    """Words come before what any text would fit, and open text before a secret that is written down."""
     if arm is types.NoneType:
         return 0
     if _origin(arm) is Literal:
         return 1
-    return 3 if arm is str else 2
+    return {str: 3, Secret: 4}.get(arm, 2)
 
 
 def _takes_mapping(kind: Any) -> bool:
@@ -277,7 +277,7 @@ def _checked(value: Any, scalar: tree.Scalar, rules: Mapping[str, Any], name: st
             return FORMS[rules["form"]](value)
         except ValueError as error:
             # A URL may carry a password, so it is not repeated.
-            _wrong(scalar, name, str(error), secret=rules["form"] == "url")
+            _wrong(scalar, name, str(error), secret=rules["form"] in ("proxy", "url"))
     return value
 
 

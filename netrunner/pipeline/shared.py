@@ -6,6 +6,7 @@ This module must not run anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
@@ -18,7 +19,7 @@ from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
-from netrunner.values import Outcome
+from netrunner.values import Outcome, Record
 
 
 class Observing:
@@ -39,6 +40,16 @@ class Observing:
         self.redaction = redaction
         self.secret_header = secret_header
         self.live_sinks = tuple(live_sinks)
+
+
+class Unrecorded:
+    """In the journal's place for exchanges of which nothing is written down."""
+
+    def begin(self, *exchange: object) -> None:
+        """Write nothing."""
+
+    def ended(self, record: Record, refused: bool) -> None:
+        """Write nothing."""
 
 
 class Pipeline:
@@ -105,6 +116,13 @@ class Pipeline:
             raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
         self.inflight[exchange.id] = exchange
         self.live.began(exchange)
+
+    def unrecorded(self) -> Pipeline:
+        """Return this pipeline for exchanges of which nothing is recorded, and which no sink sees."""
+        other = copy(self)
+        other.journal = Unrecorded()
+        other.observing = Observing()
+        return other
 
     def ended(self, exchange: Exchange) -> None:
         """Release everything held for ``exchange`` and hand it to the record; called by its one end."""

@@ -18,6 +18,7 @@ from netrunner.dialects.interfaces import IDialect
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed
 from netrunner.http.request import IReadsHead, IRefuses, Request
+from netrunner.http.via import Via
 from netrunner.ids import uuid7
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
@@ -92,6 +93,27 @@ class Entry:
         if not pipeline.chain.head:
             return None
         return begin(pipeline.chain.on_head(exchange))
+
+
+class WaryEntry(Entry):
+    """An entry that refuses requests which went out of here before.
+
+    Args:
+        via: What they are marked with.
+        rest: As of ``Entry``.
+    """
+
+    def __init__(self, via: Via, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._via = via
+
+    def open(self, request: Request, dialect: IDialect, route: str, endpoint: str) -> Deferred[None] | None:
+        """As ``Entry``."""
+        waiting = super().open(request, dialect, route, endpoint)
+        if waiting is None:
+            self._via.check(request.raw_headers)
+            return None
+        return waiting.addCallback(lambda _: self._via.check(request.raw_headers))
 
 
 def leave(exchange: Exchange) -> None:

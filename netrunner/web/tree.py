@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.web.resource import Resource
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource, getChildForRequest
 from zope.interface import implementer
 
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, NotFound
-from netrunner.http.request import IRefuses, Request
+from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.interfaces import IClock
 from netrunner.pipeline.images import ImageRun
 from netrunner.pipeline.refusal import refusal
@@ -132,6 +133,42 @@ class V1(Endpoints):
         return child
 
 
+@implementer(IReadsHead, IRefuses)
+class Unknown(ModelRoute):
+    """What is served where nothing is, if that is to be recorded.
+
+    Args:
+        entry: Makes exchanges.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry, "openai", "", None)
+
+    def head_received(self, request: Request) -> Deferred[None] | None:
+        """Open the exchange, and refuse it."""
+        waiting = self._entry.open(request, self._dialect, "-", "")
+        return NOTHING.render(request) if waiting is None else waiting.addCallback(lambda _: NOTHING.render(request))
+
+
+class Noting(Resource):
+    """The whole tree, but for what is nowhere in it.
+
+    Args:
+        whole: The tree.
+        unknown: Serves what the tree does not.
+    """
+
+    def __init__(self, whole: Resource, unknown: Unknown) -> None:
+        super().__init__()
+        self._whole = whole
+        self._unknown = unknown
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        """Walk the tree to its end."""
+        found = getChildForRequest(self._whole.getChildWithDefault(path, request), request)
+        return self._unknown if found is NOTHING else found
+
+
 class Front:
     """What is served at ``/``: people get the dashboard, programs what they expect of Ollama.
 
@@ -166,13 +203,19 @@ class Root(Branch):
         return NOTHING if path else self._front.of(request)
 
 
-def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, Resource]) -> Resource:
+def tree(
+    entry: Entry,
+    routes: Mapping[bytes, Resource],
+    pages: Mapping[bytes, Resource],
+    record_unknown: bool = False,
+) -> Resource:
     """Return the root of everything that is served.
 
     Args:
         entry: Makes exchanges.
         routes: Raw routes by prefix.
         pages: What operators look at, by the first part of its path; the empty one is for browsers at ``/``.
+        record_unknown: Whether requests are recorded for which there is nothing.
     """
     clock = entry.pipeline.clock
     models = Models(entry)
@@ -203,7 +246,8 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}
-    return Prefixes(root, dict(routes), built_in) if routes else root
+    whole = Prefixes(root, dict(routes), built_in) if routes else root
+    return Noting(whole, Unknown(entry)) if record_unknown else whole
 
 
 def _ollama(entry: Entry) -> dict[bytes, Resource]:
