@@ -22,8 +22,7 @@ UNIT = (ROOT / "conf" / "netrunner.service").read_text()
 SECRETS = ("auth_token", "openai_api_key", "admin_user", "admin_password")
 ENVIRON = {"OPENAI_API_KEY": "k", "DATABASE_URL": "postgresql://netrunner@db.example/netrunner"}
 PAGES = [PAGE, ROUTES, *((ROOT / "docs" / name).read_text() for name in ("dialects.md", "providers.md"))]
-EXAMPLES = re.findall(r"^```yaml
-(.*?)^```$", "".join(PAGES), re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", "".join(PAGES), re.MULTILINE | re.DOTALL)
 
 
 def discover(directories: tuple[str, ...]) -> Registry:
