@@ -61,6 +61,9 @@ class MemoryCounters:
         max_accounts: Subjects that are told apart.
     """
 
+    available = True
+    fallbacks = 0
+
     def __init__(self, clock: IClock, max_accounts: int = MAX_ACCOUNTS) -> None:
         self.denials: Counter[tuple[str, str]] = Counter()
         self._clock = clock
