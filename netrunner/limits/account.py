@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from netrunner.claims import Standing
 from netrunner.limits.rules import BUSY_S, CONCURRENCY, MIN_GAP, Rules, Window
 
 NEVER = math.inf
@@ -49,7 +50,7 @@ class Account:
         rules = self.rules
         for number, window in enumerate(rules.windows):
             closes_at = self.opened[number] + window.length_s
-            need = window.needs(tokens)
+            need = window.needs(tokens) if window.tokens else 1
             if (self.used[number] if now_s < closes_at else 0) + need > window.limit:
                 wait_s = NEVER if need > window.limit else closes_at - now_s
                 longest = _longer(longest, Refusal(window.what, window.limit, wait_s))
@@ -85,13 +86,15 @@ class Account:
         """One of those inside is over."""
         self.inside -= 1
 
-    def state(self, number: int, now_s: float) -> tuple[int, float]:
-        """Return how much of a window is left, and the seconds until it closes."""
-        window: Window = self.rules.windows[number]
-        left_s = self.opened[number] + window.length_s - now_s
-        if left_s <= 0:
-            return window.limit, 0.0
-        return max(0, window.limit - self.used[number]), left_s
+    def standings(self, scope: str, now_s: float) -> list[Standing]:
+        """Return how full its windows are, for a claim of ``scope``."""
+        told = []
+        for window, opened, used in zip(self.rules.windows, self.opened, self.used, strict=True):
+            left_s = opened + window.length_s - now_s
+            limit = window.limit
+            remaining = limit if left_s <= 0 else limit - used if used < limit else 0
+            told.append(Standing(scope, window.what, window.tokens, limit, remaining, max(0.0, left_s)))
+        return told
 
     def follow(self, rules: Rules) -> None:
         """Go by other rules from now on; windows that stay what they were keep their counts."""

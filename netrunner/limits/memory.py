@@ -84,15 +84,17 @@ class MemoryCounters:
             if refusal is not None and (worst is None or refusal.wait_s > worst[0].wait_s):
                 worst = refusal, claim
         opened = [] if worst is not None else [account.admit(now, tokens) for account in accounts]
-        standings = _standings(claims, accounts, now)
+        standings: list[Standing] = []
+        for claim, account in zip(claims, accounts, strict=True):
+            standings += account.standings(claim.scope, now)
         for _ in range(len(self._accounts) - before):
             self._make_room(now)
         if worst is None:
-            return _Held(standings, accounts, opened, tokens)
+            return _Held(tuple(standings), accounts, opened, tokens)
         refusal, claim = worst
         self.denials[claim.scope, refusal.what] += 1
         wait_s = None if refusal.wait_s == NEVER else refusal.wait_s
-        return Denial(claim.scope, claim.subject, refusal.what, refusal.limit, wait_s, standings)
+        return Denial(claim.scope, claim.subject, refusal.what, refusal.limit, wait_s, tuple(standings))
 
     def release(self, grant: Grant, tokens: int | None = None) -> None:
         """Let one in for it, and count what it took."""
@@ -129,11 +131,3 @@ class MemoryCounters:
             full = len(accounts) >= self._max_accounts
             if account.inside or not (full or account.idle(now_s)):
                 accounts[key] = account
-
-
-def _standings(claims: Sequence[Claim], accounts: Sequence[_Kept], now_s: float) -> tuple[Standing, ...]:
-    return tuple(
-        Standing(claim.scope, window.what, window.tokens, window.limit, *account.state(number, now_s))
-        for claim, account in zip(claims, accounts, strict=True)
-        for number, window in enumerate(account.rules.windows)
-    )

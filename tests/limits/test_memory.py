@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from netrunner.settings import Limits
 from tests.limits.contract import *  # noqa: F403 - every test there is
 from tests.limits.contract import MINUTE, Counting, claim
+from tests.limits.drift import Drift
 
 
 @pytest.fixture
@@ -29,3 +31,9 @@ def test_however_many_subjects_come_only_so_many_are_kept() -> None:
     assert len(counting.counters) <= 101
     assert counting.denial(claim(Limits(concurrency=1), "first")).what == "concurrency"
     counting.counters.release(held)
+
+
+class TestDrift(Drift.TestCase):  # type: ignore[misc]  # hypothesis makes it
+    """Whatever happens, nothing is counted that did not happen, and nothing is missing."""
+
+    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
