@@ -13,10 +13,10 @@ from tests.support.daemon import ECHO, Daemon
 from tests.support.dialogue import chat
 
 pytestmark = [pytest.mark.integration, pytest.mark.torture]
-AT_ONCE, ANSWER_S = 20, 0.5
+AT_ONCE, ANSWER_S = 20, 1.0
 CAPACITY = AT_ONCE / ANSWER_S
 """Requests a second."""
-SECONDS = 20
+SECONDS = 15
 CONFIG = f"{ECHO}filters: [{{type: rate_limit, per: global, concurrency: {AT_ONCE}}}]\n"
 ASK = chat(
     "Connection: close",
