@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
@@ -25,6 +26,7 @@ from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICounters, IStartable
+from netrunner.limits.memory import Counted, MemoryCounters
 from netrunner.limits.place import open_counters
 from netrunner.parts import STOP_S, Parts, limits, max_streams
 from netrunner.pipeline.lag import Lag
@@ -211,6 +213,20 @@ class NetrunnerService(Service):
             "watched": len(self._sweep),
             "delayed_calls": len(self._reactor.getDelayedCalls()),
         }
+
+    def windows(self) -> list[Any]:
+        """Return what limits have counted in this process, in terms of JSON, for a successor."""
+        counters = self._counters
+        found: list[Any] = msgspec.to_builtins(counters.windows() if isinstance(counters, MemoryCounters) else [])
+        return found
+
+    def absorb_windows(self, windows: list[Any]) -> None:
+        """Go on with what the limits of a predecessor have counted."""
+        if isinstance(self._counters, MemoryCounters):
+            try:
+                self._counters.absorb(msgspec.convert(windows, list[Counted]))
+            except msgspec.ValidationError as error:
+                self.log.error("what limits have counted is lost: {error}", error=error)
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""

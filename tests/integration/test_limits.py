@@ -144,6 +144,15 @@ def test_windows_outlive_a_reload(tmp_path: Path) -> None:
         assert [status(daemon), status(daemon)] == [200, 429]
 
 
+def test_windows_are_handed_over_to_a_successor(tmp_path: Path) -> None:
+    with Daemon(tmp_path / "old", config("requests_per_hour: 3")) as old:
+        assert [status(old), status(old)] == [200, 200]
+        with Daemon(tmp_path / "new", config("requests_per_hour: 3"), take_over=old) as new:
+            old.wait()
+            new.wait_for(lambda: "took over" in new.log())
+            assert [status(new), status(new)] == [200, 429]
+
+
 def test_a_reload_may_take_counting_elsewhere(tmp_path: Path, redis: RedisServer) -> None:
     with Daemon(tmp_path, config("requests_per_hour: 1")) as daemon:
         assert [status(daemon), status(daemon)] == [200, 429]

@@ -33,7 +33,25 @@ def test_however_many_subjects_come_only_so_many_are_kept() -> None:
     counting.counters.release(held)
 
 
-class TestDrift(Drift.TestCase):  # type: ignore[misc]  # hypothesis makes it
+def test_a_successor_goes_on_with_what_was_counted() -> None:
+    old, new = Counting(), Counting()
+    limits = Limits(requests_per_minute=3, tokens_per_day=100)
+    for counting in (old, new):
+        counting.advance(100)
+    old.grant(claim(limits), tokens=30)
+    old.grant(claim(limits, "other"), tokens=30)
+    old.advance(20)
+    new.advance(20)
+    new.grant(claim(limits), tokens=10)
+    new.counters.absorb(old.counters.windows())
+    told = [new.grant(claim(limits, subject), tokens=1).standings for subject in ("a", "other")]
+    assert [[(one.remaining, one.reset_s) for one in each] for each in told] == [
+        [(0, 60), (59, 86400)],
+        [(1, 40), (69, 86380)],
+    ]
+
+
+class TestDrift(Drift.TestCase):  # type: ignore[misc, valid-type]  # made by hypothesis
     """Whatever happens, nothing is counted that did not happen, and nothing is missing."""
 
     settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
