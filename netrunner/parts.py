@@ -263,4 +263,5 @@ def _table(settings: Settings) -> Table:
     }
     unknown = None if settings.unknown_model == "reject" else settings.unknown_model
     draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    return Table(models, unknown, settings.default_provider, draining)
+    images = tuple(candidate for model in settings.models if model.images for candidate in models[model.name])
+    return Table(models, unknown, settings.default_provider, draining, images)

@@ -106,6 +106,10 @@ class ModelSettings:
         doc="What becomes of an answer whose client has left: its provider is told to stop, or it is read to its end "
         "(five minutes at most), so that its usage is known.",
     )
+    images: bool = setting(
+        False,
+        doc="Whether it makes images: `POST /image` tries those that do, in their order, where no model is named.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
