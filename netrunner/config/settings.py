@@ -205,7 +205,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "shared": "memory", "secrets": None, "model_map": {},
+        "workers": 1, "secrets": None, "model_map": {},
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -218,6 +218,12 @@ class Common:
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
     store: str = setting(
         "sqlite", form="store", doc="The database: `sqlite` in the state folder, or a postgresql:// URL."
+    )
+    shared: str = setting(
+        "memory", form="shared", doc="Where limits are counted: `memory` of this process, or a redis:// URL."
+    )
+    shared_down: Literal["refuse", "local"] = setting(
+        "refuse", doc="While Redis is away, `refuse` what is limited, or go by `local` counts of this process."
     )
     journal: JournalSettings = setting(JournalSettings(), doc="The record of every exchange.")
     access: AccessSettings = setting(AccessSettings(), doc="Who may call.")
