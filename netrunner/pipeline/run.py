@@ -6,7 +6,6 @@ This module must not read or write sockets.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -15,27 +14,25 @@ from twisted.python.failure import Failure
 
 from netrunner.dialects.interfaces import IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
-from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
+from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.request import Request
-from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
-from netrunner.journal.entry import REQUEST, RESPONSE
-from netrunner.journal.masking import mask_query
+from netrunner.interfaces import IProvider, IUpstream
+from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.heads import TIMING
+from netrunner.pipeline.intent import tell_intent
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, RepairLane
-from netrunner.pipeline.recording import SLICE_BYTES, Recording
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
 
-_log = Logger()
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
 
@@ -224,7 +221,7 @@ class Run:
         exchange.mark("routed")
         if len(exchange.attempts) == 1:
             try:
-                self._tell_intent()
+                tell_intent(self._pipeline, exchange, self._request)
             except ExchangeError:
                 exchange.attempts.clear()
                 exchange.upstream = None
@@ -242,35 +239,6 @@ class Run:
             self._request.channel.abort()
             return
         relay.started(upstream.send(request, relay))
-
-    def _tell_intent(self) -> None:
-        """Write down that a provider is about to be called, before anything of it leaves.
-
-        Raises:
-            Overloaded: when it cannot be written down.
-        """
-        exchange, observing = self._exchange, self._pipeline.observing
-        watchers = exchange.recording.watchers if exchange.recording is not None else ()
-        exchange.recording = recording = Recording(observing.redaction, observing.secret_header)
-        recording.watchers = watchers
-        for sink in observing.live_sinks:
-            recording.watch(_watchers(sink, exchange.record()))
-        target = exchange.path + b"?" + mask_query(exchange.query) if exchange.query else exchange.path
-        start = b"%b %b HTTP/1.1" % (exchange.method, target)
-        body = self._request.body()
-        whole = body if len(body) <= SLICE_BYTES else b""
-        recording.begin(self._pipeline.journal, exchange.record, self._unrecorded, start, exchange.headers, whole)
-        if whole is not body:
-            recording.take(body, exchange.clock)
-        if exchange.upload is not None:
-            exchange.upload.observe(partial(recording.piece, REQUEST))
-
-    def _unrecorded(self) -> None:
-        """The journal could not be written after all."""
-        if self._exchange.work is not None:
-            self._exchange.work.stop(
-                Outcome.REFUSED, Overloaded("The request cannot be recorded.", code="journal_full", retry_after_s=5)
-            )
 
     # What an attempt tells before it commits.
 
@@ -420,16 +388,6 @@ class Run:
         exchange.bytes_out = len(answer.body)
         exchange.end(Outcome.DONE, answer.status)
         self._request.respond(answer.status, headers, answer.body)
-
-
-def _watchers(sink: ILiveSink, record: Record) -> list[IWatcher]:
-    """Return the watcher a sink gives for an exchange, if it gives one."""
-    try:
-        watcher = sink.watch(record)
-    except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
-        _log.failure("a sink could not watch")
-        return []
-    return [] if watcher is None else [watcher]
 
 
 def own_headers(exchange: Exchange) -> Headers:
