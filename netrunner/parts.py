@@ -18,6 +18,7 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.pooling import claims_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
@@ -29,12 +30,13 @@ from netrunner.http.tls import TlsContexts
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
-from netrunner.routing.table import Candidate, Table
+from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
@@ -44,7 +46,8 @@ from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
-from netrunner.web.tree import pages_alone, tree
+from netrunner.web.targets import TargetsPage
+from netrunner.web.tree import Branch, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
@@ -93,9 +96,10 @@ class Parts:
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
         chain = Chain(filters)
+        table = table_of(settings)
         self.pipeline = Pipeline(
             chain,
-            _table(settings),
+            table,
             providers,
             books.journal,
             clock,
@@ -103,6 +107,7 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            self._choosing(table),
         )
         observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)
@@ -126,6 +131,20 @@ class Parts:
         self.admin_root = pages_alone(pages, clock) if apart else None
         """What is served where ``admin.listen`` says, if it says so."""
 
+    def _choosing(self, table: Table) -> Choosing:
+        """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
+        settings, targets = self.settings, self._observed.targets
+        of = {config.name: config.settings for config in settings.providers}
+        apart = {
+            (one.provider, one.timeouts): self._pool(one.provider, of[one.provider], one.timeouts)
+            for one in {
+                (one.provider, one.timeouts): one for name in table.names() for one in table.candidates(name)
+            }.values()
+            if one.timeouts is not None
+        }
+        pools = pools_of(settings, table, targets)
+        return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
+
     def _pages(self, live: Live) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
@@ -134,7 +153,11 @@ class Parts:
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
         metrics = Metrics(gate, registry(self._observed))
-        return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        health = Branch()
+        health.putChild(b"targets", TargetsPage(gate, self._observed.targets, self.pipeline.table, self._clock))
+        pages[b"api"].putChild(b"health", health)
+        return pages
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
@@ -149,12 +172,12 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
-    def _pool(self, name: str, settings: Any) -> Pool:
+    def _pool(self, name: str, settings: Any, timeouts: Timeouts | None = None) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
         pool = Pool(
             self._reactor,
             self._sweep,
-            getattr(settings, "timeouts", Timeouts()),
+            timeouts or getattr(settings, "timeouts", None) or Timeouts(),
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
             tls=TlsContexts(ca_file),
@@ -254,13 +277,3 @@ def limits(settings: Settings) -> Limits:
         hosts=hosts,
         half_close_aborts=server.half_close == "abort",
     )
-
-
-def _table(settings: Settings) -> Table:
-    models = {
-        model.name: tuple(Candidate(target.provider, target.model) for target in model.targets)
-        for model in settings.models
-    }
-    unknown = None if settings.unknown_model == "reject" else settings.unknown_model
-    draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    return Table(models, unknown, settings.default_provider, draining)
