@@ -32,6 +32,8 @@ _DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
 """Statuses by which somebody says that a server is not there, or can take nothing."""
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 """Methods that cost nothing a second time (RFC 9110, 9.2.2)."""
+_NONSENSE = frozenset({EMPTY, "upstream_invalid_response", "upstream_bad_encoding", "answer_too_large"})
+"""Codes of answers that came, and are of no use."""
 
 
 class Tries:
@@ -253,12 +255,11 @@ class Tries:
         return self._wait_s
 
     def _decide(self, error: UpstreamError) -> float | None:
-        answered = isinstance(error, UpstreamRejected)
-        if not self._candidates or (answered and error.fault is Fault.CALLER):
+        if not self._candidates or error.fault is Fault.CALLER:
             return None
         policy = self._pipeline.choosing.policy
         exchange = self._exchange
-        unanswered = not answered and error.sent and exchange.method not in _REPEATABLE
+        unanswered = error.sent and exchange.method not in _REPEATABLE and not _answers(error)
         unanswered_next = not unanswered or (policy is not None and policy.unanswered != "fail")
         more = self._index + 1 < len(self._candidates) and unanswered_next
         wait_s = None if unanswered and policy is not None and policy.unanswered != "again" else self._same(error, more)
@@ -268,7 +269,7 @@ class Tries:
             self._index += 1
             self._failed = 0
             wait_s = 0.0
-        if wait_s is not None and exchange.attempts and (unanswered or error.code == EMPTY):
+        if wait_s is not None and exchange.attempts and (unanswered or error.code in _NONSENSE):
             exchange.attempts[-1].possibly_billed = True
         return wait_s
 
@@ -371,10 +372,15 @@ def _tokens(exchange: Exchange) -> int | None:
     return None if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
 
 
+def _answers(error: UpstreamError) -> bool:
+    """Return whether a failure is the provider's answer."""
+    return isinstance(error, UpstreamRejected) or error.code in _NONSENSE
+
+
 def _verdict(error: UpstreamError) -> Verdict:
     """Return what a failure tells of the target it came from."""
-    if not isinstance(error, UpstreamRejected):
-        return Verdict.DOWN
     if error.fault is Fault.CALLER:
         return Verdict.GOOD
-    return Verdict.DOWN if error.status in _DOWN and error.code not in ("upstream_auth", EMPTY) else Verdict.POOR
+    if error.code in _NONSENSE or error.code == "upstream_auth":
+        return Verdict.POOR
+    return Verdict.DOWN if error.status in _DOWN or not _answers(error) else Verdict.POOR
