@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
-from netrunner.config.pooling import claims_of, pools_of, table_of
+from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
@@ -32,6 +32,7 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
+from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
@@ -107,7 +108,7 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
-            self._choosing(table),
+            self._choosing(table, providers),
         )
         observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)
@@ -131,18 +132,15 @@ class Parts:
         self.admin_root = pages_alone(pages, clock) if apart else None
         """What is served where ``admin.listen`` says, if it says so."""
 
-    def _choosing(self, table: Table) -> Choosing:
+    def _choosing(self, table: Table, providers: Mapping[str, tuple[Any, Any]]) -> Choosing:
         """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
         settings, targets = self.settings, self._observed.targets
         of = {config.name: config.settings for config in settings.providers}
-        apart = {
-            (one.provider, one.timeouts): self._pool(one.provider, of[one.provider], one.timeouts)
-            for one in {
-                (one.provider, one.timeouts): one for name in table.names() for one in table.candidates(name)
-            }.values()
-            if one.timeouts is not None
-        }
+        own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
+        apart = {(name, timeouts): self._pool(name, of[name], timeouts) for name, timeouts in own if timeouts is not None}
         pools = pools_of(settings, table, targets)
+        every_s = {name: one.look_every_s for name, one in health_of(settings).items() if one.look_every_s is not None}
+        self._looks = Looks(providers, targets, self._clock, every_s)
         return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
 
     def _pages(self, live: Live) -> dict[bytes, Resource]:
@@ -191,6 +189,7 @@ class Parts:
         for plugin in self._plugins:
             if IStartable.providedBy(plugin):
                 plugin.start()
+        self._looks.start()
 
     def start_sinks(self) -> None:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
@@ -215,6 +214,7 @@ class Parts:
 
     def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
         """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
+        self._looks.stop()
         for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins, within_s)
