@@ -137,7 +137,9 @@ class Parts:
         settings, targets = self.settings, self._observed.targets
         of = {config.name: config.settings for config in settings.providers}
         own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
-        apart = {(name, timeouts): self._pool(name, of[name], timeouts) for name, timeouts in own if timeouts is not None}
+        apart = {
+            (name, timeouts): self._pool(name, of[name], timeouts) for name, timeouts in own if timeouts is not None
+        }
         pools = pools_of(settings, table, targets)
         every_s = {name: one.look_every_s for name, one in health_of(settings).items() if one.look_every_s is not None}
         self._looks = Looks(providers, targets, self._clock, every_s)

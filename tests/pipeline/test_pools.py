@@ -189,7 +189,7 @@ def test_the_next_target_may_speak_another_dialect() -> None:
     assert stage.call.request.target == b"/v1/messages"
     assert json.loads(stage.call.sent_body)["model"] == "two"
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hello"}}
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "message_start", "message": {"id": "x", "usage": {"input_tokens": 1, "output_tokens": 1}}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         delta,

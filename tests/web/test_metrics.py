@@ -32,9 +32,9 @@ from netrunner.web.live import Onlookers
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.outbox import MAX_WAITING_BYTES
 from netrunner.web.tree import NOTHING, pages_alone
+from tests.pipeline.test_pools import ANSWER
 from tests.support.client import Asked, Client, answers, site_of
 from tests.support.records import record_maker
-from tests.pipeline.test_pools import ANSWER
 from tests.support.stage import DONE, EVENT, JSON, LOOPBACK, SSE, Stage, error_of, request
 
 ROOT = Path(__file__).parents[2]
