@@ -35,6 +35,8 @@ class ICounters(Interface):
     """
 
     denials = Attribute("Counter: how often a limit refused somebody, by the claim's scope and the limit's name.")
+    available = Attribute("bool: whether it is counted where it should be.")
+    fallbacks = Attribute("int: how many requests were counted elsewhere, while it was not.")
 
     async def reserve(claims, tokens=0):
         """Admit one request against all of ``claims``, or against none of them.

@@ -42,7 +42,8 @@ def table_of(settings: Settings) -> Table:
             models[name] = tuple(found.values())
     unknown = None if settings.unknown_model == "reject" else settings.unknown_model
     draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    return Table(models, unknown, settings.default_provider, draining)
+    images = tuple(_candidate(target, model) for model in settings.models if model.images for target in model.targets)
+    return Table(models, unknown, settings.default_provider, draining, images)
 
 
 def pools_of(settings: Settings, table: Table, targets: Targets) -> dict[str, Pool]:

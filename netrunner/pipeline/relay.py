@@ -23,7 +23,6 @@ from netrunner.http.request import Request
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
-from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
@@ -299,20 +298,14 @@ class Relay:
         self._held.append(filtered)
         if last:
             self._last = True
-            if self._says_something():
+            if isinstance(lane, TranslatingLane) and self._head is not None:
+                self._head = lane.typed(self._head)
+            try:
+                self._run.check(b"".join(self._held))
+            except UpstreamError as error:
+                self.failed(error)
+            else:
                 self._commit()
-
-    def _says_something(self) -> bool:
-        """Return whether the whole answer is one, where that is looked for; the attempt has failed otherwise."""
-        if not self._run.wary:
-            return True
-        try:
-            if self._run.says_something(b"".join(self._held)):
-                return True
-            raise nothing_said()
-        except UpstreamError as error:
-            self.failed(error)
-        return False
 
     def _weigh_error(self, head: ResponseHead) -> None:
         held = b"".join(self._held)
@@ -350,6 +343,8 @@ class Relay:
         if self._run.verbatim:
             headers = heads.verbatim(head, headers)
         else:
+            if self._exchange.standings:
+                head = heads.outranked(head)
             stream, recoded, rewritten = self._exchange.stream, self._inflater is not None, self._lane is not None
             headers = heads.down(head, headers, stream, recoded, len(held) if rewritten else None)
         recording = self._exchange.recording

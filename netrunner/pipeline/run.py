@@ -13,13 +13,14 @@ from twisted.python.failure import Failure
 
 from netrunner.dialects.interfaces import IRepair, IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
+from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import IProvider, IUpstream
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
 from netrunner.pipeline.chain import begin
-from netrunner.pipeline.empty import says_something
+from netrunner.pipeline.empty import nothing_said, says_something
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.heads import TIMING
 from netrunner.pipeline.intent import tell_intent
@@ -255,8 +256,8 @@ class Run:
         assert self._provider is not None
         assert self._translation is not None
         spoken = SPOKEN[self._provider.dialect]
-        decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
         translation = self._translation
+        decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )
@@ -353,19 +354,15 @@ class Run:
         """Return whether the provider's own words must not reach the caller: the fault is our key, not theirs."""
         return rejection.code == "upstream_auth"
 
-    @property
-    def wary(self) -> bool:
-        """Whether answers that are no streams are looked at for saying anything at all."""
-        return self._tries.wary
-
-    def says_something(self, body: bytes) -> bool:
-        """Return whether a whole answer in the caller's dialect says anything.
+    def check(self, body: bytes) -> None:
+        """Look at a whole answer in the caller's dialect, where another try may be made.
 
         Raises:
-            UpstreamError: for one that cannot be read.
+            UpstreamError: for one that says nothing, or cannot be read.
         """
         exchange = self._exchange
-        return says_something(exchange.dialect, exchange.method, exchange.endpoint, body)
+        if self._tries.wary and not says_something(exchange.dialect, exchange.method, exchange.endpoint, body):
+            raise nothing_said()
 
     def tries_on(self, rejection: UpstreamError) -> bool:
         """Return whether another try is made after an error answer, so that nobody is told of it."""
@@ -378,7 +375,7 @@ class Run:
         wait_s = self._tries.after(error)
         self._exchange.let_go()
         if wait_s is None:
-            self.fail(error, Outcome.UPSTREAM_FAILED)
+            self.fail(self.last(error), Outcome.UPSTREAM_FAILED)
         else:
             self._go_on(wait_s)
 
@@ -402,6 +399,10 @@ class Run:
         error = self._tries.error
         assert error is not None
         self.fail(error, Outcome.UPSTREAM_FAILED)
+
+    def last(self, error: UpstreamError) -> UpstreamError:
+        """Return what the caller is told of the attempt that was the last."""
+        return error
 
     # Ends without an upstream's answer.
 
@@ -434,6 +435,8 @@ def own_headers(exchange: Exchange) -> Headers:
         headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
     if exchange.dropped:
         headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
+    if exchange.standings:
+        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
     if exchange.stages is not None:
         headers.append((TIMING, exchange.stages.commit(exchange)))
     return headers

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from netrunner.claims import Claim, Denial, Grant
 from netrunner.errors import ExchangeError, Fault, Overloaded, RateLimited, UpstreamError, UpstreamRejected
 from netrunner.pipeline.empty import EMPTY
+from netrunner.routing.pool import MAX_CANDIDATES
 from netrunner.routing.targets import Target, Verdict, is_down
 from netrunner.values import Outcome
 
@@ -47,6 +48,8 @@ class Tries:
 
     wary = False
     """Whether an answer that says nothing is worth another try, and is therefore looked for."""
+    insists = False
+    """Whether the next candidate is asked however one has failed: another may do what this one cannot."""
     error: UpstreamError | None = None
     """How the latest attempt that failed did."""
     _failure: UpstreamError | None = None
@@ -250,13 +253,13 @@ class Tries:
         return self._wait_s
 
     def _decide(self, error: UpstreamError) -> float | None:
-        if not self._candidates or error.fault is Fault.CALLER:
+        if not self._candidates or (error.fault is Fault.CALLER and not self.insists):
             return None
         policy = self._pipeline.choosing.policy
         exchange = self._exchange
         unanswered = error.sent and exchange.method not in _REPEATABLE and not _answers(error)
         unanswered_next = not unanswered or (policy is not None and policy.unanswered != "fail")
-        more = self._index + 1 < len(self._candidates) and unanswered_next
+        more = self._more() and (unanswered_next or self.insists)
         wait_s = None if unanswered and policy is not None and policy.unanswered != "again" else self._same(error, more)
         if wait_s is not None:
             self._again = True
@@ -267,6 +270,17 @@ class Tries:
         if wait_s is not None and exchange.attempts and (unanswered or error.code in _NONSENSE):
             exchange.attempts[-1].possibly_billed = True
         return wait_s
+
+    def _more(self) -> bool:
+        enough = self.insists and len(self._exchange.attempts) >= MAX_CANDIDATES
+        return self._index + 1 < len(self._candidates) and not enough
+
+    def pass_over(self) -> bool:
+        """Leave out the candidate that cannot be asked after all; return whether there is another."""
+        more = self._more()
+        self._index += 1
+        self._failed = 0
+        return more
 
     def _same(self, error: UpstreamError, more: bool) -> float | None:
         """Return how long to wait before the same candidate is asked again; None if it is not.

@@ -17,6 +17,7 @@ class BuiltIn(NamedTuple):
 
 
 BUILT_IN = (
+    BuiltIn("provider", "airforce", "Api.Airforce.", "netrunner.providers.airforce"),
     BuiltIn("provider", "anthropic", "Anthropic, or any API that speaks like it.", "netrunner.providers.anthropic"),
     BuiltIn("provider", "azure_openai", "OpenAI's models on Azure.", "netrunner.providers.azure_openai"),
     BuiltIn("provider", "cloudflare", "Cloudflare's Workers AI, or an AI Gateway.", "netrunner.providers.cloudflare"),
@@ -35,6 +36,12 @@ BUILT_IN = (
     BuiltIn("provider", "together", "Together AI.", "netrunner.providers.together"),
     BuiltIn("filter", "no_think", "Asks models that think aloud not to.", "netrunner.filters.no_think"),
     BuiltIn("filter", "retry", "Tries again what has failed.", "netrunner.filters.retry"),
+    BuiltIn(
+        "filter",
+        "rate_limit",
+        "Admits so many requests and tokens, of each caller or in all.",
+        "netrunner.filters.rate_limit",
+    ),
     BuiltIn(
         "filter",
         "strip_json_markdown",

@@ -149,6 +149,7 @@ class Stage:
         strategies: Of models with several candidates; ``priority`` when not given.
         health: When targets are left alone.
         claims: Of limited models.
+        images: Who makes images where no model is named.
         provider: What ``up`` is, any type that is built in.
         other: What ``other`` is, the same when not given.
         settings: Of these providers, beside their address and key.
@@ -169,6 +170,7 @@ class Stage:
         routes: Mapping[str, tuple[str, str]] | None = None,
         endpoints: tuple[str, ...] = (),
         draining: tuple[str, ...] = (),
+        images: tuple[Candidate, ...] = (),
         repair: bool = False,
         strategies: Mapping[str, str] = MappingProxyType({}),
         health: Health = Health(),  # noqa: B008 - frozen
@@ -210,7 +212,7 @@ class Stage:
         self.counters = MemoryCounters(self.clock)
         self.pipeline = Pipeline(
             Chain(chain),
-            Table(table, unknown_model, default_provider, frozenset(draining)),
+            Table(table, unknown_model, default_provider, frozenset(draining), images),
             {"up": (up, self.upstream), "other": (_built(other, given, self.clock) if other else up, self.upstream)},
             self.ledger,
             self.clock,

@@ -21,6 +21,7 @@ from netrunner.journal.journal import MAX_REFUSED_PER_S, Journal, Policy
 from netrunner.journal.records import walk
 from netrunner.journal.segments import Reader
 from netrunner.journal.upkeep import Upkept
+from netrunner.limits.memory import MemoryCounters
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.measures import MAX_CODES, Measures
 from netrunner.routing.table import Candidate
@@ -80,6 +81,7 @@ class Plant:
         self.pool = Pool(None, sweep, Timeouts(), PoolLimits())
         self.sinks: list[dict[str, Any]] = []
         self.stage.site._refused = self.measures.refused
+        self.counters = MemoryCounters(self.clock)
         self.observed = Observed(
             measures=self.measures,
             lag=self.lag,
@@ -90,6 +92,7 @@ class Plant:
             sinks=lambda: self.sinks,
             sites=lambda: [self.stage.site],
             pools=lambda: [("up", self.pool)],
+            counters=lambda: self.counters,
             resent=lambda: 0,
             targets=self.stage.pipeline.choosing.targets,
             clock=self.clock,
@@ -461,6 +464,7 @@ def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     targets = plant.stage.pipeline.choosing.targets
     targets.keep([("up", "m")], {"up": Health()})
     targets.budget("up")
+    plant.counters.denials["rate_limit", "concurrency"] += 1
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))
