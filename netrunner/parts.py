@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from twisted.web.resource import Resource
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
 from netrunner.config.outward import chosen
+from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
@@ -33,12 +34,14 @@ from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
+from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
-from netrunner.routing.table import Candidate, Table
+from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.cors import CrossOrigin
@@ -49,7 +52,8 @@ from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry, WaryEntry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
-from netrunner.web.tree import pages_alone, tree
+from netrunner.web.targets import TargetsPage
+from netrunner.web.tree import Branch, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
@@ -100,9 +104,10 @@ class Parts:
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
         chain = Chain(filters)
+        table = table_of(settings)
         self.pipeline = Pipeline(
             chain,
-            _table(settings),
+            table,
             providers,
             books.journal,
             clock,
@@ -110,6 +115,7 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            self._choosing(table, providers),
         )
         observed.measures.know(self.pipeline.table.names())
         entry = self._entry(self.pipeline)
@@ -148,6 +154,19 @@ class Parts:
             for route in self.settings.routes
         }
 
+    def _choosing(self, table: Table, providers: Mapping[str, tuple[Any, Any]]) -> Choosing:
+        """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
+        settings, targets = self.settings, self._observed.targets
+        of = {config.name: config.settings for config in settings.providers}
+        own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
+        apart = {
+            (name, timeouts): self._upstream(name, of[name], timeouts) for name, timeouts in own if timeouts is not None
+        }
+        pools = pools_of(settings, table, targets)
+        every_s = {name: one.look_every_s for name, one in health_of(settings).items() if one.look_every_s is not None}
+        self._looks = Looks(providers, targets, self._clock, every_s)
+        return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
+
     def _pages(self, live: Live) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
@@ -156,7 +175,11 @@ class Parts:
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
         metrics = Metrics(gate, registry(self._observed))
-        return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        health = Branch()
+        health.putChild(b"targets", TargetsPage(gate, self._observed.targets, self.pipeline.table, self._clock))
+        pages[b"api"].putChild(b"health", health)
+        return pages
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
@@ -171,18 +194,18 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
-    def _upstream(self, name: str, settings: Any) -> IUpstream:
+    def _upstream(self, name: str, settings: Any, timeouts: Timeouts | None = None) -> IUpstream:
         """Return what carries the requests of a provider or route."""
-        pool = self._pool(name, settings)
+        pool = self._pool(name, settings, timeouts)
         return pool if self._via is None else Marking(pool, self._via)
 
-    def _pool(self, name: str, settings: Any) -> Pool:
+    def _pool(self, name: str, settings: Any, timeouts: Timeouts | None) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
         proxies = chosen(getattr(settings, "proxy", None), self.settings.environment)
         pool = (Pool if proxies is None else partial(ProxiedPool, proxies))(
             self._reactor,
             self._sweep,
-            getattr(settings, "timeouts", Timeouts()),
+            timeouts or getattr(settings, "timeouts", None) or Timeouts(),
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
             tls=TlsContexts(ca_file),
@@ -196,6 +219,7 @@ class Parts:
         for plugin in self._plugins:
             if IStartable.providedBy(plugin):
                 plugin.start()
+        self._looks.start()
 
     def start_sinks(self) -> None:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
@@ -220,6 +244,7 @@ class Parts:
 
     def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
         """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
+        self._looks.stop()
         for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins, within_s)
@@ -287,14 +312,3 @@ def limits(settings: Settings) -> Limits:
         hosts=hosts,
         half_close_aborts=server.half_close == "abort",
     )
-
-
-def _table(settings: Settings) -> Table:
-    models = {
-        model.name: tuple(Candidate(target.provider, target.model) for target in model.targets)
-        for model in settings.models
-    }
-    unknown = None if settings.unknown_model == "reject" else settings.unknown_model
-    draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    images = tuple(candidate for model in settings.models if model.images for candidate in models[model.name])
-    return Table(models, unknown, settings.default_provider, draining, images)

@@ -33,6 +33,7 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.metrics import Observed
 from netrunner.web.tree import NOTHING
@@ -148,6 +149,8 @@ class NetrunnerService(Service):
             pools=self._pools,
             counters=lambda: self._counters,
             resent=lambda: self._resent,
+            targets=Targets(),
+            clock=self._clock,
         )
 
     def _pools(self) -> list[tuple[str, Pool]]:
@@ -246,6 +249,8 @@ class NetrunnerService(Service):
     def drain(self) -> Deferred[None]:
         """Stop accepting; fire when the last exchange has ended, at the latest after ``drain_s``."""
         self.stop_accepting()
+        for parts in [*self._retired, self._parts]:
+            parts.pipeline.hurry()
         if self._drained is None:
             self._drained = Deferred()
             self._limit = self._clock.seconds() + self.settings.server.drain_s

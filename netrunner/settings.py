@@ -44,6 +44,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     form: str | None = None,
+    key: str | None = None,
 ) -> Any:
     """Make a documented field of a settings dataclass.
 
@@ -56,8 +57,9 @@ def setting(
             empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``network``, ``endpoint``,
             ``origin``, ``authority`` (host, or host and port), ``proxy``, ``redaction``;
             ``netrunner.config.forms`` has them all. Of a mapping it checks the keys.
+        key: What the configuration calls it, where Python keeps that word for itself.
     """
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form, "key": key}
     if isinstance(default, (list, dict)):
         raise TypeError("a default must be immutable")
     return dataclasses.field(default=default, metadata=metadata)
@@ -81,6 +83,35 @@ class PoolLimits:
     max_idle: int = setting(100, doc="Idle connections kept open.", minimum=0)
     idle_s: float = setting(90.0, doc="Seconds an idle connection is kept.", minimum=0.0)
     max_connections: int | None = setting(None, doc="Connections in use at once; unlimited when absent.", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """When a target that fails is left alone."""
+
+    failures: int = setting(
+        5,
+        doc="Failures in a row (502, 503, 504, 529, no answer) after which a target is left alone; 0 for never.",
+        minimum=0,
+    )
+    open_s: float = setting(30.0, doc="Seconds for which it is left alone.", minimum=0.001)
+    probe_s: float = setting(
+        10.0, doc="Seconds between two requests that then reach it, until one is answered.", minimum=0.001
+    )
+    pause_s: float = setting(
+        60.0,
+        doc="Seconds for which a target is asked last after any failure, unless it says itself when to come again; "
+        "0 for not at all.",
+        minimum=0.0,
+    )
+    alone: bool = setting(
+        False, doc="Whether a target is left alone, and its requests answered with 503, where its model has no other."
+    )
+    look_every_s: float | None = setting(
+        None,
+        doc="Seconds between two looks at whether a provider answers, by asking for its list of models.",
+        minimum=0.1,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +148,7 @@ class ProviderSettings:
     max_gap_wait_s: float = setting(
         30.0, doc="Most seconds that a call waits for the two above; beyond them it is refused with 429.", minimum=0.0
     )
+    health: Health | None = setting(None, doc="When its targets are left alone, in place of the daemon's `health`.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

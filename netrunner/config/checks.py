@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from netrunner.config import pooling
 from netrunner.config.forms import Listener, listener
 from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
 from netrunner.config.typed import Section
@@ -187,8 +188,14 @@ def _model_providers(subject: Subject) -> Iterator[Problem]:
             yield from _dangling(target.provider, "provider", where, document.providers or {})
 
 
-def _model_names(subject: Subject) -> Iterator[Problem]:
+def _filters(subject: Subject) -> Iterator[Problem]:
+    for further in [one for one in subject.filters if one.type == "retry"][1:]:
+        yield Problem(further.where, "filter retry stands twice: what is tried again is decided in one place")
+
+
+def _models(subject: Subject) -> Iterator[Problem]:
     models = enumerate(subject.document.models)
+    yield from pooling.find(subject.document, subject.root)
     yield from _duplicates([(model.name, subject.root.at("models", i, "name")) for i, model in models], "model")
 
 
@@ -219,9 +226,10 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
     (): _project_keys,
+    ("filters",): _filters,
     ("providers",): _provider_names,
     ("providers", "models"): _model_providers,
-    ("models",): _model_names,
+    ("models",): _models,
     ("routes",): _route_names,
     ("journal",): _redaction,
     ("shared",): _shared,

@@ -198,8 +198,6 @@ class Exchange:
         self.status = status
         self.error = error
         self.work = None
-        if self.release is not None:
-            self.let_go()
         self.mark("last_byte")
         if self.upload is not None:
             self.upload.observe(None)
@@ -207,6 +205,8 @@ class Exchange:
         if self.tap is not None:
             self.tap.close()
             self.error = error or self.tap.error
+        if self.release is not None:
+            self.let_go()
         self._on_end(self)
 
     def let_go(self) -> None:

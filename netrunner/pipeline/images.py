@@ -10,8 +10,6 @@ from netrunner.pipeline.run import Run
 from netrunner.routing.table import Candidate
 from netrunner.values import Outcome
 
-MAX_ATTEMPTS = 5
-"""So many models are asked; those that are passed over without being asked do not count."""
 NONE_LEFT = "model_selection_error"
 _PASSED_OVER = (BadRequest, NotFound, RateLimited, UpstreamError)
 """What one model may refuse and another do: it is limited, has nothing of the kind, or cannot do what is asked."""
@@ -29,6 +27,7 @@ class ImageRun(Run):
         images = self._pipeline.table.images
         if not images:
             raise Overloaded("No model for images is configured: none says `images: true`.", code=NONE_LEFT)
+        self._tries.insists = True
         return images
 
     async def _attempt(self) -> None:
@@ -40,25 +39,16 @@ class ImageRun(Run):
                 exchange = self._exchange
                 if exchange.model is not None or exchange.outcome is not None or not self._is_passed_over(error):
                     raise
-                if self._none_left:
+                exchange.let_go()
+                if not self._tries.pass_over():
                     self.fail(_unserved(error), Outcome.UPSTREAM_FAILED if exchange.attempts else Outcome.REFUSED)
                     return
-                exchange.let_go()
             else:
                 return
 
-    def verdict(self, error: UpstreamError) -> UpstreamError | None:
-        """Return what the caller is told of an attempt that failed; None if the next model is tried instead."""
-        if self._exchange.model is not None:
-            return super().verdict(error)
-        if self._none_left:
-            return _unserved(error)
-        self._exchange.tap = None
-        return None
-
-    @property
-    def _none_left(self) -> bool:
-        return self._tried >= len(self._candidates) or len(self._exchange.attempts) >= MAX_ATTEMPTS
+    def last(self, error: UpstreamError) -> UpstreamError:
+        """Return what the caller is told of the attempt that was the last."""
+        return error if self._exchange.model is not None else _unserved(error)
 
     def _is_passed_over(self, error: ExchangeError) -> bool:
         """Return whether another model may do what failed here; a request that cannot be read is nobody's to serve."""
