@@ -18,6 +18,7 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.naming import names_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
@@ -101,8 +102,9 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            names_of(settings),
         )
-        observed.measures.know(self.pipeline.table.names())
+        observed.measures.know(self.pipeline.names.fixed)
         door = Door(access.mode == "open", access.public)
         entry = Entry(
             self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())

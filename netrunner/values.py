@@ -79,6 +79,17 @@ class UpstreamRequest(msgspec.Struct):
     upgrade: bytes | None = None
 
 
+class Alias(msgspec.Struct, frozen=True):
+    """A name that was registered for a model somewhere."""
+
+    name: str
+    model: str
+    """The name by which the model is known there."""
+    api_url: str
+    """Takes the place of ``/v1``."""
+    at_registered: float
+
+
 class Envelope(msgspec.Struct):
     """What routing reads of a request body; ``body`` stays the bytes as they came."""
 

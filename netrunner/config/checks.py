@@ -145,6 +145,9 @@ def _provider_names(subject: Subject) -> Iterator[Problem]:
         named.append((document.default_provider, ("default_provider",)))
     for name, path in named:
         yield from _dangling(name, path[0], root.at(*path), known)
+    for index, rule in enumerate(document.rules):
+        if rule.to.provider is not None:
+            yield from _dangling(rule.to.provider, "provider", root.at("rules", index, "to", "provider"), known)
 
 
 def _model_providers(subject: Subject) -> Iterator[Problem]:
@@ -160,6 +163,15 @@ def _model_providers(subject: Subject) -> Iterator[Problem]:
 def _model_names(subject: Subject) -> Iterator[Problem]:
     models = enumerate(subject.document.models)
     yield from _duplicates([(model.name, subject.root.at("models", i, "name")) for i, model in models], "model")
+
+
+def _leads(subject: Subject) -> Iterator[Problem]:
+    document = subject.document
+    if document.rules or document.model_map:
+        # RE2 is loaded by those who use it only.
+        from netrunner.config.naming import find
+
+        yield from find(document, subject.root)
 
 
 def _route_names(subject: Subject) -> Iterator[Problem]:
@@ -187,7 +199,8 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen",): _listeners,
     ("access", "routes"): _shared_header,
     (): _project_keys,
-    ("providers",): _provider_names,
+    ("providers", "rules"): _provider_names,
+    ("models", "rules", "model_map"): _leads,
     ("providers", "models"): _model_providers,
     ("models",): _model_names,
     ("routes",): _route_names,

@@ -147,6 +147,15 @@ def _host(text: str) -> str:
     return text.lower()
 
 
+def _authority(text: str) -> str:
+    host, port = text.lower(), ""
+    if found := re.fullmatch(r"(.+):([0-9]{1,5})", host):
+        host, port = found.groups()
+    if host == "*" or not _HOST.fullmatch(host) or (port and not 0 < int(port) < 65536):
+        raise ValueError("a host name or address (IPv6 in brackets), alone or with a port")
+    return text.lower()
+
+
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
@@ -175,10 +184,11 @@ def _store(text: str) -> str:
 
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
-        "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text, "url": _url,
+        "authority": _authority, "endpoint": _endpoint, "header": _header, "host": _host, "name": _name,
+        "network": _network, "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store,
+        "text": _text, "url": _url,
     }
 )  # fmt: skip
 
-ALONE = frozenset({"endpoint", "host"})
+ALONE = frozenset({"authority", "endpoint", "host", "network"})
 """Forms of which one may stand where a list is expected."""

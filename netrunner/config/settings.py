@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from netrunner.config.typed import Section
-from netrunner.settings import Secret, setting
+from netrunner.settings import Secret, Timeouts, setting
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """Host names that mean this machine; an IPv6 address stands in brackets, as in a Host field."""
@@ -56,8 +56,6 @@ class ServerSettings:
 class AccessSettings:
     """Who may call."""
 
-    later: ClassVar[Mapping[str, Any]] = {"management_token": None}
-
     mode: Literal["open", "token", "projects"] = setting(
         "open", doc="`open` asks for nothing, on loopback only; `token` for one shared token."
     )
@@ -66,6 +64,9 @@ class AccessSettings:
         None, form="header", doc="The one header the token comes in, when Authorization is the upstream's."
     )
     public: bool = setting(False, doc="Lets `open` be reached from elsewhere, by whoever can.")
+    management_token: Secret | None = setting(
+        None, doc="The token of those who manage; without it only local requests may."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,36 @@ class ModelSettings:
         doc="What becomes of an answer whose client has left: its provider is told to stop, or it is read to its end "
         "(five minutes at most), so that its usage is known.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTargetSettings:
+    """What a rule leads to."""
+
+    model: str | None = setting(None, form="text", doc="The name that takes the place of the one asked for.")
+    provider: str | None = setting(None, doc="The provider that is asked, whatever the name means otherwise.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """What certain requests mean; the first rule that matches decides."""
+
+    source: tuple[str, ...] = setting((), form="network", doc="Addresses or networks the caller is in one of.")
+    model: str | None = setting(None, form="text", doc="The name asked for, or a pattern between slashes.")
+    path: str | None = setting(None, form="prefix", doc="The path asked at, or what it begins with up to a slash.")
+    to: RuleTargetSettings = setting(doc="What is meant: a `model`, a `provider`, or both.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """What may be registered while the daemon runs."""
+
+    allow: tuple[str, ...] = setting(
+        (),
+        form="authority",
+        doc="Hosts, each alone or with a port, that aliases may point to besides public ones by https.",
+    )
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream behind an alias may take.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +205,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
-        "cors": {"origins": []},
+        "workers": 1, "shared": "memory", "secrets": None, "cors": {"origins": []},
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -194,6 +224,11 @@ class Common:
     admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
+    rules: tuple[RuleSettings, ...] = setting((), doc="What requests mean by source, model and path; the first wins.")
+    model_map: dict[str, str] | None = setting(
+        None, doc="Names, or patterns between slashes, and the names that take their place."
+    )
+    register: RegisterSettings = setting(RegisterSettings(), doc="What `POST /register-model` may point to.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
     routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are.")

@@ -16,6 +16,7 @@ from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.routing.names import NO_MODEL
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 _INTERRUPTED = Outcome.INTERRUPTED.value
@@ -58,6 +59,7 @@ class Exchange:
         "headers",
         "id",
         "key",
+        "meaning",
         "method",
         "model",
         "notes",
@@ -103,8 +105,7 @@ class Exchange:
         self.request_id = request_id
         self.correlation_id = correlation_id
         self.method = method
-        self.path = path
-        self.query = query
+        self.path, self.query = path, query
         self.headers = headers
         self.source = source
         self.route = route
@@ -115,6 +116,8 @@ class Exchange:
         self.started = clock.seconds()
         self.timings: dict[str, float] = {}
         self.model: str | None = None
+        self.meaning = NO_MODEL
+        """What the model's name means; known once it is routed."""
         self.upstream_model: str | None = None
         self.provider: str | None = None
         self.upstream: Origin | None = None

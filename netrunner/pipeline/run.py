@@ -32,6 +32,7 @@ from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tunnel import Tunnel
+from netrunner.routing.route import route
 from netrunner.routing.table import Candidate
 from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
 
@@ -112,10 +113,12 @@ class Run:
         await self._attempt()
 
     def _route(self) -> tuple[Candidate, ...]:
-        exchange, table = self._exchange, self._pipeline.table
-        if exchange.model is not None:
-            return table.candidates(exchange.model)
-        return table.without_model(exchange.endpoint in exchange.dialect.needs_model)
+        exchange, pipeline = self._exchange, self._pipeline
+        needs_model = exchange.endpoint in exchange.dialect.needs_model
+        exchange.meaning, candidates = route(
+            pipeline.names, pipeline.table, exchange.model, exchange.source, exchange.path, needs_model
+        )
+        return candidates
 
     async def _attempt(self) -> None:
         """Try the next candidate."""
@@ -277,7 +280,8 @@ class Run:
     @property
     def drains(self) -> bool:
         """Whether the answer is read on when the client has left: its model says so."""
-        return self._exchange.model in self._pipeline.table.draining
+        meaning = self._exchange.meaning
+        return meaning.provider is None and meaning.name in self._pipeline.table.draining
 
     @property
     def decides_on_heads(self) -> bool:

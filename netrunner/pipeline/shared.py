@@ -15,6 +15,7 @@ from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.routing.names import Names
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
 from netrunner.values import Outcome
@@ -53,6 +54,7 @@ class Pipeline:
         live: Who looks on.
         observing: What recordings are made with.
         stages: Tells callers where the time went; None tells nothing.
+        names: What names mean; those of the table when not given.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Pipeline:
         live: Live | None = None,
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
+        names: Names | None = None,
     ) -> None:
+        self.names = names or Names(table.names(), table.unknown_model)
         self.stages = stages
         self._spoken = frozenset(
             (name, dialect)

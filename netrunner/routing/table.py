@@ -38,7 +38,7 @@ class Table:
     ) -> None:
         self.draining = draining
         self._models = dict(models)
-        self._unknown = unknown_model
+        self.unknown_model = unknown_model
         self._default = default_provider
 
     def names(self) -> Iterable[str]:
@@ -54,8 +54,8 @@ class Table:
         found = self._models.get(model)
         if found is not None:
             return found
-        if self._unknown is not None:
-            return (Candidate(self._unknown, model),)
+        if self.unknown_model is not None:
+            return (Candidate(self.unknown_model, model),)
         raise NotFound(f"The model {model!r} does not exist.", code="model_not_found", param="model")
 
     def without_model(self, needs_model: bool) -> tuple[Candidate, ...]:

@@ -97,10 +97,10 @@ def test_a_word_comes_before_a_secret() -> None:
 
 
 def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("workers: 2\nshared: redis://x\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
+    assert problems("workers: 2\nshared: redis://x\nsecrets: {a: b}\ncors: {origins: [x]}", Document) == [
         "x.yaml:1: not yet: workers arrives with a later version",
         "x.yaml:2: not yet: shared arrives with a later version",
-        "x.yaml:3: not yet: model_map arrives with a later version",
+        "x.yaml:3: not yet: secrets arrives with a later version",
         "x.yaml:4: not yet: cors arrives with a later version",
     ]
     section("workers: 1\nstore: sqlite\nshared: memory\ncors: {origins: []}\nmodel_map: {}").read(Document)
