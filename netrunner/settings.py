@@ -53,8 +53,8 @@ def setting(
         minimum, maximum: Bounds of a number, both allowed themselves.
         form: A check beyond the type: ``url`` (absolute http or https URL with a host), ``name``
             (1-64 characters of ``A-Za-z0-9._-``), ``path`` (made absolute at once), ``text`` (printable, not
-            empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``authority``,
-            ``network``, ``endpoint``, ``redaction``;
+            empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``network``, ``endpoint``,
+            ``authority`` (host, or host and port), ``redaction``;
             ``netrunner.config.forms`` has them all. Of a mapping it checks the keys.
     """
     metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
+_AUTHORITY = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])((?::[1-9][0-9]{0,4})?)")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
 """A colon that is neither escaped nor inside the brackets of an IPv6 address."""
@@ -148,12 +149,14 @@ def _host(text: str) -> str:
 
 
 def _authority(text: str) -> str:
-    host, port = text.lower(), ""
-    if found := re.fullmatch(r"(.+):([0-9]{1,5})", host):
-        host, port = found.groups()
-    if host == "*" or not _HOST.fullmatch(host) or (port and not 0 < int(port) < 65536):
-        raise ValueError("a host name or address (IPv6 in brackets), alone or with a port")
-    return text.lower()
+    found = _AUTHORITY.fullmatch(text.lower())
+    try:
+        if found is None:
+            raise ValueError
+        host, rest = found[1], found[2]
+        return (f"[{ipaddress.IPv6Address(host[1:-1])}]" if host[0] == "[" else host) + rest
+    except ValueError:
+        raise ValueError("a host name or an address (IPv6 in brackets), with `:port` or without") from None
 
 
 def _network(text: str) -> str:
@@ -185,8 +188,8 @@ def _store(text: str) -> str:
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "authority": _authority, "endpoint": _endpoint, "header": _header, "host": _host, "name": _name,
-        "network": _network, "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store,
-        "text": _text, "url": _url,
+        "network": _network, "path": _path, "prefix": _prefix, "redaction": _redaction,
+        "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip
 

@@ -128,18 +128,6 @@ class RuleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterSettings:
-    """What may be registered while the daemon runs."""
-
-    allow: tuple[str, ...] = setting(
-        (),
-        form="authority",
-        doc="Hosts, each alone or with a port, that aliases may point to besides public ones by https.",
-    )
-    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream behind an alias may take.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """A path that is relayed as it is, whatever it carries."""
 
@@ -149,6 +137,16 @@ class RouteSettings:
     rewrite: Literal["keep", "replace"] = setting(
         "keep", doc="Whether the path behind `destination` keeps the prefix or has it replaced."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """Where models that callers register may be served."""
+
+    allow: tuple[str, ...] = setting(
+        (), form="authority", doc="Hosts, `host` or `host:port`, that may be registered besides those of public https."
+    )
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream behind an alias may take.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +226,9 @@ class Common:
     model_map: dict[str, str] | None = setting(
         None, doc="Names, or patterns between slashes, and the names that take their place."
     )
-    register: RegisterSettings = setting(RegisterSettings(), doc="What `POST /register-model` may point to.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
+    register: RegisterSettings = setting(RegisterSettings(), doc="Where models that callers register may be served.")
     routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are.")
     log: LogSettings = setting(LogSettings(), doc="Rotation of the daemon's log file.")
 

@@ -32,6 +32,10 @@ class Dialler(Protocol):
         """No transport was made."""
 
 
+Dial = Callable[[Any, Origin, TlsContexts | None, Dialler, float], Callable[[], None]]
+"""A way to connect, with the arguments of ``dial``, which is the direct one."""
+
+
 class _Once(ClientFactory):
     """Hands the one protocol to the transport that is made for it."""
 
@@ -69,7 +73,9 @@ def dial(
 
 
 def connect_error(reason: Failure) -> UpstreamError:
-    """Return what to tell of a failed connection or handshake."""
+    """Return what to tell of a failed connection or handshake; what is an ``UpstreamError`` already tells itself."""
+    if isinstance(reason.value, UpstreamError):
+        return reason.value
     if reason.check(SSL.Error, VerificationError):
         return UpstreamError("the TLS handshake with the upstream failed", code="upstream_tls_failed")
     if reason.check(ConnectTimeout):

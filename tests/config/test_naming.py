@@ -11,7 +11,7 @@ ECHO = "providers: {echo: {type: echo}}\nmodels: [{name: m, targets: [{provider:
 
 
 NOWHERE = "no model is called 'b', and unknown_model is reject"
-AUTHORITY = "expected a host name or address (IPv6 in brackets), alone or with a port"
+AUTHORITY = "expected a host name or an address (IPv6 in brackets), with `:port` or without"
 
 
 @pytest.mark.parametrize(

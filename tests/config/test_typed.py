@@ -201,6 +201,7 @@ def test_other_endpoints_are_refused(text: str) -> None:
         ("network", "10.0.0.1/8", "10.0.0.0/8"), ("network", "::1", "::1/128"), ("header", "X-Token", "x-token"),
         ("prefix", "/a/", "/a/"), ("redaction", "secrets", "secrets"), ("redaction", "/a+/", "/a+/"),
         ("text", "gpt-4o:mini/x", "gpt-4o:mini/x"), ("name", "a.b-c_1", "a.b-c_1"),
+        ("authority", "LLM.internal:80", "llm.internal:80"), ("authority", "[0::1]:80", "[::1]:80"),
     ],
 )  # fmt: skip
 def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str) -> None:
@@ -212,7 +213,8 @@ def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str)
     [
         ("host", "a:80"), ("host", "http://a"), ("host", ""), ("host", "*.a"), ("network", "10.0.0.0/33"),
         ("header", "a b"), ("header", ""), ("prefix", "a"), ("prefix", "/a?b"), ("text", ""), ("text", "a\nb"),
-        ("name", "a/b"), ("path", ""), ("path", "\0"), ("redaction", "/a*/"),
+        ("name", "a/b"), ("path", ""), ("path", "\0"), ("redaction", "/a*/"), ("authority", "*"),
+        ("authority", "http://a"), ("authority", "::1"), ("authority", "[zz]"), ("authority", "a:0"),
     ],
 )  # fmt: skip
 def test_forms_refuse_what_is_none(form: str, text: str) -> None:

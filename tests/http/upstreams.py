@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from netrunner.http.pool import Pool
 from netrunner.http.sweep import Sweep
@@ -114,3 +118,29 @@ class Upstreams:
         """Advance in sweeps."""
         for _ in range(round(seconds * 4)):
             self.reactor.advance(0.25)
+
+
+@implementer(IHostnameResolver)
+class Rebinding:
+    """Resolves every name, each time to the next of its answers."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        """Answer at once."""
+        resolutionReceiver.resolutionBegan(self)
+        for host in self.answers[min(self.asked, len(self.answers) - 1)]:
+            kind = IPv6Address if ":" in host else IPv4Address
+            resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
+        self.asked += 1
+        resolutionReceiver.resolutionComplete()
+        return self
