@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import resource
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
@@ -18,25 +19,34 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.checks import CREDENTIAL_HEADERS
+from netrunner.config.forms import listener
 from netrunner.config.naming import names_of
-from netrunner.config.settings import PluginConfig, Settings
+from netrunner.config.settings import LOOPBACK_NAMES, PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
+from netrunner.http.dial import Dial
+from netrunner.http.dial import dial as direct
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
+from netrunner.http.vetted import vetted
 from netrunner.interfaces import ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
+from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
+from netrunner.registered import Registered
+from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
+from netrunner.values import Origin
 from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
@@ -45,7 +55,8 @@ from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
-from netrunner.web.tree import pages_alone, tree
+from netrunner.web.register import Management, Register
+from netrunner.web.tree import Branch, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
@@ -68,6 +79,7 @@ class Parts:
         live: Live,
         books: Bookkeeping,
         observed: Observed,
+        registered: Registered,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
@@ -102,7 +114,13 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
-            names_of(settings),
+            names_of(settings, registered.aliases),
+        )
+        policy = AddressPolicy(settings.register.allow)
+        behind = ProviderSettings(base_url="", timeouts=settings.register.timeouts)
+        self._registered = registered
+        self._alias_providers = AliasProviders(
+            self.pipeline, self._pool("aliases", behind, vetted(policy.permits)), _leaves_credentials(settings)
         )
         observed.measures.know(self.pipeline.names.fixed)
         door = Door(access.mode == "open", access.public)
@@ -120,7 +138,7 @@ class Parts:
             )
             for route in settings.routes
         }
-        pages = self._pages(live)
+        pages = {**self._pages(live), **self._management(registered, policy)}
         apart = settings.admin is not None and bool(settings.admin.listen)
         self.root = tree(entry, routes, {} if apart else pages)
         self.admin_root = pages_alone(pages, clock) if apart else None
@@ -136,6 +154,19 @@ class Parts:
         metrics = Metrics(gate, registry(self._observed))
         return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
 
+    def _management(self, registered: Registered, policy: AddressPolicy) -> dict[bytes, Resource]:
+        """Return what those who manage use."""
+        own = partial(leads_here, self.settings)
+        management = Management(self.settings.access.management_token)
+        register = Register(management, registered, self.pipeline.names, policy, own, self._clock)
+        model = Branch()
+        model.putChild(b"register", register)
+        return {b"register-model": register, b"model": model}
+
+    def follow_aliases(self) -> None:
+        """Serve the aliases that are registered now."""
+        self._alias_providers.follow(self._registered.aliases)
+
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random)
         plugin = config.factory.build(config.settings, environment)
@@ -149,7 +180,7 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
-    def _pool(self, name: str, settings: Any) -> Pool:
+    def _pool(self, name: str, settings: Any, dial: Dial = direct) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
         pool = Pool(
             self._reactor,
@@ -158,6 +189,7 @@ class Parts:
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
             tls=TlsContexts(ca_file),
+            dial=dial,
             flush=self._flush,
         )
         self.pools.append((name, pool))
@@ -165,6 +197,7 @@ class Parts:
 
     def start(self) -> None:
         """Start what is no sink."""
+        self.follow_aliases()
         for plugin in self._plugins:
             if IStartable.providedBy(plugin):
                 plugin.start()
@@ -254,6 +287,20 @@ def limits(settings: Settings) -> Limits:
         hosts=hosts,
         half_close_aborts=server.half_close == "abort",
     )
+
+
+def _leaves_credentials(settings: Settings) -> bool:
+    """Return whether the usual fields hold the caller's own credential, and not the one for this server."""
+    header = settings.access.header
+    return settings.access.mode == "open" or (header is not None and header not in CREDENTIAL_HEADERS)
+
+
+def leads_here(settings: Settings, origin: Origin) -> bool:
+    """Return whether an origin is certainly this server: a loopback name at a port of it, or a host it answers for."""
+    local = {host.strip("[]") for host in LOOPBACK_NAMES}
+    if origin.host in local:
+        return origin.port in {listener(text).port for text in settings.listen}
+    return origin.host in {host.strip("[]") for host in settings.server.hosts} - local
 
 
 def _table(settings: Settings) -> Table:

@@ -29,6 +29,7 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.registered import Registered
 from netrunner.values import Outcome
 from netrunner.web.metrics import Observed
 from netrunner.web.tree import NOTHING
@@ -62,6 +63,8 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
+        self.registered = Registered(state[0], self.books.database, reactor)
+        self.registered.on_change = self._follow_aliases
         self._lag = Lag(self._clock)
         self._retired: list[Parts] = []
         self._resent = 0
@@ -98,6 +101,7 @@ class NetrunnerService(Service):
         self._lag.start()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
+        self.registered.start(self.settings.store != "sqlite")
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
@@ -107,8 +111,19 @@ class NetrunnerService(Service):
 
     def _build(self, settings: Settings) -> Parts:
         return Parts(
-            settings, self._reactor, self._clock, self._sweep, self.flush, self.live, self.books, self._observed
+            settings,
+            self._reactor,
+            self._clock,
+            self._sweep,
+            self.flush,
+            self.live,
+            self.books,
+            self._observed,
+            self.registered,
         )
+
+    def _follow_aliases(self) -> None:
+        self._parts.follow_aliases()
 
     def _observe(self) -> Observed:
         measures = Measures()
@@ -181,6 +196,10 @@ class NetrunnerService(Service):
             "watched": len(self._sweep),
             "delayed_calls": len(self._reactor.getDelayedCalls()),
         }
+
+    def read_aliases(self) -> None:
+        """Read the aliases that another process has changed."""
+        self.registered.read()
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""

@@ -92,17 +92,18 @@ class Names:
         self._unknown = unknown_model
         self._rules = Rules(rules)
         self._map = ModelMap(model_map)
-        self._aliases = aliases
+        self.registered = aliases
+        """Aliases by name; a configured name goes before one of them."""
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names that callers are told of: configured ones, then aliases."""
         yield from self._models
-        yield from (name for name in self._aliases if name not in self._named)
+        yield from (name for name in self.registered if name not in self._named)
 
     @property
     def aliases(self) -> list[Alias]:
         """Those that callers reach."""
-        return [alias for name, alias in self._aliases.items() if name not in self._named]
+        return [alias for name, alias in self.registered.items() if name not in self._named]
 
     @property
     def mapped(self) -> Iterator[tuple[str, str]]:
@@ -158,7 +159,7 @@ class Names:
         meaning = self._named.get(name)
         if meaning is not None:
             return Meaning(name, None, (*steps, *meaning.steps)) if steps else meaning
-        alias = self._aliases.get(name)
+        alias = self.registered.get(name)
         if alias is not None:
             return Meaning(alias.model, ALIAS_PROVIDER + name, (*steps, Step("alias", name, alias.model)))
         if 0 < len(name) <= MAX_NAME_CHARACTERS:

@@ -49,7 +49,7 @@ class Listing(ModelRoute):
 
     def render(self, request: Request) -> int:
         """Answer from the configuration."""
-        body = self.content(request, list(self._entry.pipeline.table.names()))
+        body = self.content(request, list(self._entry.pipeline.names))
         exchange = request.exchange
         exchange.bytes_in = request.body_bytes
         exchange.bytes_out = len(body)
@@ -97,12 +97,12 @@ class Models(Listing):
 
     def _all(self, names: list[str]) -> dict[str, Any]:
         pipeline = self._entry.pipeline
-        registered = stamp(self._started).replace(".000Z", "Z")
-        aliases = [
-            {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered}
-            for name in names
-        ]
-        return {"object": "list", "data": [self._one(name) for name in names], "models": aliases}
+        registered = {alias.name: (alias.model, alias.at_registered) for alias in pipeline.names.aliases}
+        entries = []
+        for name in names:
+            model, since = registered.get(name) or (pipeline.table.candidates(name)[0].model, self._started)
+            entries.append({"name": name, "model": model, "registered_at": stamp(since).replace(".000Z", "Z")})
+        return {"object": "list", "data": [self._one(name) for name in names], "models": entries}
 
 
 class GeminiModels(Listing):
