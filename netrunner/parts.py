@@ -19,10 +19,9 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
-from netrunner.config.checks import CREDENTIAL_HEADERS
-from netrunner.config.forms import listener
+from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
 from netrunner.config.naming import names_of
-from netrunner.config.settings import LOOPBACK_NAMES, PluginConfig, Settings
+from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.http.dial import Dial
@@ -46,7 +45,6 @@ from netrunner.registered import Registered
 from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
-from netrunner.values import Origin
 from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
@@ -156,7 +154,7 @@ class Parts:
 
     def _management(self, registered: Registered, policy: AddressPolicy) -> dict[bytes, Resource]:
         """Return what those who manage use."""
-        own = partial(leads_here, self.settings)
+        own = partial(is_own, self.settings)
         management = Management(self.settings.access.management_token)
         register = Register(management, registered, self.pipeline.names, policy, own, self._clock)
         model = Branch()
@@ -293,14 +291,6 @@ def _leaves_credentials(settings: Settings) -> bool:
     """Return whether the usual fields hold the caller's own credential, and not the one for this server."""
     header = settings.access.header
     return settings.access.mode == "open" or (header is not None and header not in CREDENTIAL_HEADERS)
-
-
-def leads_here(settings: Settings, origin: Origin) -> bool:
-    """Return whether an origin is certainly this server: a loopback name at a port of it, or a host it answers for."""
-    local = {host.strip("[]") for host in LOOPBACK_NAMES}
-    if origin.host in local:
-        return origin.port in {listener(text).port for text in settings.listen}
-    return origin.host in {host.strip("[]") for host in settings.server.hosts} - local
 
 
 def _table(settings: Settings) -> Table:

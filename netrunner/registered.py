@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from netrunner.errors import BadRequest
 from netrunner.process.peers import tell_others
+from netrunner.store import FILE as DATABASE
 from netrunner.values import Alias
 
 if TYPE_CHECKING:
@@ -64,10 +65,14 @@ class Registered:
         self.aliases.update((alias.name, alias) for alias in listed)
         self.on_change()
 
-    def start(self, shared: bool) -> None:
-        """Read them, and what the database holds if that may be more: it is ``shared``, or somebody has been at it."""
+    def start(self, store: str) -> None:
+        """Read them as they were last, and then what the database holds, if there is one.
+
+        Args:
+            store: The setting.
+        """
         self.read()
-        if shared or self.aliases:
+        if store != "sqlite" or (self._state / DATABASE).exists():
             Deferred.fromCoroutine(self._copy()).addErrback(
                 lambda failure: self.log.warn("aliases are as they were last: {error}", error=failure.getErrorMessage())
             )

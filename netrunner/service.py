@@ -101,7 +101,7 @@ class NetrunnerService(Service):
         self._lag.start()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
-        self.registered.start(self.settings.store != "sqlite")
+        self.registered.start(self.settings.store)
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:

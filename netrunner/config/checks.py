@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from netrunner.config.forms import Listener, listener
-from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
+from netrunner.config.settings import LOOPBACK_NAMES, Common, Document, PluginConfig
 from netrunner.config.typed import Section
 from netrunner.errors import Problem
 from netrunner.settings import Secret
+from netrunner.values import Origin
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Where a caller's own provider credential comes in."""
@@ -64,6 +65,14 @@ def hosts(document: Document) -> tuple[str, ...]:
         return document.server.hosts
     addresses = [listener(text).host for text in document.listen]
     return tuple(dict.fromkeys((*LOOPBACK_NAMES, *filter(None, addresses))))
+
+
+def is_own(common: Common, origin: Origin) -> bool:
+    """Return whether an origin is certainly this server: a loopback name at a port of it, or a host it answers for."""
+    local = {host.strip("[]") for host in LOOPBACK_NAMES}
+    if origin.host in local:
+        return origin.port in {listener(text).port for text in common.listen}
+    return origin.host in {host.strip("[]") for host in common.server.hosts} - local
 
 
 def _redaction(subject: Subject) -> Iterator[Problem]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from netrunner.config.checks import is_own
 from netrunner.config.naming import names_of
+from netrunner.values import Origin
 from tests.config.fakes import Loader
 
 ECHO = "providers: {echo: {type: echo}}\nmodels: [{name: m, targets: [{provider: echo, model: m}]}]\n"
@@ -72,3 +74,20 @@ def test_patterns_that_together_take_too_much_memory_are_told(loaded: Loader, mo
     heavy = ", ".join(f"'/{letter}?(a|b)*a(a|b){{16}}$/': m" for letter in "abcdefghijklmnop")
     (problem,) = loaded.problems(f"{ECHO}model_map: {{{heavy}}}\n")
     assert problem.endswith("model_map and rules: expected patterns that take less memory together")
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("http://127.0.0.1:9000/v1", True),
+        ("http://localhost:9000", True),
+        ("http://[::1]:9000", True),
+        ("http://localhost:9001", False),
+        ("https://me.example/v1", True),
+        ("https://me.example:8443/v1", True),
+        ("https://other.example/v1", False),
+    ],
+)
+def test_this_server_is_known_by_its_ports_and_by_its_hosts(url: str, own: bool, loaded: Loader) -> None:
+    settings, _ = loaded(f"{ECHO}listen: tcp:9000:interface=127.0.0.1\nserver: {{hosts: [me.example, localhost]}}\n")
+    assert is_own(settings, Origin.of(url)) is own

@@ -18,8 +18,10 @@ from netrunner.filters.bearer import Bearer
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.shared import Pipeline
+from netrunner.routing.names import Names
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
@@ -143,6 +145,7 @@ class Stage:
         draining: Models whose answers are read on when the client has left.
         provider: What ``up`` is, any type that is built in.
         settings: Of that provider, beside its address and key.
+        names: What ``Names`` takes besides models: rules, map, aliases.
         limits: Of the server.
     """
 
@@ -163,6 +166,7 @@ class Stage:
         repair: bool = False,
         provider: str = "openai",
         settings: Mapping[str, Any] = MappingProxyType({}),
+        names: Mapping[str, Any] = MappingProxyType({}),
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -189,6 +193,10 @@ class Stage:
             self.ledger,
             self.clock,
             max_streams,
+            names=Names(table, unknown_model, **names),
+        )
+        AliasProviders(self.pipeline, self.upstream, token is None or header is not None).follow(
+            names.get("aliases", {})
         )
         entry = Entry(
             self.pipeline, Door(token is None, public), Sources(["127.0.0.1/32", "10.0.0.0/8"]), random.Random(0)
