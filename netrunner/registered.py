@@ -20,7 +20,6 @@ from twisted.logger import Logger
 
 from netrunner.errors import BadRequest
 from netrunner.process.peers import tell_others
-from netrunner.store import FILE as DATABASE
 from netrunner.values import Alias
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Registered:
             store: The setting.
         """
         self.read()
-        if store != "sqlite" or (self._state / DATABASE).exists():
+        if store != "sqlite" or any(self._state.glob("*.sqlite3")):
             Deferred.fromCoroutine(self._copy()).addErrback(
                 lambda failure: self.log.warn("aliases are as they were last: {error}", error=failure.getErrorMessage())
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
 
 import pytest_twisted
 from netrunner.errors import BadRequest
@@ -43,7 +44,7 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def registered(tmp_path: Path, kept: Kept, the_reactor: Any) -> Registered:
+def registered(tmp_path: Path, kept: Kept) -> Registered:
     return Registered(tmp_path, lambda: kept, the_reactor)  # type: ignore[arg-type,return-value]  # all it asks is write
 
 
@@ -73,7 +74,7 @@ def test_a_file_that_is_damaged_changes_nothing(registered: Registered, data: by
     assert registered.aliases == {"one": ONE}
 
 
-def test_without_a_database_nothing_is_asked_of_it_at_the_start(tmp_path: Path, the_reactor: Any) -> None:
+def test_without_a_database_nothing_is_asked_of_it_at_the_start(tmp_path: Path) -> None:
     def refuse() -> Any:
         raise AssertionError("the database was opened")
 

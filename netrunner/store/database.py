@@ -21,12 +21,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from netrunner.errors import StoreError
-from netrunner.store import FILE as FILE  # also for those who look for the file
 from netrunner.store.tables import REVISION
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+FILE = "netrunner.sqlite3"
+"""Name of the SQLite database in the state folder."""
 CONNECTIONS = 3
 """One for each thread."""
 BUSY_S = 1
