@@ -67,13 +67,15 @@ class ExchangeError(NetrunnerError):
         self.status = status or self.default_status
         self.retry_after_s = retry_after_s
         self.headers = tuple(headers)
+        self.exhausted = False
+        """It was tried again here already, as often as makes sense: clients had better not go on with that."""
 
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Return the header fields of its answer: its own, ``Retry-After``, and whether to come again at all."""
         fields = list(self.headers)
         if self.wait_s is not None:
             fields.append((b"retry-after", b"%d" % self.wait_s))
-        if self._is_final():
+        if self.exhausted or self._is_final():
             fields.append((b"x-should-retry", b"false"))
         return fields
 

@@ -21,6 +21,7 @@ from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
 from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
 from netrunner.config.naming import names_of
+from netrunner.config.pooling import claims_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
@@ -32,10 +33,11 @@ from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
 from netrunner.http.vetted import vetted
-from netrunner.interfaces import ILiveSink, IStartable, IUpstream
+from netrunner.interfaces import ICounters, ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
@@ -43,7 +45,7 @@ from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
 from netrunner.registered import Registered
 from netrunner.routing.addresses import AddressPolicy
-from netrunner.routing.table import Candidate, Table
+from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.dashboard.pages import Dashboard
@@ -54,6 +56,7 @@ from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
 from netrunner.web.register import Management, Register
+from netrunner.web.targets import TargetsPage
 from netrunner.web.tree import Branch, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
@@ -78,12 +81,14 @@ class Parts:
         books: Bookkeeping,
         observed: Observed,
         registered: Registered,
+        counters: ICounters,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
         self._books = books
         self._observed = observed
+        self.counters = counters
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
@@ -102,9 +107,10 @@ class Parts:
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
         chain = Chain(filters)
+        table = table_of(settings)
         self.pipeline = Pipeline(
             chain,
-            _table(settings),
+            table,
             providers,
             books.journal,
             clock,
@@ -112,13 +118,14 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            self._choosing(table),
             names_of(settings, registered.aliases),
         )
         policy = AddressPolicy(settings.register.allow)
         behind = ProviderSettings(base_url="", timeouts=settings.register.timeouts)
         self._registered = registered
         self._alias_providers = AliasProviders(
-            self.pipeline, self._pool("aliases", behind, vetted(policy.permits)), _leaves_credentials(settings)
+            self.pipeline, self._pool("aliases", behind, dial=vetted(policy.permits)), _leaves_credentials(settings)
         )
         observed.measures.know(self.pipeline.names.fixed)
         door = Door(access.mode == "open", access.public)
@@ -142,6 +149,20 @@ class Parts:
         self.admin_root = pages_alone(pages, clock) if apart else None
         """What is served where ``admin.listen`` says, if it says so."""
 
+    def _choosing(self, table: Table) -> Choosing:
+        """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
+        settings, targets = self.settings, self._observed.targets
+        of = {config.name: config.settings for config in settings.providers}
+        apart = {
+            (one.provider, one.timeouts): self._pool(one.provider, of[one.provider], one.timeouts)
+            for one in {
+                (one.provider, one.timeouts): one for name in table.names() for one in table.candidates(name)
+            }.values()
+            if one.timeouts is not None
+        }
+        pools = pools_of(settings, table, targets)
+        return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
+
     def _pages(self, live: Live) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
@@ -150,7 +171,11 @@ class Parts:
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
         metrics = Metrics(gate, registry(self._observed))
-        return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        health = Branch()
+        health.putChild(b"targets", TargetsPage(gate, self._observed.targets, self.pipeline.table, self._clock))
+        pages[b"api"].putChild(b"health", health)
+        return pages
 
     def _management(self, registered: Registered, policy: AddressPolicy) -> dict[bytes, Resource]:
         """Return what those who manage use."""
@@ -166,7 +191,7 @@ class Parts:
         self._alias_providers.follow(self._registered.aliases)
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._reactor, self._clock, self._random)
+        environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin
@@ -178,12 +203,12 @@ class Parts:
         )
         return config.factory.build(config.settings, environment)
 
-    def _pool(self, name: str, settings: Any, dial: Dial = direct) -> Pool:
+    def _pool(self, name: str, settings: Any, timeouts: Timeouts | None = None, dial: Dial = direct) -> Pool:
         ca_file = getattr(settings, "ca_file", None)
         pool = Pool(
             self._reactor,
             self._sweep,
-            getattr(settings, "timeouts", Timeouts()),
+            timeouts or getattr(settings, "timeouts", None) or Timeouts(),
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
             tls=TlsContexts(ca_file),
@@ -291,13 +316,3 @@ def _leaves_credentials(settings: Settings) -> bool:
     """Return whether the usual fields hold the caller's own credential, and not the one for this server."""
     header = settings.access.header
     return settings.access.mode == "open" or (header is not None and header not in CREDENTIAL_HEADERS)
-
-
-def _table(settings: Settings) -> Table:
-    models = {
-        model.name: tuple(Candidate(target.provider, target.model) for target in model.targets)
-        for model in settings.models
-    }
-    unknown = None if settings.unknown_model == "reject" else settings.unknown_model
-    draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    return Table(models, unknown, settings.default_provider, draining)

@@ -24,12 +24,14 @@ from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
+from netrunner.limits.memory import MemoryCounters
 from netrunner.parts import STOP_S, Parts, limits, max_streams
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.registered import Registered
+from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.metrics import Observed
 from netrunner.web.tree import NOTHING
@@ -66,6 +68,7 @@ class NetrunnerService(Service):
         self.registered = Registered(state[0], self.books.database, reactor)
         self.registered.on_change = self._follow_aliases
         self._lag = Lag(self._clock)
+        self.counters = MemoryCounters(self._clock)
         self._retired: list[Parts] = []
         self._resent = 0
         """By pools that are gone."""
@@ -120,6 +123,7 @@ class NetrunnerService(Service):
             self.books,
             self._observed,
             self.registered,
+            self.counters,
         )
 
     def _follow_aliases(self) -> None:
@@ -139,6 +143,8 @@ class NetrunnerService(Service):
             sites=lambda: self._sites,
             pools=self._pools,
             resent=lambda: self._resent,
+            targets=Targets(),
+            clock=self._clock,
         )
 
     def _pools(self) -> list[tuple[str, Pool]]:
@@ -219,6 +225,8 @@ class NetrunnerService(Service):
     def drain(self) -> Deferred[None]:
         """Stop accepting; fire when the last exchange has ended, at the latest after ``drain_s``."""
         self.stop_accepting()
+        for parts in [*self._retired, self._parts]:
+            parts.pipeline.hurry()
         if self._drained is None:
             self._drained = Deferred()
             self._limit = self._clock.seconds() + self.settings.server.drain_s

@@ -44,6 +44,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     form: str | None = None,
+    key: str | None = None,
 ) -> Any:
     """Make a documented field of a settings dataclass.
 
@@ -56,8 +57,9 @@ def setting(
             empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``network``, ``endpoint``,
             ``authority`` (host, or host and port), ``redaction``;
             ``netrunner.config.forms`` has them all. Of a mapping it checks the keys.
+        key: What the configuration calls it, where Python keeps that word for itself.
     """
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form, "key": key}
     if isinstance(default, (list, dict)):
         raise TypeError("a default must be immutable")
     return dataclasses.field(default=default, metadata=metadata)
@@ -81,6 +83,35 @@ class PoolLimits:
     max_idle: int = setting(100, doc="Idle connections kept open.", minimum=0)
     idle_s: float = setting(90.0, doc="Seconds an idle connection is kept.", minimum=0.0)
     max_connections: int | None = setting(None, doc="Connections in use at once; unlimited when absent.", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """When a target that fails is left alone."""
+
+    failures: int = setting(
+        5,
+        doc="Failures in a row (502, 503, 504, 529, no answer) after which a target is left alone; 0 for never.",
+        minimum=0,
+    )
+    open_s: float = setting(30.0, doc="Seconds for which it is left alone.", minimum=0.001)
+    probe_s: float = setting(
+        10.0, doc="Seconds between two requests that then reach it, until one is answered.", minimum=0.001
+    )
+    pause_s: float = setting(
+        60.0,
+        doc="Seconds for which a target is asked last after any failure, unless it says itself when to come again; "
+        "0 for not at all.",
+        minimum=0.0,
+    )
+    alone: bool = setting(
+        False, doc="Whether a target is left alone, and its requests answered with 503, where its model has no other."
+    )
+    look_every_s: float | None = setting(
+        None,
+        doc="Seconds between two looks at whether a provider answers, by asking for its list of models.",
+        minimum=0.1,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,3 +145,27 @@ class ProviderSettings:
     max_gap_wait_s: float = setting(
         30.0, doc="Most seconds that a call waits for the two above; beyond them it is refused with 429.", minimum=0.0
     )
+    health: Health | None = setting(None, doc="When its targets are left alone, in place of the daemon's `health`.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSettings:
+    """A window of any length, beside those that have names."""
+
+    length_s: float = setting(doc="Seconds from its first request to its end.", minimum=0.001, maximum=31622400.0)
+    requests: int | None = setting(None, doc="Requests in it.", minimum=0)
+    tokens: int | None = setting(None, doc="Tokens in it.", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of something there may be: what is absent is unlimited, and of a count of 0 nothing is ever let in."""
+
+    requests_per_minute: int | None = setting(None, doc="Requests a minute.", minimum=0)
+    requests_per_hour: int | None = setting(None, doc="Requests an hour.", minimum=0)
+    requests_per_day: int | None = setting(None, doc="Requests in 24 hours.", minimum=0)
+    tokens_per_minute: int | None = setting(None, doc="Tokens a minute, those of requests and answers.", minimum=0)
+    tokens_per_day: int | None = setting(None, doc="Tokens in 24 hours.", minimum=0)
+    windows: tuple[WindowSettings, ...] = setting((), doc="Further windows, of any length.")
+    concurrency: int | None = setting(None, doc="Requests at once.", minimum=0)
+    min_gap_s: float | None = setting(None, doc="Least seconds between the beginnings of two requests.", minimum=0.0)

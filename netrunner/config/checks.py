@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from netrunner.config import pooling
 from netrunner.config.forms import Listener, listener
 from netrunner.config.settings import LOOPBACK_NAMES, Common, Document, PluginConfig
 from netrunner.config.typed import Section
@@ -28,6 +29,7 @@ class Subject:
     document: Document
     root: Section
     providers: Sequence[PluginConfig]
+    filters: Sequence[PluginConfig] = ()
 
     @property
     def listeners(self) -> list[Listener]:
@@ -169,8 +171,14 @@ def _model_providers(subject: Subject) -> Iterator[Problem]:
             yield from _dangling(target.provider, "provider", where, document.providers or {})
 
 
-def _model_names(subject: Subject) -> Iterator[Problem]:
+def _filters(subject: Subject) -> Iterator[Problem]:
+    for further in [one for one in subject.filters if one.type == "retry"][1:]:
+        yield Problem(further.where, "filter retry stands twice: what is tried again is decided in one place")
+
+
+def _models(subject: Subject) -> Iterator[Problem]:
     models = enumerate(subject.document.models)
+    yield from pooling.find(subject.document, subject.root)
     yield from _duplicates([(model.name, subject.root.at("models", i, "name")) for i, model in models], "model")
 
 
@@ -208,10 +216,11 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen",): _listeners,
     ("access", "routes"): _shared_header,
     (): _project_keys,
+    ("filters",): _filters,
     ("providers", "rules"): _provider_names,
     ("models", "rules", "model_map"): _leads,
     ("providers", "models"): _model_providers,
-    ("models",): _model_names,
+    ("models",): _models,
     ("routes",): _route_names,
     ("journal",): _redaction,
 }

@@ -26,6 +26,7 @@ def names_of(common: Common, aliases: Mapping[str, Alias] = NO_ALIASES) -> Names
         None if common.unknown_model == "reject" else common.unknown_model,
         rules=[_rule(rule) for rule in common.rules],
         model_map=common.model_map or {},
+        classes={model.size_class for model in common.models if model.size_class},
         aliases=aliases,
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from netrunner.config.typed import Section
-from netrunner.settings import Secret, Timeouts, setting
+from netrunner.settings import Health, Limits, Secret, Timeouts, setting
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """Host names that mean this machine; an IPv6 address stands in brackets, as in a Host field."""
@@ -84,24 +84,41 @@ class LogSettings:
     keep: int = setting(5, minimum=0, doc="Rotated log files that are kept.")
 
 
+Strategy = Literal["priority", "weighted", "round_robin", "least_latency", "least_busy"]
+"""The ways to choose among targets."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
     """One place a model is served from."""
 
-    later: ClassVar[Mapping[str, Any]] = {"priority": 1, "weight": 1, "max_request_bytes": None, "limits": {}}
-
     provider: str = setting(doc="Name of the provider.")
     model: str = setting(doc="The model's name there.")
+    priority: int = setting(1, minimum=0, doc="Those of the lowest number are asked first.")
+    weight: float = setting(1.0, minimum=0.0, doc="Its share of the requests where `strategy` is `weighted`.")
+    max_request_bytes: int | None = setting(
+        None, minimum=0, doc="Bytes of the largest body that it is asked with; any when absent."
+    )
+    limits: Limits = setting(Limits(), doc="How much it may be asked.")
+    timeouts: Timeouts | None = setting(None, doc="How long it may take, in place of its provider's `timeouts`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """A model name that callers use."""
 
-    later: ClassVar[Mapping[str, Any]] = {"class": None, "strategy": "priority", "limits": {}}
-
     name: str = setting(form="text", doc="What callers ask for.")
     targets: tuple[TargetSettings, ...] = setting(doc="Who serves it, in order.")
+    size_class: Literal["BIG", "SMALL"] | None = setting(
+        None, key="class", doc="`BIG` or `SMALL`: callers who ask for that word get a target of any such model."
+    )
+    strategy: Strategy = setting(
+        "priority",
+        doc="Who is asked first among targets of one priority: the least recently used (`priority`), each by its share "
+        "(`weighted`), each in turn (`round_robin`), the quickest (`least_latency`), or the one with the fewest "
+        "requests in progress (`least_busy`).",
+    )
+    limits: Limits = setting(Limits(), doc="How much it may be asked for, whoever serves it.")
     on_disconnect: Literal["cancel", "drain"] = setting(
         "cancel",
         doc="What becomes of an answer whose client has left: its provider is told to stop, or it is read to its end "
@@ -226,6 +243,7 @@ class Common:
     model_map: dict[str, str] | None = setting(
         None, doc="Names, or patterns between slashes, and the names that take their place."
     )
+    health: Health = setting(Health(), doc="When targets that fail are left alone.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
     register: RegisterSettings = setting(RegisterSettings(), doc="Where models that callers register may be served.")

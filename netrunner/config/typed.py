@@ -108,6 +108,12 @@ def hints(settings_class: Any) -> dict[str, Any]:
     return get_type_hints(settings_class)
 
 
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """Return what the configuration calls a setting."""
+    key: str = field.metadata.get("key") or field.name
+    return key
+
+
 class _Reader:
     """Reads values; a problem is raised where it is met and collected where values stand side by side."""
 
@@ -121,27 +127,28 @@ class _Reader:
             raise ConfigurationError(wrong.problems) from None
 
     def _dataclass(self, mapping: tree.Mapping, settings_class: type[T]) -> T:
-        fields = {each.name: each for each in dataclasses.fields(cast(Any, settings_class))}
+        fields = {key_of(each): each for each in dataclasses.fields(cast(Any, settings_class))}
         kinds = hints(cast(Any, settings_class))
         later: Mapping[str, Any] = getattr(settings_class, "later", {})
         problems: list[Problem] = []
         values = {}
         for key, node in mapping.entries.items():
             if key in fields:
+                name = fields[key].name
                 try:
-                    values[key] = self._value(kinds[key], node, fields[key].metadata, key)
+                    values[name] = self._value(kinds[name], node, fields[key].metadata, key)
                 except _Wrong as wrong:
                     problems += wrong.problems
             elif key not in later:
                 problems.append(Problem(mapping.key_where[key], _unknown(key, fields)))
             elif _plain(node) not in (later[key], None):
                 problems.append(Problem(mapping.key_where[key], f"not yet: {key} arrives with a later version"))
-        for name, each in fields.items():
-            if name not in mapping.entries:
+        for key, each in fields.items():
+            if key not in mapping.entries:
                 if each.default is dataclasses.MISSING:
-                    problems.append(Problem(mapping.where, f"{name} is missing"))
+                    problems.append(Problem(mapping.where, f"{key} is missing"))
                 elif each.metadata.get("form") == "path" and isinstance(each.default, str):
-                    values[name] = FORMS["path"](each.default)
+                    values[each.name] = FORMS["path"](each.default)
         if problems:
             raise _Wrong(problems)
         return settings_class(**values)

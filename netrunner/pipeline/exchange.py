@@ -58,6 +58,7 @@ class Exchange:
         "error",
         "headers",
         "id",
+        "identity",
         "key",
         "meaning",
         "method",
@@ -101,9 +102,7 @@ class Exchange:
         clock: IClock,
         on_end: Callable[[Exchange], None],
     ) -> None:
-        self.id = id
-        self.request_id = request_id
-        self.correlation_id = correlation_id
+        self.id, self.request_id, self.correlation_id = id, request_id, correlation_id
         self.method = method
         self.path, self.query = path, query
         self.headers = headers
@@ -124,6 +123,8 @@ class Exchange:
         self.stream = False
         self.envelope: Envelope | None = None
         self.caller: str | None = None
+        self.identity: str | None = None
+        """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
@@ -191,8 +192,6 @@ class Exchange:
         self.status = status
         self.error = error
         self.work = None
-        if self.release is not None:
-            self.let_go()
         self.mark("last_byte")
         if self.upload is not None:
             self.upload.observe(None)
@@ -200,6 +199,8 @@ class Exchange:
         if self.tap is not None:
             self.tap.close()
             self.error = error or self.tap.error
+        if self.release is not None:
+            self.let_go()
         self._on_end(self)
 
     def let_go(self) -> None:

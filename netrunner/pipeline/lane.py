@@ -107,6 +107,27 @@ class EventLane:
         return b"".join([codec.write(chunk, events) for chunk, events in written])
 
 
+class PlainLane:
+    """Takes an answer that is no stream on as it came, but whole, so that it is looked at before it is committed."""
+
+    __slots__ = ("_bytes",)
+    error = None
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        """Return ``data``.
+
+        Raises:
+            UpstreamError: for an answer that is too large to be kept.
+        """
+        self._bytes += len(data)
+        if self._bytes > MAX_REPAIRED_BYTES:
+            raise UpstreamError("The provider's answer is too large to be looked at.", code="answer_too_large")
+        return data
+
+
 class RepairLane:
     """Takes one answer on, repaired event by event where that is needed.
 

@@ -5,11 +5,12 @@ This module must not run anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
@@ -54,6 +55,7 @@ class Pipeline:
         live: Who looks on.
         observing: What recordings are made with.
         stages: Tells callers where the time went; None tells nothing.
+        choosing: What candidates are chosen with.
         names: What names mean; those of the table when not given.
     """
 
@@ -68,9 +70,16 @@ class Pipeline:
         live: Live | None = None,
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
+        choosing: Choosing | None = None,
         names: Names | None = None,
     ) -> None:
         self.names = names or Names(table.names(), table.unknown_model)
+        self.choosing = choosing or Choosing()
+        self.choosing.follow(chain.retries)
+        self.draining = False
+        """Whether nobody waits any more to try again."""
+        self.waiting: dict[str, Callable[[], None]] = {}
+        """By the ids of exchanges that wait to try again, what ends them at once."""
         self.stages = stages
         self.live = live or Live()
         self.journal = journal
@@ -126,6 +135,12 @@ class Pipeline:
             raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
         self.inflight[exchange.id] = exchange
         self.live.began(exchange)
+
+    def hurry(self) -> None:
+        """The daemon is about to end: those who wait to try again have failed, and so has who would."""
+        self.draining = True
+        for give_up in list(self.waiting.values()):
+            give_up()
 
     def ended(self, exchange: Exchange) -> None:
         """Release everything held for ``exchange`` and hand it to the record; called by its one end."""

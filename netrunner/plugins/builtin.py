@@ -34,6 +34,7 @@ BUILT_IN = (
     BuiltIn("provider", "openrouter", "OpenRouter.", "netrunner.providers.openrouter"),
     BuiltIn("provider", "together", "Together AI.", "netrunner.providers.together"),
     BuiltIn("filter", "no_think", "Asks models that think aloud not to.", "netrunner.filters.no_think"),
+    BuiltIn("filter", "retry", "Tries again what has failed.", "netrunner.filters.retry"),
     BuiltIn(
         "filter",
         "strip_json_markdown",

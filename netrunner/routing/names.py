@@ -56,6 +56,11 @@ class Meaning(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...] = ()
     """How it came to that."""
 
+    @property
+    def pool(self) -> str | None:
+        """The name whose targets are asked; None if a provider is, or no name was given."""
+        return self.name if self.provider is None and self.name else None
+
 
 NO_MODEL = Meaning("")
 """Of a request that names no model, and that no rule is about."""

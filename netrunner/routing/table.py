@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from netrunner.claims import Claim
 from netrunner.errors import BadRequest, NotFound
+from netrunner.settings import Timeouts
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -17,6 +19,16 @@ class Candidate(msgspec.Struct, frozen=True):
 
     provider: str
     model: str
+    priority: int = 1
+    """Lower ones are asked first."""
+    weight: float = 1.0
+    """Its share of the requests among those of one priority, where they are shared by weight."""
+    max_request_bytes: int | None = None
+    """Of a body that it takes; None for any."""
+    timeouts: Timeouts | None = None
+    """How long it may take; None for what its provider says."""
+    claims: tuple[Claim, ...] = ()
+    """Whom an attempt is counted for, and what they may have."""
 
 
 class Table:

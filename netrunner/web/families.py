@@ -20,6 +20,7 @@ class Family(NamedTuple):
 
 
 _OF_A_MODEL = ("provider", "model")
+_TARGET = ("provider", "upstream_model")
 
 FAMILIES = (
     Family(
@@ -73,6 +74,36 @@ FAMILIES = (
         _OF_A_MODEL,
         "seconds",
         "From one token of a stream to the next: the mean of each stream whose provider counted its tokens.",
+    ),
+    Family("netrunner_target_attempts_total", "counter", _TARGET, "attempts", "Tries at a target."),
+    Family(
+        "netrunner_target_failures_total",
+        "counter",
+        _TARGET,
+        "attempts",
+        "Those of them that failed, and looks at its provider that did.",
+    ),
+    Family("netrunner_target_inflight_requests", "gauge", _TARGET, "requests", "Tries in progress."),
+    Family(
+        "netrunner_target_latency_seconds",
+        "gauge",
+        _TARGET,
+        "seconds",
+        "The moving average of the time to the head of its answers.",
+    ),
+    Family(
+        "netrunner_target_state",
+        "gauge",
+        (*_TARGET, "state"),
+        "0 or 1",
+        "Whether it is asked as usual (closed), asked last (paused), left alone (open), or asked once more (probing).",
+    ),
+    Family(
+        "netrunner_retries_total",
+        "counter",
+        ("provider", "told"),
+        "attempts",
+        "Tries again at the same provider: sent, or left out since they were over its budget.",
     ),
     Family("netrunner_inflight_requests", "gauge", (), "requests", "Exchanges in progress."),
     Family("netrunner_connections", "gauge", (), "connections", "Open connections of clients."),

@@ -24,7 +24,7 @@ from netrunner.journal.upkeep import Upkept
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.measures import MAX_CODES, Measures
 from netrunner.routing.table import Candidate
-from netrunner.settings import PoolLimits, Secret, Timeouts
+from netrunner.settings import Health, PoolLimits, Secret, Timeouts
 from netrunner.values import Attempt, Usage
 from netrunner.web.families import FAMILIES
 from netrunner.web.gate import Gate
@@ -90,6 +90,8 @@ class Plant:
             sites=lambda: [self.stage.site],
             pools=lambda: [("up", self.pool)],
             resent=lambda: 0,
+            targets=self.stage.pipeline.choosing.targets,
+            clock=self.clock,
         )
         page = Metrics(gate or Gate(None, None), registry(self.observed))
         self._site = Site(pages_alone({b"metrics": page}, self.clock), sweep, Limits(), NOTHING.refusal)
@@ -455,6 +457,9 @@ def test_no_metric_is_documented_that_is_not_there(plant: Plant) -> None:
 
 def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     plant.sinks.append({"name": "a", "lag": 0, "dropped": 0, "damaged_bytes": 0, "failures": 0, "written": 0})
+    targets = plant.stage.pipeline.choosing.targets
+    targets.keep([("up", "m")], {"up": Health()})
+    targets.budget("up")
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))
