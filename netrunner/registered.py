@@ -30,6 +30,22 @@ CHANGED = "aliases"
 """What processes are told when there are others: to read them again."""
 
 
+def read(state: Path) -> list[Alias]:
+    """Return what the database held last, in the order of registration; nothing if there never was anything.
+
+    Raises:
+        ValueError: when the file cannot be read.
+    """
+    path = state / FILE
+    try:
+        listed: list[Alias] = msgspec.json.decode(path.read_bytes(), type=list[Alias])
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}") from error
+    return listed
+
+
 class Registered:
     """The aliases there are.
 
@@ -54,11 +70,9 @@ class Registered:
     def read(self) -> None:
         """Read what the database held last. A file that cannot be read changes nothing."""
         try:
-            listed = msgspec.json.decode(self._path.read_bytes(), type=list[Alias])
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self.log.error("aliases cannot be read: {reason}", reason=f"{self._path}: {type(error).__name__}")
+            listed = read(self._state)
+        except ValueError as error:
+            self.log.error("aliases are as they were: {error}", error=error)
             return
         self.aliases.clear()
         self.aliases.update((alias.name, alias) for alias in listed)

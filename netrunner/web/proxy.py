@@ -25,10 +25,10 @@ from netrunner.pipeline.handshake import named_model
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.run import CLIENT_LEFT, Run, own_headers
 from netrunner.pipeline.shared import Pipeline
+from netrunner.routing.patterns import MAX_NAME_CHARACTERS
 from netrunner.values import Headers, Outcome
 from netrunner.web.access import Door, Sources
 
-MAX_MODEL_CHARACTERS = 512
 _ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -123,8 +123,8 @@ def _is_key(field: bytes) -> bool:
 
 def _checked(model: str | None) -> str | None:
     """Return a model's name unless it is none: names are recorded and told, so they are bounded."""
-    if model is not None and len(model) > MAX_MODEL_CHARACTERS:
-        raise BadRequest(f"model: longer than {MAX_MODEL_CHARACTERS} characters.", code="invalid_value", param="model")
+    if model is not None and len(model) > MAX_NAME_CHARACTERS:
+        raise BadRequest(f"model: longer than {MAX_NAME_CHARACTERS} characters.", code="invalid_value", param="model")
     return model
 
 
