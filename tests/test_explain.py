@@ -253,10 +253,10 @@ def test_the_command_tells_it_line_by_line(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / FILE).write_bytes(msgspec.json.encode([Alias("own", "org/m", "https://llm.example/v1", 0.0)]))
     assert command("--config", str(path), "--model", "own", "--bytes", "7") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "asked       own at /v1/chat/completions from 127.0.0.1, 7 bytes",
-        "alias       own -> org/m",
-        "1.          alias:own org/m at https://llm.example/v1",
-        "filters     no_think",
+        "asked          own at /v1/chat/completions from 127.0.0.1, 7 bytes",
+        "alias          own -> org/m",
+        "1.             alias:own org/m at https://llm.example/v1",
+        "filters        no_think",
     ]
 
 

@@ -55,7 +55,7 @@ class ExplainOptions(usage.Options):
         if self["json"]:
             print(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
         else:
-            print("\n".join(f"{what:<12}{text}".rstrip() for what, text in lines(told)))
+            print("\n".join(f"{what:<15}{text}" for what, text in lines(told)))
         return 0 if told.refused is None else 1
 
 

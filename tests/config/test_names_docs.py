@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from netrunner.cli.explain import ExplainOptions
 from netrunner.config.naming import names_of
 from tests.config.test_docs import load_file
 
@@ -23,3 +26,16 @@ def test_the_example_means_what_the_page_says(tmp_path: Path) -> None:
     assert names.resolve("x", "192.0.2.1", b"/v1/embeddings").name == "nomic-embed-text"
     assert names.resolve("gpt-3.5-turbo").name == "cheap"
     assert names.resolve("gpt-4-turbo").name == "llama-4"
+
+
+def test_the_explanation_is_the_one_that_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = re.findall(r"^```console\n\$ netrunner explain (.*?)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "netrunner.yaml").write_text(EXAMPLES[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    options = ExplainOptions()
+    options.parseOptions(shown[0].split())
+    assert options.run() == 0
+    assert capsys.readouterr().out == shown[1]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from typing import Any
 import pytest
 
 from netrunner.registered import FILE
+from tests.support.binaries import require_binary
 from tests.support.daemon import ECHO, Daemon
 from tests.support.sdk import client, said, text_of
 
 pytestmark = pytest.mark.integration
+PAGE = (Path(__file__).parents[2] / "docs" / "names.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,19 @@ def test_openais_client_uses_an_alias_as_a_model(daemon: Daemon, upstream: Daemo
         stream = sdk.chat.completions.create(model="my-echo", messages=said("Hello you"), stream=True)
         assert text_of(list(stream)) == "Hello you"
         assert "my-echo" in [model.id for model in sdk.models.list()]
+
+
+def test_the_commands_of_the_page_register_list_and_take_back(daemon: Daemon) -> None:
+    require_binary("curl")
+    (commands,) = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    commands = commands.replace("http://127.0.0.1:8080/", f"http://127.0.0.1:{daemon.port}/").replace(
+        "curl -s", "curl -sfw '\\n'"
+    )
+    done = subprocess.run(["bash", "-ec", commands], capture_output=True, text=True, timeout=60, check=True)
+    registered, listed, taken_back = map(json.loads, done.stdout.splitlines())
+    assert registered == {"status": "success", "name": "their-gpt", "model": "org/model:tag"}
+    assert "their-gpt" in [entry["name"] for entry in listed["models"]]
+    assert taken_back == {"status": "success", "name": "their-gpt"}
 
 
 def test_an_alias_is_listed_with_its_model_and_when_it_was_registered(daemon: Daemon, upstream: Daemon) -> None:
