@@ -266,3 +266,5 @@ class Record(msgspec.Struct):
     response_copy: Copy | None = None
     dropped: list[str] = []
     """The caller's names of what had no place in the provider's dialect."""
+    resolved: list[str] = []
+    """The steps from the model's name to what it meant; empty where it is a configured one and meant itself."""

@@ -260,6 +260,8 @@ class Exchange:
             record.token = self.caller
         if self.dropped:
             record.dropped = self.dropped
+        if self.meaning.steps and self.meaning.steps[0].kind != "model":
+            record.resolved = [str(step) for step in self.meaning.steps]
         if self.upstream is not None:
             record.upstream = self.upstream.url
         if tap is not None:

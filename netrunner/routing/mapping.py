@@ -43,7 +43,7 @@ class ModelMap:
         template = self._templates[first]
         if template.constant is not None:
             return self._keys[first], template.constant
-        return self._keys[first], template.expand(self._patterns.groups(first, name))
+        return self._keys[first], self._patterns.expand(first, name, template)
 
     def constant(self) -> Iterator[tuple[str, str]]:
         """Yield the keys whose target is always the same, with it."""

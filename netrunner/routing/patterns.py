@@ -64,11 +64,12 @@ class Patterns:
             return []
         return self._set.Match(name.encode("utf-8", "replace")) or []
 
-    def groups(self, index: int, name: str) -> list[str]:
-        """Return what the groups of a pattern that matches hold, the whole match first; empty if they took no part."""
-        match = self._compiled[index].match(name.encode("utf-8", "replace"))
+    def expand(self, index: int, name: str, template: Template) -> str:
+        """Return what a template makes of a name that the pattern at ``index`` matches."""
+        text = name.encode("utf-8", "replace")
+        match = self._compiled[index].match(text)
         assert match is not None, "only of a pattern that matches"
-        return [(match.group(number) or b"").decode("utf-8", "replace") for number in range(match.re.groups + 1)]
+        return template.expand(match, text)
 
     def numbers(self, index: int) -> dict[str, int]:
         """Return the groups of a pattern by what they can be called in a template."""
@@ -89,23 +90,32 @@ class Template:
     """
 
     def __init__(self, text: str, numbers: dict[str, int]) -> None:
-        self._parts: list[str | int] = []
+        parts: list[bytes | int] = []
         end = 0
         for found in _REFERENCE.finditer(text):
-            self._parts.append(text[end : found.start()])
+            parts.append(text[end : found.start()].encode())
             end = found.end()
             if found[3] == "\\":
-                self._parts.append("\\")
+                parts.append(b"\\")
                 continue
             called = found[1].lstrip("0") or "0" if found[1] else found[2]
             if called not in numbers:
                 what = f"no group {called!r}" if called else f"no meaning of {found[0]!r}"
                 raise ValueError(f"a target that fits its pattern, which has {what}")
-            self._parts.append(numbers[called])
-        self._parts.append(text[end:])
-        self.constant = None if any(isinstance(part, int) for part in self._parts) else "".join(map(str, self._parts))
+            parts.append(numbers[called])
+        parts.append(text[end:].encode())
+        self._parts = [part for part in parts if part != b""]
+        constant = [part for part in self._parts if isinstance(part, bytes)]
+        self.constant = b"".join(constant).decode() if len(constant) == len(self._parts) else None
         """The name it always gives; None if that depends on the match."""
 
-    def expand(self, groups: Sequence[str]) -> str:
-        """Return the name, made of what the groups hold."""
-        return "".join(part if isinstance(part, str) else groups[part] for part in self._parts)
+    def expand(self, match: re2.Match, text: bytes) -> str:
+        """Return the name that a match in ``text`` makes; a group that took no part in it is empty."""
+        made = b""
+        for part in self._parts:
+            if isinstance(part, bytes):
+                made += part
+            else:
+                start, end = match.span(part)
+                made += text[start:end]
+        return made.decode("utf-8", "replace")

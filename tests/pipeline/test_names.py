@@ -23,6 +23,14 @@ def test_a_mapped_name_is_asked_for_by_its_target() -> None:
     stage.call.head(200, JSON).body(b"{}", True)
     record = stage.record()
     assert (record.model, record.upstream_model, record.provider) == ("gpt-4-turbo", "llama-4", "other")
+    assert record.resolved == ["model_map /gpt-(.*)-turbo/", "unknown_model other"]
+
+
+def test_a_configured_name_has_no_steps_worth_recording() -> None:
+    stage = Stage()
+    stage.ask()
+    stage.call.head(200, JSON).body(b"{}", True)
+    assert stage.record().resolved == []
 
 
 def test_a_name_mapped_to_a_configured_one_has_its_targets_and_what_it_does_when_clients_leave() -> None:

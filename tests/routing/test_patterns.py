@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from netrunner.routing.patterns import MAX_NAME_CHARACTERS, Patterns, Template, inside
@@ -85,10 +88,18 @@ def test_the_whole_name_becomes_the_template_with_its_groups(
     pattern: str, name: str, template: str, result: str
 ) -> None:
     patterns = Patterns([pattern])
-    assert Template(template, patterns.numbers(0)).expand(patterns.groups(0, name)) == result
+    assert patterns.expand(0, name, Template(template, patterns.numbers(0))) == result
 
 
 @pytest.mark.parametrize("template", [r"\2", r"\x", "\\", r"\g<other>", r"\g<", r"\g<2>"])
 def test_a_template_that_does_not_fit_its_pattern_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="a target that fits its pattern"):
         Template(template, Patterns(["(a)"]).numbers(0))
+
+
+def test_what_a_configuration_says_is_never_a_pattern_of_pythons_own_engine() -> None:
+    root = Path(__file__).parents[2] / "netrunner"
+    for path in (*(root / "routing").glob("*.py"), *(root / "config").glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("re.") and call.args:
+                assert isinstance(call.args[0], ast.Constant), f"{path.name}:{call.lineno}"
