@@ -93,7 +93,7 @@ class Bookkeeping:
         self.recovered = Upkept()
         """All that was found of processes that are gone."""
 
-    def database(self) -> Store:
+    def open_database(self) -> Store:
         """Return the database, which is opened when somebody first asks: it is loaded only where it is used."""
         if self._database is None:
             from netrunner.store.threads import Store
@@ -107,7 +107,7 @@ class Bookkeeping:
         if self._store is None:
             from netrunner.store.logs import LogStore
 
-            self._store = LogStore(self.database())
+            self._store = LogStore(self.open_database())
         opened: ILogStore = self._store
         return opened
 

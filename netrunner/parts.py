@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
 from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
 from netrunner.config.naming import names_of
-from netrunner.config.pooling import claims_of, pools_of, table_of
+from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
@@ -39,6 +39,7 @@ from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
+from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
@@ -118,7 +119,7 @@ class Parts:
             live,
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
-            self._choosing(table),
+            self._choosing(table, providers),
             names_of(settings, registered.aliases),
         )
         policy = AddressPolicy(settings.register.allow)
@@ -149,18 +150,17 @@ class Parts:
         self.admin_root = pages_alone(pages, clock) if apart else None
         """What is served where ``admin.listen`` says, if it says so."""
 
-    def _choosing(self, table: Table) -> Choosing:
+    def _choosing(self, table: Table, providers: Mapping[str, tuple[Any, Any]]) -> Choosing:
         """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
         settings, targets = self.settings, self._observed.targets
         of = {config.name: config.settings for config in settings.providers}
+        own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
         apart = {
-            (one.provider, one.timeouts): self._pool(one.provider, of[one.provider], one.timeouts)
-            for one in {
-                (one.provider, one.timeouts): one for name in table.names() for one in table.candidates(name)
-            }.values()
-            if one.timeouts is not None
+            (name, timeouts): self._pool(name, of[name], timeouts) for name, timeouts in own if timeouts is not None
         }
         pools = pools_of(settings, table, targets)
+        every_s = {name: one.look_every_s for name, one in health_of(settings).items() if one.look_every_s is not None}
+        self._looks = Looks(providers, targets, self._clock, every_s)
         return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
 
     def _pages(self, live: Live) -> dict[bytes, Resource]:
@@ -224,6 +224,7 @@ class Parts:
         for plugin in self._plugins:
             if IStartable.providedBy(plugin):
                 plugin.start()
+        self._looks.start()
 
     def start_sinks(self) -> None:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
@@ -248,6 +249,7 @@ class Parts:
 
     def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
         """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
+        self._looks.stop()
         for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins, within_s)

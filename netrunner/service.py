@@ -65,7 +65,7 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
-        self.registered = Registered(state[0], self.books.database, reactor)
+        self.registered = Registered(state[0], self.books.open_database, reactor)
         self.registered.on_change = self._follow_aliases
         self._lag = Lag(self._clock)
         self.counters = MemoryCounters(self._clock)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from netrunner.claims import Claim
-from netrunner.config.settings import Common, ModelSettings, PluginConfig, Settings, TargetSettings
+from netrunner.config.settings import Common, ModelSettings, Settings, TargetSettings
 from netrunner.config.typed import Section
 from netrunner.errors import Problem
 from netrunner.routing.pool import Member, Pool
@@ -47,7 +47,7 @@ def table_of(settings: Settings) -> Table:
 
 def pools_of(settings: Settings, table: Table, targets: Targets) -> dict[str, Pool]:
     """Return the pool of each name where there is something to choose, and tell ``targets`` whom to know."""
-    health = {provider.name: _health(provider, settings.health) for provider in settings.providers}
+    health = health_of(settings)
     named = [one for name in table.names() for one in table.candidates(name)]
     targets.keep(((one.provider, one.model) for one in named), health)
     strategies = {model.name: model.strategy for model in settings.models}
@@ -62,14 +62,14 @@ def pools_of(settings: Settings, table: Table, targets: Targets) -> dict[str, Po
     return pools
 
 
+def health_of(settings: Settings) -> dict[str, Health]:
+    """Return when the targets of each provider are left alone: as it says itself, or as the daemon does."""
+    return {one.name: getattr(one.settings, "health", None) or settings.health for one in settings.providers}
+
+
 def claims_of(settings: Settings) -> dict[str, Claim]:
     """Return whom a request for each model is counted for, of those that have limits."""
     return {model.name: Claim("model", model.name, model.limits) for model in settings.models if _limited(model.limits)}
-
-
-def _health(provider: PluginConfig, default: Health) -> Health:
-    own: Health | None = getattr(provider.settings, "health", None)
-    return own or default
 
 
 def _candidate(target: TargetSettings, model: ModelSettings | None = None) -> Candidate:

@@ -14,7 +14,6 @@ from netrunner.claims import Claim
 from netrunner.interfaces import ICounters, IUpstream
 from netrunner.routing.pool import Pool
 from netrunner.routing.retry import Policy
-from netrunner.routing.table import Candidate
 from netrunner.routing.targets import Targets
 from netrunner.settings import Timeouts
 
@@ -51,16 +50,10 @@ class Choosing:
         self.chance = chance or random.Random(0)
         self.policy: Policy | None = None
         """What is tried again; None tries nothing again but elsewhere."""
-        self._apart = apart
+        self.apart = apart
 
     def follow(self, retries: Any) -> None:
         """Try again what a filter says, an ``IRetries``; None without one."""
         if retries is not None:
             told = retries.settings
             self.policy = Policy(told.attempts, told.base_delay_s, told.max_delay_s, told.jitter, told.unanswered)
-
-    def upstream(self, candidate: Candidate, usual: IUpstream) -> IUpstream:
-        """Return what carries the requests of a candidate; ``usual`` is its provider's."""
-        if candidate.timeouts is None:
-            return usual
-        return self._apart.get((candidate.provider, candidate.timeouts), usual)

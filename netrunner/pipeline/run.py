@@ -121,13 +121,14 @@ class Run:
     async def _attempt(self) -> None:
         """Try whoever is next."""
         exchange, pipeline, tries = self._exchange, self._pipeline, self._tries
+        candidate = None
         if not self._routed:
             self._routed = True
-            if not await tries.choose(self._route(), exchange.meaning.pool, self._request.body_bytes):
-                return
-        candidate = await tries.next()
+            candidate = tries.choose(self._route(), exchange.meaning.pool, exchange.bytes_in)
         if candidate is None:
-            return
+            candidate = await tries.next()
+            if candidate is None:
+                return
         provider, upstream = pipeline.providers[candidate.provider]
         self._provider = provider
         exchange.provider = candidate.provider
@@ -156,7 +157,9 @@ class Run:
         if pipeline.chain.attempt:
             request = await pipeline.chain.on_attempt(exchange, request)
         if exchange.outcome is None:
-            self._send(candidate, request, pipeline.choosing.upstream(candidate, upstream))
+            if candidate.timeouts is not None:
+                upstream = pipeline.choosing.apart[candidate.provider, candidate.timeouts]
+            self._send(candidate, request, upstream)
 
     def _stays(self, provider: IProvider, name: str) -> bool:
         """Return whether a provider is asked in the caller's own dialect.

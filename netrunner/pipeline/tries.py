@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from netrunner.claims import Claim, Denial, Grant
 from netrunner.errors import ExchangeError, Fault, Overloaded, RateLimited, UpstreamError, UpstreamRejected
 from netrunner.pipeline.empty import EMPTY
-from netrunner.routing.targets import Target, Verdict
+from netrunner.routing.targets import Target, Verdict, is_down
 from netrunner.values import Outcome
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from netrunner.pipeline.shared import Pipeline
     from netrunner.routing.table import Candidate
 
-_DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
-"""Statuses by which somebody says that a server is not there, or can take nothing."""
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 """Methods that cost nothing a second time (RFC 9110, 9.2.2)."""
+_DONE, _TRUNCATED = Outcome.DONE, Outcome.UPSTREAM_TRUNCATED
 _NONSENSE = frozenset({EMPTY, "upstream_invalid_response", "upstream_bad_encoding", "answer_too_large"})
 """Codes of answers that came, and are of no use."""
 
@@ -44,68 +43,46 @@ class Tries:
         exchange: What is asked for.
     """
 
-    __slots__ = (
-        "_again",
-        "_asked",
-        "_before",
-        "_began",
-        "_candidates",
-        "_entering",
-        "_exchange",
-        "_failed",
-        "_failure",
-        "_gap",
-        "_grant",
-        "_index",
-        "_limited",
-        "_model_grant",
-        "_pipeline",
-        "_pooled",
-        "_target",
-        "_wait_s",
-        "_waiting",
-        "error",
-    )
+    # What is rare is an attribute of the class until it is set: there is one of these for each exchange.
+
+    wary = False
+    """Whether an answer that says nothing is worth another try, and is therefore looked for."""
+    error: UpstreamError | None = None
+    """How the latest attempt that failed did."""
+    _failure: UpstreamError | None = None
+    """The same, if it is the attempt that is made now."""
+    _wait_s: float | None = None
+    """What was decided about it."""
+    _candidates: tuple[Candidate, ...] = ()
+    _pooled = False
+    """Whether candidates were chosen among several."""
+    _index = 0
+    """Of the candidate that is asked now, or next."""
+    _failed = 0
+    """Tries at it that have failed."""
+    _again = False
+    """Whether it is asked once more."""
+    _before = 0
+    """Attempts before the one that is made now."""
+    _asked: tuple[str, ...] = ()
+    """The providers that were asked, where that is counted."""
+    _limited: RateLimited | None = None
+    """What the candidate said that may be asked soonest, of those that are limited."""
+    # What is held.
+    _target: Target | None = None
+    _began = 0.0
+    _gap: Gap | None = None
+    _entering: Any = None
+    _claim: Claim | None = None
+    _grant: Grant | None = None
+    _model_grant: Grant | None = None
+    _waiting: IDelayedCall | None = None
 
     def __init__(self, pipeline: Pipeline, exchange: Exchange) -> None:
         self._pipeline = pipeline
         self._exchange = exchange
-        self._candidates: tuple[Candidate, ...] = ()
-        self._pooled = False
-        """Whether candidates were chosen among several."""
-        self._index = 0
-        """Of the candidate that is asked now, or next."""
-        self._failed = 0
-        """Tries at it that have failed."""
-        self._again = False
-        """Whether it is asked once more."""
-        self._asked: list[str] = []
-        """The providers that were asked, where that is counted."""
-        self.error: UpstreamError | None = None
-        """How the latest attempt that failed did."""
-        self._failure: UpstreamError | None = None
-        """The same, if it is the attempt that is made now."""
-        self._before = 0
-        """Attempts before that."""
-        self._wait_s: float | None = None
-        """What was decided about it."""
-        self._limited: RateLimited | None = None
-        """What the candidate said that may be asked soonest, of those that are limited."""
-        # What is held.
-        self._target: Target | None = None
-        self._began = 0.0
-        self._gap: Gap | None = None
-        self._entering: Any = None
-        self._grant: Grant | None = None
-        self._model_grant: Grant | None = None
-        self._waiting: IDelayedCall | None = None
 
-    @property
-    def wary(self) -> bool:
-        """Whether an answer that says nothing is worth another try, and is therefore looked for."""
-        return self._pooled or self._pipeline.choosing.policy is not None
-
-    async def choose(self, candidates: tuple[Candidate, ...], name: str | None, body_bytes: int) -> bool:
+    def choose(self, candidates: tuple[Candidate, ...], name: str | None, body_bytes: int) -> Candidate | None:
         """Settle who may be asked.
 
         Args:
@@ -114,28 +91,36 @@ class Tries:
             body_bytes: Of the request.
 
         Returns:
-            Whether the exchange still wants it.
+            Who is asked, if there is only one and nobody counts; None if ``next`` tells.
 
         Raises:
-            RateLimited: if the model is used up.
             Overloaded: ``model_selection_error`` if nobody can be asked.
         """
-        choosing = self._pipeline.choosing
-        pool = choosing.pools.get(name) if name is not None and choosing.pools else None
+        pipeline = self._pipeline
+        choosing = pipeline.choosing
+        pool = choosing.pools.get(name) if choosing.pools and name is not None else None
         if pool is not None:
-            candidates = pool.order(self._pipeline.clock.seconds(), body_bytes)
+            candidates = pool.order(pipeline.clock.seconds(), body_bytes)
             self._pooled = True
         self._candidates = candidates
-        claim = choosing.claims.get(name) if name is not None and choosing.claims else None
-        if claim is not None:
-            granted = await self._reserve((claim,))
-            if isinstance(granted, Denial):
-                raise _limited(granted)
-            if granted is None:
-                return False
-            self._model_grant = granted
+        if choosing.claims and name is not None:
+            self._claim = choosing.claims.get(name)
+        if pool is not None or choosing.policy is not None:
+            self.wary = True
+            return None
+        candidate = candidates[0]
+        counted = self._claim is not None or candidate.claims or pipeline.gap_of(candidate.provider) is not None
+        if counted or len(candidates) > 1:
+            return None
+        self._begin(candidate, pipeline.clock.seconds())
+        return candidate
+
+    def _begin(self, candidate: Candidate, now: float) -> None:
+        target = self._pipeline.choosing.targets.all.get((candidate.provider, candidate.model))
+        if target is not None:
+            self._target, self._began = target, now
+            target.begin(now)
             self._exchange.release = self.release
-        return True
 
     async def next(self) -> Candidate | None:
         """Return who is asked now; None if the exchange does not want it any more.
@@ -144,6 +129,9 @@ class Tries:
             RateLimited: if everybody who is left is limited.
             UpstreamError: the latest, if nobody is left.
         """
+        claim, self._claim = self._claim, None
+        if claim is not None and not await self._admit_model(claim):
+            return None
         again, self._again = self._again, False
         while self._index < len(self._candidates):
             candidate = self._candidates[self._index]
@@ -161,16 +149,26 @@ class Tries:
         error.exhausted = error.exhausted or len(self._exchange.attempts) > 1
         raise error
 
+    async def _admit_model(self, claim: Claim) -> bool:
+        """Count the request for its model; return whether the exchange still wants it."""
+        granted = await self._reserve((claim,))
+        if isinstance(granted, Denial):
+            raise _limited(granted)
+        self._model_grant = granted
+        if granted is not None:
+            self._exchange.release = self.release
+        return granted is not None
+
     async def _admit(self, candidate: Candidate, again: bool) -> bool:
         """Take all that an attempt at ``candidate`` has to hold; return whether it may begin."""
         pipeline, exchange = self._pipeline, self._exchange
         choosing = pipeline.choosing
         self._failure, self._before = None, len(exchange.attempts)
-        target = choosing.targets.get(candidate.provider, candidate.model)
         now = pipeline.clock.seconds()
-        if self._pooled and target is not None and not target.admits(now):
+        target = choosing.targets.all.get((candidate.provider, candidate.model)) if self._pooled else None
+        if target is not None and not target.admits(now):
             return False
-        if (self._pooled or choosing.policy is not None) and not again and not self._affords(candidate.provider, now):
+        if self.wary and not again and not self._affords(candidate.provider, now):
             return False
         if candidate.claims:
             granted = await self._reserve(candidate.claims)
@@ -184,10 +182,7 @@ class Tries:
         gap = pipeline.gap_of(candidate.provider)
         if gap is not None and not await self._entered(gap):
             return False
-        if target is not None:
-            self._target, self._began = target, now
-            target.begin(now)
-            exchange.release = self.release
+        self._begin(candidate, now)
         return True
 
     def _affords(self, provider: str, now: float) -> bool:
@@ -195,7 +190,7 @@ class Tries:
         budget = self._pipeline.choosing.targets.budget(provider)
         if provider in self._asked:
             return budget.spend(now)
-        self._asked.append(provider)
+        self._asked = (*self._asked, provider)
         budget.asked(now)
         return True
 
@@ -303,35 +298,37 @@ class Tries:
 
     def release(self) -> None:
         """Give back what is held, and take note of how the attempt went."""
-        exchange = self._exchange
+        if self._entering is not None or self._waiting is not None or self._gap is not None:
+            self._stop_waiting()
+        target = self._target
+        if target is not None:
+            self._target = None
+            self._tell(target)
+        if self._grant is not None or self._model_grant is not None:
+            self._settle()
+
+    def _stop_waiting(self) -> None:
         entering, self._entering = self._entering, None
         if entering is not None:
             entering.cancel()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()
-            self._pipeline.waiting.pop(exchange.id, None)
+            self._pipeline.waiting.pop(self._exchange.id, None)
         gap, self._gap = self._gap, None
         if gap is not None:
             gap.leave()
-        target, self._target = self._target, None
-        if target is not None:
-            self._tell(target)
-        if self._grant is not None or self._model_grant is not None:
-            self._settle()
 
     def _tell(self, target: Target) -> None:
         exchange, error = self._exchange, self._failure
-        now = self._pipeline.clock.seconds()
+        target.in_flight -= 1
         if error is not None:
-            target.end(_verdict(error), now, None, error.retry_after_s)
-        elif exchange.outcome is Outcome.DONE:
+            target.tell(_verdict(error), self._pipeline.clock.seconds(), error.retry_after_s)
+        elif exchange.outcome is _DONE:
             first = exchange.timings.get("first_byte")
-            target.end(Verdict.GOOD, now, None if first is None else exchange.started + first - self._began)
-        elif exchange.outcome is Outcome.UPSTREAM_TRUNCATED:
-            target.end(Verdict.DOWN, now)
-        else:
-            target.end(Verdict.UNKNOWN, now)
+            target.answered(None if first is None else exchange.started + first - self._began)
+        elif exchange.outcome is _TRUNCATED:
+            target.tell(Verdict.DOWN, self._pipeline.clock.seconds())
 
     def _settle(self) -> None:
         """Say what was taken of limits; that of the model is held until the exchange has ended."""
@@ -383,4 +380,4 @@ def _verdict(error: UpstreamError) -> Verdict:
         return Verdict.GOOD
     if error.code in _NONSENSE or error.code == "upstream_auth":
         return Verdict.POOR
-    return Verdict.DOWN if error.status in _DOWN or not _answers(error) else Verdict.POOR
+    return Verdict.DOWN if is_down(error.status) or not _answers(error) else Verdict.POOR

@@ -21,6 +21,12 @@ MAX_PAUSE_S = 3600.0
 """The longest that a target is asked last, whatever its provider says about when to come again."""
 STATES = ("closed", "paused", "open", "probing")
 """Of a target: asked as usual, asked last, not asked, or asked by the next request to see whether it answers."""
+_DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+
+def is_down(status: int) -> bool:
+    """Return whether a status says that a server is not there, or can take nothing."""
+    return status in _DOWN
 
 
 class Verdict(enum.Enum):
@@ -32,8 +38,6 @@ class Verdict(enum.Enum):
     """It answered that it could not: a limit, a wrong key, an error of its own, nothing at all."""
     DOWN = "down"
     """It could not be reached, broke off, or somebody before it said that it is not there."""
-    UNKNOWN = "unknown"
-    """Nobody waited for the answer."""
 
 
 class Target:
@@ -83,48 +87,58 @@ class Target:
         return self.open_until is None or now_s >= self.open_until
 
     def begin(self, now_s: float) -> None:
-        """An attempt begins; ``end`` has to follow. An open breaker lets the next one through ``probe_s`` later."""
+        """An attempt begins; whoever ends it counts ``in_flight`` down.
+
+        An open breaker lets the next one through ``probe_s`` later.
+        """
         self.asked += 1
         self.in_flight += 1
         self.used_at = now_s
         if self.open_until is not None:
             self.open_until = now_s + self.health.probe_s
 
-    def end(
-        self, verdict: Verdict, now_s: float, latency_s: float | None = None, retry_after_s: float | None = None
-    ) -> None:
-        """An attempt is over.
+    def answered(self, latency_s: float | None = None) -> None:
+        """It is well.
 
         Args:
-            verdict: What it tells.
-            now_s: Time.
-            latency_s: From its beginning to the answer's head, of one that was good.
-            retry_after_s: When to come again, as the provider says.
+            latency_s: From the beginning of an attempt to the head of its answer.
         """
-        self.in_flight -= 1
-        self.tell(verdict, now_s, retry_after_s)
-        if latency_s is not None and verdict is Verdict.GOOD:
+        self.failures, self.open_until, self.paused_until = 0, None, 0.0
+        if latency_s is not None:
             known = self.latency_s
             self.latency_s = latency_s if known is None else known + WEIGHT * (latency_s - known)
 
     def tell(self, verdict: Verdict, now_s: float, retry_after_s: float | None = None) -> None:
-        """Take note of how it fares, by an attempt or by somebody who has just looked."""
+        """Take note of how it fares, by an attempt or by somebody who has just looked.
+
+        Args:
+            verdict: What that tells.
+            now_s: Time.
+            retry_after_s: When to come again, as the provider says.
+        """
         if verdict is Verdict.GOOD:
-            self.failures, self.open_until, self.paused_until = 0, None, 0.0
-        elif verdict is not Verdict.UNKNOWN:
-            self.failed += 1
-            health = self.health
-            pause_s = health.pause_s
-            if retry_after_s is not None and pause_s:
-                pause_s = min(retry_after_s, MAX_PAUSE_S)
-            self.paused_until = now_s + pause_s
-            if verdict is Verdict.DOWN:
-                self.failures += 1
-                if self.open_until is None and 0 < health.failures <= self.failures:
-                    self.open_until = now_s + health.open_s
-            if self.open_until is not None:
-                # The breaker alone decides now: the one request that it lets through is to reach its target.
-                self.paused_until = 0.0
+            self.answered()
+            return
+        self.failed += 1
+        health = self.health
+        pause_s = health.pause_s
+        if retry_after_s is not None and pause_s:
+            pause_s = min(retry_after_s, MAX_PAUSE_S)
+        self.paused_until = now_s + pause_s
+        if verdict is Verdict.DOWN:
+            self.failures += 1
+            if self.open_until is None and 0 < health.failures <= self.failures:
+                self.open_until = now_s + health.open_s
+        if self.open_until is not None:
+            # The breaker alone decides now: the one request that it lets through is to reach its target.
+            self.paused_until = 0.0
+
+    def seen(self, answers: bool, now_s: float) -> None:
+        """Take note of whether its provider answers: then an open breaker lets the next request through at once."""
+        if not answers:
+            self.tell(Verdict.DOWN, now_s)
+        elif self.open_until is not None:
+            self.open_until = min(self.open_until, now_s)
 
     def state(self, now_s: float) -> str:
         """Return which of ``STATES`` it is in."""
@@ -140,19 +154,16 @@ class Targets:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[tuple[str, str], Target] = {}
+        self.all: dict[tuple[str, str], Target] = {}
+        """By provider and model, of those that a configured name leads to."""
         self._budgets: dict[str, Budget] = {}
 
     def __iter__(self) -> Iterator[Target]:
-        return iter(self._targets.values())
-
-    def get(self, provider: str, model: str) -> Target | None:
-        """Return what is known of a target; None of one that no configured name leads to."""
-        return self._targets.get((provider, model))
+        return iter(self.all.values())
 
     def known(self, provider: str, model: str) -> Target:
         """Return what is known of a target that ``keep`` has named."""
-        return self._targets[provider, model]
+        return self.all[provider, model]
 
     def keep(self, named: Iterable[tuple[str, str]], health: Mapping[str, Health]) -> None:
         """Know exactly these targets from now on, those that were known as they are.
@@ -161,11 +172,11 @@ class Targets:
             named: Provider and model of each.
             health: When the targets of each provider are left alone.
         """
-        known, self._targets = self._targets, {}
+        known, self.all = self.all, {}
         for provider, model in named:
             target = known.get((provider, model)) or Target(provider, model, health[provider])
             target.health = health[provider]
-            self._targets[provider, model] = target
+            self.all[provider, model] = target
 
     def budget(self, provider: str) -> Budget:
         """Return the budget for retries of a provider."""

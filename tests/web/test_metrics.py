@@ -32,6 +32,7 @@ from netrunner.web.live import Onlookers
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.outbox import MAX_WAITING_BYTES
 from netrunner.web.tree import NOTHING, pages_alone
+from tests.pipeline.test_pools import ANSWER
 from tests.support.client import Asked, Client, answers, site_of
 from tests.support.records import record_maker
 from tests.support.stage import DONE, EVENT, JSON, LOOPBACK, SSE, Stage, error_of, request
@@ -210,7 +211,7 @@ def test_attempts_that_failed_are_counted_where_another_one_answered(tmp_path: P
     unsent = UpstreamError("refused")
     unsent.sent = False
     plant.stage.call.fail(unsent)
-    plant.stage.call.head(200, JSON).body(b"{}", True)
+    plant.stage.call.head(200, JSON).body(ANSWER, True)
     assert plant.scrape()["netrunner_failed_attempts_total"] == {("up", "upstream_connection_failed"): 1}
     assert plant.value("netrunner_requests_total", "models", "openai", "other", "m", "2xx", "done") == 1
 
