@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
+from netrunner.config.naming import names_of
 from netrunner.config.outward import chosen
 from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
@@ -30,9 +32,11 @@ from netrunner.http.proxied import ProxiedPool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
+from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
+from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
@@ -41,6 +45,8 @@ from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
+from netrunner.registered import Registered
+from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
@@ -52,6 +58,7 @@ from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.proxy import Entry, WaryEntry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
+from netrunner.web.register import Management, Register
 from netrunner.web.targets import TargetsPage
 from netrunner.web.tree import Branch, pages_alone, tree
 
@@ -76,6 +83,7 @@ class Parts:
         live: Live,
         books: Bookkeeping,
         observed: Observed,
+        registered: Registered,
         counters: ICounters,
     ) -> None:
         self.settings = settings
@@ -116,11 +124,19 @@ class Parts:
             self._observing,
             ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
             self._choosing(table, providers),
+            names_of(settings, registered.aliases),
         )
-        observed.measures.know(self.pipeline.table.names())
+        policy = AddressPolicy(settings.register.allow)
+        self._registered = registered
+        self._alias_providers = AliasProviders(
+            self.pipeline,
+            self._marked(self._pool("aliases", settings.register, dial=vetted(policy.permits))),
+            _leaves_credentials(settings),
+        )
+        observed.measures.know(self.pipeline.names.fixed)
         entry = self._entry(self.pipeline)
         routes = self._routes(entry)
-        pages = self._pages(live)
+        pages = {**self._pages(live), **self._management(registered, policy)}
         apart = settings.admin is not None and bool(settings.admin.listen)
         self.root = tree(entry, routes, {} if apart else pages, settings.record_unknown)
         if settings.cors.origins:
@@ -181,6 +197,19 @@ class Parts:
         pages[b"api"].putChild(b"health", health)
         return pages
 
+    def _management(self, registered: Registered, policy: AddressPolicy) -> dict[bytes, Resource]:
+        """Return what those who manage use."""
+        own = partial(is_own, self.settings)
+        management = Management(self.settings.access.management_token)
+        register = Register(management, registered, self.pipeline.names, policy, own, self._clock)
+        model = Branch()
+        model.putChild(b"register", register)
+        return {b"register-model": register, b"model": model}
+
+    def follow_aliases(self) -> None:
+        """Serve the aliases that are registered now."""
+        self._alias_providers.follow(self._registered.aliases)
+
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
         plugin = config.factory.build(config.settings, environment)
@@ -196,26 +225,30 @@ class Parts:
 
     def _upstream(self, name: str, settings: Any, timeouts: Timeouts | None = None) -> IUpstream:
         """Return what carries the requests of a provider or route."""
-        pool = self._pool(name, settings, timeouts)
+        proxies = chosen(getattr(settings, "proxy", None), self.settings.environment)
+        kind = Pool if proxies is None else partial(ProxiedPool, proxies)
+        return self._marked(self._pool(name, settings, kind, timeouts=timeouts or getattr(settings, "timeouts", None)))
+
+    def _marked(self, pool: Pool) -> IUpstream:
         return pool if self._via is None else Marking(pool, self._via)
 
-    def _pool(self, name: str, settings: Any, timeouts: Timeouts | None) -> Pool:
-        ca_file = getattr(settings, "ca_file", None)
-        proxies = chosen(getattr(settings, "proxy", None), self.settings.environment)
-        pool = (Pool if proxies is None else partial(ProxiedPool, proxies))(
+    def _pool(self, name: str, settings: Any, kind: Callable[..., Pool] = Pool, **more: Any) -> Pool:
+        pool = kind(
             self._reactor,
             self._sweep,
-            timeouts or getattr(settings, "timeouts", None) or Timeouts(),
+            more.pop("timeouts", None) or getattr(settings, "timeouts", Timeouts()),
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
-            tls=TlsContexts(ca_file),
+            tls=TlsContexts(getattr(settings, "ca_file", None)),
             flush=self._flush,
+            **more,
         )
         self.pools.append((name, pool))
         return pool
 
     def start(self) -> None:
         """Start what is no sink."""
+        self.follow_aliases()
         for plugin in self._plugins:
             if IStartable.providedBy(plugin):
                 plugin.start()
@@ -312,3 +345,9 @@ def limits(settings: Settings) -> Limits:
         hosts=hosts,
         half_close_aborts=server.half_close == "abort",
     )
+
+
+def _leaves_credentials(settings: Settings) -> bool:
+    """Return whether the usual fields hold the caller's own credential, and not the one for this server."""
+    header = settings.access.header
+    return settings.access.mode == "open" or (header is not None and header not in CREDENTIAL_HEADERS)

@@ -33,6 +33,7 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.metrics import Observed
@@ -67,6 +68,8 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
+        self.registered = Registered(state[0], self.books.open_database, reactor)
+        self.registered.on_change = self._follow_aliases
         self._lag = Lag(self._clock)
         self._boot_id = state[1].name
         self._counters = open_counters(settings, self._clock, reactor, self._boot_id)
@@ -106,6 +109,7 @@ class NetrunnerService(Service):
         self._start_counters()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
+        self.registered.start(self.settings.store)
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
@@ -123,8 +127,12 @@ class NetrunnerService(Service):
             self.live,
             self.books,
             self._observed,
+            self.registered,
             counters,
         )
+
+    def _follow_aliases(self) -> None:
+        self._parts.follow_aliases()
 
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
@@ -230,6 +238,10 @@ class NetrunnerService(Service):
                 self._counters.absorb(msgspec.convert(windows, list[Counted]))
             except msgspec.ValidationError as error:
                 self.log.error("what limits have counted is lost: {error}", error=error)
+
+    def read_aliases(self) -> None:
+        """Read the aliases that another process has changed."""
+        self.registered.read()
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""

@@ -79,6 +79,17 @@ class UpstreamRequest(msgspec.Struct):
     upgrade: bytes | None = None
 
 
+class Alias(msgspec.Struct, frozen=True):
+    """A name that was registered for a model somewhere."""
+
+    name: str
+    model: str
+    """The name by which the model is known there."""
+    api_url: str
+    """Takes the place of ``/v1``."""
+    at_registered: float
+
+
 class Envelope(msgspec.Struct):
     """What routing reads of a request body; ``body`` stays the bytes as they came."""
 
@@ -257,3 +268,5 @@ class Record(msgspec.Struct):
     response_copy: Copy | None = None
     dropped: list[str] = []
     """The caller's names of what had no place in the provider's dialect."""
+    resolved: list[str] = []
+    """The steps from the model's name to what it meant; empty where it is a configured one and meant itself."""

@@ -44,6 +44,12 @@ def _journal() -> usage.Options:
     return JournalOptions()
 
 
+def _explain() -> usage.Options:
+    from netrunner.cli.explain import ExplainOptions
+
+    return ExplainOptions()
+
+
 class NetrunnerOptions(usage.Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
@@ -54,6 +60,7 @@ class NetrunnerOptions(usage.Options):
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
         ("check", None, _check, "Validate a configuration and show who is there."),
+        ("explain", None, _explain, "Say who would serve a request, and why."),
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),

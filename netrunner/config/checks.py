@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from netrunner.config import pooling
 from netrunner.config.forms import Listener, listener
-from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
+from netrunner.config.settings import LOOPBACK_NAMES, Common, Document, PluginConfig
 from netrunner.config.typed import Section
 from netrunner.errors import Problem
 from netrunner.settings import Limits, Secret
+from netrunner.values import Origin
 
 _LOOPBACK = frozenset(name.strip("[]") for name in LOOPBACK_NAMES)
 CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
@@ -73,6 +74,14 @@ def hosts(document: Document) -> tuple[str, ...]:
         return document.server.hosts
     addresses = [listener(text).host for text in document.listen]
     return tuple(dict.fromkeys((*LOOPBACK_NAMES, *filter(None, addresses))))
+
+
+def is_own(common: Common, origin: Origin) -> bool:
+    """Return whether an origin is certainly this server: a loopback name at a port of it, or a host it answers for."""
+    local = {host.strip("[]") for host in LOOPBACK_NAMES}
+    if origin.host in local:
+        return origin.port in {listener(text).port for text in common.listen}
+    return origin.host in {host.strip("[]") for host in common.server.hosts} - local
 
 
 def _redaction(subject: Subject) -> Iterator[Problem]:
@@ -176,6 +185,9 @@ def _provider_names(subject: Subject) -> Iterator[Problem]:
         named.append((document.default_provider, ("default_provider",)))
     for name, path in named:
         yield from _dangling(name, path[0], root.at(*path), known)
+    for index, rule in enumerate(document.rules):
+        if rule.to.provider is not None:
+            yield from _dangling(rule.to.provider, "provider", root.at("rules", index, "to", "provider"), known)
 
 
 def _model_providers(subject: Subject) -> Iterator[Problem]:
@@ -197,6 +209,15 @@ def _models(subject: Subject) -> Iterator[Problem]:
     models = enumerate(subject.document.models)
     yield from pooling.find(subject.document, subject.root)
     yield from _duplicates([(model.name, subject.root.at("models", i, "name")) for i, model in models], "model")
+
+
+def _leads(subject: Subject) -> Iterator[Problem]:
+    document = subject.document
+    if document.rules or document.model_map:
+        # RE2 is loaded by those who use it only.
+        from netrunner.config.naming import find
+
+        yield from find(document, subject.root)
 
 
 def _route_names(subject: Subject) -> Iterator[Problem]:
@@ -227,7 +248,8 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("access", "routes"): _shared_header,
     (): _project_keys,
     ("filters",): _filters,
-    ("providers",): _provider_names,
+    ("providers", "rules"): _provider_names,
+    ("models", "rules", "model_map"): _leads,
     ("providers", "models"): _model_providers,
     ("models",): _models,
     ("routes",): _route_names,

@@ -237,5 +237,5 @@ FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     }
 )  # fmt: skip
 
-ALONE = frozenset({"endpoint", "host"})
+ALONE = frozenset({"authority", "endpoint", "host", "network"})
 """Forms of which one may stand where a list is expected."""

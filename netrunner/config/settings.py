@@ -57,8 +57,6 @@ class ServerSettings:
 class AccessSettings:
     """Who may call."""
 
-    later: ClassVar[Mapping[str, Any]] = {"management_token": None}
-
     mode: Literal["open", "token", "projects"] = setting(
         "open", doc="`open` asks for nothing, on loopback only; `token` for one shared token."
     )
@@ -67,6 +65,9 @@ class AccessSettings:
         None, form="header", doc="The one header the token comes in, when Authorization is the upstream's."
     )
     public: bool = setting(False, doc="Lets `open` be reached from elsewhere, by whoever can.")
+    management_token: Secret | None = setting(
+        None, doc="The token of those who manage; without it only local requests may."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,24 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTargetSettings:
+    """What a rule leads to."""
+
+    model: str | None = setting(None, form="text", doc="The name that takes the place of the one asked for.")
+    provider: str | None = setting(None, doc="The provider that is asked, whatever the name means otherwise.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """What certain requests mean; the first rule that matches decides."""
+
+    source: tuple[str, ...] = setting((), form="network", doc="Addresses or networks the caller is in one of.")
+    model: str | None = setting(None, form="text", doc="The name asked for, or a pattern between slashes.")
+    path: str | None = setting(None, form="prefix", doc="The path asked at, or what it begins with up to a slash.")
+    to: RuleTargetSettings = setting(doc="What is meant: a `model`, a `provider`, or both.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """A path that is relayed as it is, whatever it carries."""
 
@@ -157,6 +176,7 @@ class RegisterSettings:
     allow: tuple[str, ...] = setting(
         (), form="authority", doc="Hosts, `host` or `host:port`, that may be registered besides those of public https."
     )
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream behind an alias may take.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +242,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "secrets": None, "model_map": {},
+        "workers": 1, "secrets": None,
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -247,6 +267,10 @@ class Common:
     admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
+    rules: tuple[RuleSettings, ...] = setting((), doc="What requests mean by source, model and path; the first wins.")
+    model_map: dict[str, str] | None = setting(
+        None, doc="Names, or patterns between slashes, and the names that take their place."
+    )
     health: Health = setting(Health(), doc="When targets that fail are left alone.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")

@@ -9,7 +9,7 @@ This module must not know any dialect by its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,6 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.interfaces import IClock, IProvider, IUpstream
 from netrunner.pipeline.question import ask
-from netrunner.routing.table import Table
 from netrunner.values import Call
 
 LASTING_S = 60.0
@@ -32,23 +31,31 @@ class Catalog:
     """The names that callers are told.
 
     Args:
-        table: The names of the configuration; the provider of unknown names is asked for its own.
+        own: The names that are configured or registered.
+        unknown_model: The provider of unknown names, which is asked for its own.
         providers: By name, each with the upstream that carries its requests.
         clock: Time.
     """
 
-    def __init__(self, table: Table, providers: Mapping[str, tuple[IProvider, IUpstream]], clock: IClock) -> None:
-        self._table = table
+    def __init__(
+        self,
+        own: Iterable[str],
+        unknown_model: str | None,
+        providers: Mapping[str, tuple[IProvider, IUpstream]],
+        clock: IClock,
+    ) -> None:
+        self._own = own
+        self._unknown = unknown_model
         self._providers = providers
         self._clock = clock
 
     async def names(self) -> list[str]:
-        """Return the names, each once, those of the configuration first.
+        """Return the names, each once, our own first.
 
         Raises:
             ExchangeError: if there are none, since the provider of unknown names could not be asked for its own.
         """
-        names = dict.fromkeys(self._table.names())
+        names = dict.fromkeys(self._own)
         listed = self._listed
         if listed is not None:
             waiting = listed.refreshed()
@@ -62,7 +69,7 @@ class Catalog:
     @cached_property
     def _listed(self) -> List | None:
         """What the provider of unknown names lists; None if there is none, or it lists nothing."""
-        name = self._table.unknown_model
+        name = self._unknown
         if name is None:
             return None
         provider, upstream = self._providers[name]

@@ -17,6 +17,7 @@ from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.routing.names import NO_MODEL
 from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
 
 _INTERRUPTED = Outcome.INTERRUPTED.value
@@ -66,6 +67,7 @@ class Exchange:
         "id",
         "identity",
         "key",
+        "meaning",
         "method",
         "model",
         "notes",
@@ -108,12 +110,9 @@ class Exchange:
         clock: IClock,
         on_end: Callable[[Exchange], None],
     ) -> None:
-        self.id = id
-        self.request_id = request_id
-        self.correlation_id = correlation_id
+        self.id, self.request_id, self.correlation_id = id, request_id, correlation_id
         self.method = method
-        self.path = path
-        self.query = query
+        self.path, self.query = path, query
         self.headers = headers
         self.source = source
         self.route = route
@@ -124,6 +123,8 @@ class Exchange:
         self.started = clock.seconds()
         self.timings: dict[str, float] = {}
         self.model: str | None = None
+        self.meaning = NO_MODEL
+        """What the model's name means; known once it is routed."""
         self.upstream_model: str | None = None
         self.provider: str | None = None
         self.upstream: Origin | None = None
@@ -266,6 +267,8 @@ class Exchange:
             record.token = self.caller
         if self.dropped:
             record.dropped = self.dropped
+        if self.meaning.steps and self.meaning.steps[0].kind != "model":
+            record.resolved = [str(step) for step in self.meaning.steps]
         if self.upstream is not None:
             record.upstream = self.upstream.url
         if tap is not None:

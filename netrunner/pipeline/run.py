@@ -31,6 +31,7 @@ from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tries import Tries
 from netrunner.pipeline.tunnel import Tunnel
+from netrunner.routing.route import route
 from netrunner.routing.table import Candidate
 from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
 
@@ -111,10 +112,12 @@ class Run:
         await self._attempt()
 
     def _route(self) -> tuple[Candidate, ...]:
-        exchange, table = self._exchange, self._pipeline.table
-        if exchange.model is not None:
-            return table.candidates(exchange.model)
-        return table.without_model(exchange.endpoint in exchange.dialect.needs_model)
+        exchange, pipeline = self._exchange, self._pipeline
+        needs_model = exchange.endpoint in exchange.dialect.needs_model
+        exchange.meaning, candidates = route(
+            pipeline.names, pipeline.table, exchange.model, exchange.source, exchange.path, needs_model
+        )
+        return candidates
 
     async def _attempt(self) -> None:
         """Try whoever is next."""
@@ -122,7 +125,7 @@ class Run:
         candidate = None
         if not self._routed:
             self._routed = True
-            candidate = tries.choose(self._route(), exchange.model, exchange.bytes_in)
+            candidate = tries.choose(self._route(), exchange.meaning.pool, exchange.bytes_in)
         if candidate is None:
             candidate = await tries.next()
             if candidate is None:
@@ -239,7 +242,7 @@ class Run:
     @property
     def drains(self) -> bool:
         """Whether the answer is read on when the client has left: its model says so."""
-        return self._exchange.model in self._pipeline.table.draining
+        return self._exchange.meaning.pool in self._pipeline.table.draining
 
     @property
     def decides_on_heads(self) -> bool:

@@ -18,6 +18,7 @@ from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.routing.names import Names
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
 from netrunner.values import Outcome, Record
@@ -67,6 +68,7 @@ class Pipeline:
         observing: What recordings are made with.
         stages: Tells callers where the time went; None tells nothing.
         choosing: What candidates are chosen with.
+        names: What names mean; those of the table when not given.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class Pipeline:
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
         choosing: Choosing | None = None,
+        names: Names | None = None,
     ) -> None:
+        self.names = names or Names(table.names(), table.unknown_model)
         self.choosing = choosing or Choosing()
         self.choosing.follow(chain.retries)
         self.draining = False
@@ -89,31 +93,50 @@ class Pipeline:
         self.waiting: dict[str, Callable[[], None]] = {}
         """By the ids of exchanges that wait to try again, what ends them at once."""
         self.stages = stages
-        self._spoken = frozenset(
-            (name, dialect)
-            for name, (one, _) in providers.items()
-            for dialect in (one.dialect, *(one.also if ISpeaksMore.providedBy(one) else ()))
-        )
         self.live = live or Live()
         self.journal = journal
         self.observing = observing or Observing()
         self.chain = chain
         self.table = table
-        self.providers = dict(providers)
-        self.catalog = Catalog(table, self.providers, clock)
+        self.providers: dict[str, tuple[IProvider, IUpstream]] = {}
         self.clock = clock
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
-        self._gaps = {name: gap for name, (one, _) in providers.items() if (gap := Gap.of(name, clock, one.settings))}
-        self._repairing = frozenset(
-            name for name, (one, _) in providers.items() if getattr(one.settings, "repair", False)
-        )
-        self._adapting = frozenset(name for name, (one, _) in self.providers.items() if IAdapts.providedBy(one))
-        self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
-        self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
-        self._passthrough = frozenset(
-            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
-        )
+        self._spoken: set[tuple[str, str]] = set()
+        self._gaps: dict[str, Gap] = {}
+        self._keys: dict[str, bytes] = {}
+        self._repairing, self._adapting, self._preparing, self._passthrough = (set[str]() for _ in range(4))
+        for name, (provider, upstream) in providers.items():
+            self.admit(name, provider, upstream)
+        self.catalog = Catalog(self.names, table.unknown_model, self.providers, clock)
+
+    def admit(self, name: str, provider: IProvider, upstream: IUpstream) -> None:
+        """Have ``provider`` serve what is asked of ``name``, its requests carried by ``upstream``."""
+        self.dismiss(name)
+        self.providers[name] = (provider, upstream)
+        also = provider.also if ISpeaksMore.providedBy(provider) else ()
+        self._spoken.update((name, dialect) for dialect in (provider.dialect, *also))
+        if gap := Gap.of(name, self.clock, provider.settings):
+            self._gaps[name] = gap
+        if key := _stored_key(provider):
+            self._keys[name] = key
+        for names, belongs in (
+            (self._repairing, getattr(provider.settings, "repair", False)),
+            (self._adapting, IAdapts.providedBy(provider)),
+            (self._preparing, IPrepares.providedBy(provider)),
+            (self._passthrough, getattr(provider.settings, "api_key", None) == "passthrough"),
+        ):
+            if belongs:
+                names.add(name)
+
+    def dismiss(self, name: str) -> None:
+        """Serve nothing of ``name`` any more; none of its requests may be in progress."""
+        if self.providers.pop(name, None) is not None:
+            self._spoken = {spoken for spoken in self._spoken if spoken[0] != name}
+            for names in (self._repairing, self._adapting, self._preparing, self._passthrough):
+                names.discard(name)
+            self._gaps.pop(name, None)
+            self._keys.pop(name, None)
 
     def enter(self, exchange: Exchange) -> None:
         """Count an exchange as in flight.

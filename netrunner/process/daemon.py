@@ -56,6 +56,9 @@ class Serving(Protocol):
     def absorb_windows(self, windows: list[Any]) -> object:
         """Go on with what a predecessor's limits have counted."""
 
+    def read_aliases(self) -> None:
+        """Read the aliases that another process has changed."""
+
     def end(self, exchange_id: str) -> bool:
         """End one exchange; return False if there is none of that id."""
 
@@ -193,6 +196,7 @@ class Daemon(Service):
         commands.add("status", NoArguments, self._status)
         commands.add("inflight", NoArguments, lambda _: Reply({"inflight": self._service.inflight()}))
         commands.add("end", EndArguments, self._end)
+        commands.add("aliases", NoArguments, self._read_aliases)
         commands.add("reload", NoArguments, lambda _: Reply({"warnings": self._reload_now()}))
         commands.add("handover", NoArguments, self._hand_over)
         commands.add("drain", DrainArguments, self._drain)
@@ -211,6 +215,10 @@ class Daemon(Service):
                 "pid_file": self._place.pid_file.path,
             }
         )
+
+    def _read_aliases(self, _: NoArguments) -> Reply:
+        self._service.read_aliases()
+        return Reply()
 
     def _end(self, arguments: EndArguments) -> Reply:
         if not self._service.end(arguments.id):

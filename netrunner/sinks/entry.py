@@ -66,6 +66,7 @@ class Entry(msgspec.Struct, gc=False):
     request_sha256: str | None
     response_sha256: str | None
     dropped: list[str]
+    resolved: list[str]
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -109,6 +110,7 @@ def entry(record: Record) -> Entry:
         record.request_sha256,
         record.response_sha256,
         record.dropped,
+        record.resolved,
     )
 
 

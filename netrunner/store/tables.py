@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002_aliases"
 """The migration that these tables are of; a database of any other is not touched before it was migrated."""
 
 WORDS = (
@@ -77,4 +77,13 @@ documents = Table(
     metadata,
     Column("id", PLAIN, ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
     Column("record", LargeBinary, nullable=False),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("name", PLAIN, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("api_url", Text, nullable=False),
+    Column("at_registered", Double, nullable=False),
 )

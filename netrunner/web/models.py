@@ -132,12 +132,12 @@ class Models(Listing):
 
     def _all(self, names: list[str]) -> dict[str, Any]:
         pipeline = self._entry.pipeline
-        registered = stamp(self._started).replace(".000Z", "Z")
-        aliases = [
-            {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered}
-            for name in pipeline.table.names()
-        ]
-        return {"object": "list", "data": [self._one(name) for name in names], "models": aliases}
+        registered = {alias.name: (alias.model, alias.at_registered) for alias in pipeline.names.aliases}
+        entries = []
+        for name in pipeline.names:
+            model, since = registered.get(name) or (pipeline.table.candidates(name)[0].model, self._started)
+            entries.append({"name": name, "model": model, "registered_at": stamp(since).replace(".000Z", "Z")})
+        return {"object": "list", "data": [self._one(name) for name in names], "models": entries}
 
 
 class GeminiModels(Listing):

@@ -26,10 +26,10 @@ from netrunner.pipeline.handshake import named_model
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.run import CLIENT_LEFT, Run, own_headers
 from netrunner.pipeline.shared import Pipeline
+from netrunner.routing.patterns import MAX_NAME_CHARACTERS
 from netrunner.values import Headers, Outcome
 from netrunner.web.access import Door, Sources
 
-MAX_MODEL_CHARACTERS = 512
 _ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -145,8 +145,8 @@ def _is_key(field: bytes) -> bool:
 
 def _checked(model: str | None) -> str | None:
     """Return a model's name unless it is none: names are recorded and told, so they are bounded."""
-    if model is not None and len(model) > MAX_MODEL_CHARACTERS:
-        raise BadRequest(f"model: longer than {MAX_MODEL_CHARACTERS} characters.", code="invalid_value", param="model")
+    if model is not None and len(model) > MAX_NAME_CHARACTERS:
+        raise BadRequest(f"model: longer than {MAX_NAME_CHARACTERS} characters.", code="invalid_value", param="model")
     return model
 
 
@@ -168,6 +168,7 @@ class ModelRoute(Resource):
         dialect: Name of what callers speak here; it is loaded when the first of them comes.
         endpoint: Path below ``/v1/``; None takes it from the request's path.
         methods: Those allowed; None allows all.
+        takes_aliases: Whether every method is allowed to a request for an alias.
     """
 
     isLeaf = True
@@ -175,10 +176,16 @@ class ModelRoute(Resource):
     """What takes exchanges along the path."""
 
     def __init__(
-        self, entry: Entry, dialect: str, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)
+        self,
+        entry: Entry,
+        dialect: str,
+        endpoint: str | None,
+        methods: tuple[bytes, ...] | None = (b"POST",),
+        takes_aliases: bool = False,
     ) -> None:
         super().__init__()
         self._entry = entry
+        self._takes_aliases = takes_aliases
         self._speaks = dialect
         self._endpoint = endpoint
         self._methods = methods
@@ -191,13 +198,21 @@ class ModelRoute(Resource):
         """Open the exchange and check what the head tells, before any of the body is read."""
         endpoint = self._endpoint if self._endpoint is not None else b"/".join(request.postpath or []).decode("latin-1")
         waiting = self._entry.open(request, self._dialect, "models", endpoint)
-        if self._methods is None or request.method in self._methods:
+        if self._allows(request.method) or self._may_be_for_alias(request):
             return waiting
         if waiting is None:
             self._refuse_method(None)
         else:
             waiting.addCallback(self._refuse_method)
         return waiting
+
+    def _allows(self, method: bytes) -> bool:
+        return self._methods is None or method in self._methods
+
+    def _may_be_for_alias(self, request: Request) -> bool:
+        """Return whether the body has to tell: an alias takes every method below ``/v1``."""
+        has_body = request.facts.chunked or bool(request.facts.content_length)
+        return self._takes_aliases and has_body and bool(self._entry.pipeline.names.registered)
 
     def _refuse_method(self, _: object) -> None:
         allowed = b", ".join(self._methods or ())
@@ -217,6 +232,8 @@ class ModelRoute(Resource):
             exchange.envelope = envelope
             exchange.model = _checked(envelope.model)
             exchange.stream = envelope.stream
+            if not self._allows(exchange.method) and exchange.model not in self._entry.pipeline.names.registered:
+                self._refuse_method(None)
         elif request.facts.upgrade is not None:
             exchange.model = _checked(named_model(exchange.query))
         self.runs(self._entry.pipeline, exchange, request).start()

@@ -38,8 +38,8 @@ _GOOGLE = (b"x-goog-api-client", b"x-goog-api-key")
 _API = (b"chat", b"generate", b"embed", b"embeddings")
 """Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
-    {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
-    | {b"/image"}
+    {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/model/list", b"/health", b"/live"}
+    | {b"/ready", b"/ping", b"/image"}
     | {b"/v1/" + endpoint for endpoint in _V1}
     | {b"/api/" + endpoint for endpoint in (*_API, b"tags", b"ps", b"show", b"version")}
 )
@@ -220,7 +220,7 @@ def tree(
     clock = entry.pipeline.clock
     models = Models(entry)
     endpoints: dict[bytes, Resource] = {
-        endpoint: ModelRoute(entry, dialect, endpoint.decode()) for endpoint, dialect in _V1.items()
+        endpoint: ModelRoute(entry, dialect, endpoint.decode(), takes_aliases=True) for endpoint, dialect in _V1.items()
     }
     gemini = GeminiModels(entry)
     v1 = V1(endpoints, ModelRoute(entry, "openai", None, None), gemini)
@@ -230,6 +230,8 @@ def tree(
     api = pages.get(b"api") or Branch()
     for name, resource in _ollama(entry).items():
         api.putChild(name, resource)
+    model = pages.get(b"model") or Branch()
+    model.putChild(b"list", models)
     root = Root(Front(Text(b"Ollama is running"), pages.get(b"")))
     small = {
         b"ping": Text(b"OK"),
@@ -241,8 +243,8 @@ def tree(
     # Groq's SDK knows no other path; without a place of its own in the list of them, any raw route goes before it.
     openai = Branch()
     openai.putChild(b"v1", v1)
-    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
-    served[b"image"] = Images(entry, "image", "image")
+    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"model": model, b"models": models}
+    served |= {b"openai": openai, b"image": Images(entry, "image", "image")}
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}

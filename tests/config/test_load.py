@@ -185,7 +185,6 @@ def test_the_addresses_listened_at_are_hosts(loaded: Loader) -> None:
         ("{mode: token, token: {env: TOKEN}}", "token: environment variable TOKEN is empty"),
         ("{mode: token, token: '${TOKEN:-}'}", "access.token is missing, and access.mode is token"),
         ("{mode: projects}", "not yet: access.mode projects arrives with a later version"),
-        ("{management_token: {env: TOKEN}}", "not yet: management_token arrives with a later version"),
     ],
 )
 def test_a_token_that_is_not_there_refuses_the_start(loaded: Loader, access: str, message: str) -> None:

@@ -97,12 +97,11 @@ def test_a_word_comes_before_a_secret() -> None:
 
 
 def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("workers: 2\nsecrets: {key: k}\nmodel_map: {a: b}", Document) == [
+    assert problems("workers: 2\nsecrets: {a: b}", Document) == [
         "x.yaml:1: not yet: workers arrives with a later version",
         "x.yaml:2: not yet: secrets arrives with a later version",
-        "x.yaml:3: not yet: model_map arrives with a later version",
     ]
-    section("workers: 1\nstore: sqlite\nmodel_map: {}").read(Document)
+    section("workers: 1\nstore: sqlite").read(Document)
 
 
 @pytest.mark.parametrize("url", ["redis://", "redis://h/x", "http://h/0", "redis://:canary@h:0/1", "redis://h/0?a=b"])

@@ -20,9 +20,11 @@ from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
 from netrunner.limits.memory import MemoryCounters
+from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.shared import Pipeline
+from netrunner.routing.names import Names
 from netrunner.routing.pool import Member, Pool
 from netrunner.routing.table import Candidate, Table
 from netrunner.routing.targets import Targets
@@ -153,6 +155,7 @@ class Stage:
         provider: What ``up`` is, any type that is built in.
         other: What ``other`` is, the same when not given.
         settings: Of these providers, beside their address and key.
+        names: What ``Names`` takes besides models: rules, map, aliases.
         limits: Of the server.
     """
 
@@ -178,6 +181,7 @@ class Stage:
         provider: str = "openai",
         other: str | None = None,
         settings: Mapping[str, Any] = MappingProxyType({}),
+        names: Mapping[str, Any] = MappingProxyType({}),
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -218,6 +222,10 @@ class Stage:
             self.clock,
             max_streams,
             choosing=Choosing(targets, pools, claims, self.counters),
+            names=Names(table, unknown_model, **names),
+        )
+        AliasProviders(self.pipeline, self.upstream, token is None or header is not None).follow(
+            names.get("aliases", {})
         )
         entry = Entry(
             self.pipeline, Door(token is None, public), Sources(["127.0.0.1/32", "10.0.0.0/8"]), random.Random(0)
