@@ -27,6 +27,49 @@ class IClock(Interface):
         """Call ``callable`` after ``delay`` seconds; return an ``IDelayedCall`` whose owner cancels it."""
 
 
+class ICounters(Interface):
+    """Counts what limits limit, for everybody who limits: filters, models, targets, tokens.
+
+    A ``netrunner.claims.Claim`` names whom something is counted for, and what it may have. Whoever holds a grant ends
+    it in one place, which every exchange passes: by ``release``, or by ``withdraw``.
+    """
+
+    denials = Attribute("Counter: how often a limit refused somebody, by the claim's scope and the limit's name.")
+
+    async def reserve(claims, tokens=0):
+        """Admit one request against all of ``claims``, or against none of them.
+
+        Where counts are kept in this process it never waits.
+
+        Args:
+            claims: A sequence of ``Claim``, no two for the same subject of a scope.
+            tokens: What the request is expected to take, its answer included; 0 if nobody limits tokens. A window that
+                is smaller lets it in when nothing else is in it.
+
+        Returns:
+            A ``Grant``, or a ``Denial`` that tells which claim was refused and when to come again; nothing is counted
+            then.
+
+        Raises:
+            Overloaded: ``counters_unavailable``, when counts are shared and cannot be reached.
+        """
+
+    def release(grant, tokens=None):
+        """The request is over; it does not count as one of those at once any more. Idempotent.
+
+        Args:
+            grant: What ``reserve`` returned.
+            tokens: What it really took, counted in place of what was expected in those windows that it was admitted to
+                and that are open still; None if nobody knows.
+        """
+
+    def withdraw(grant):
+        """Take a grant back, as if nobody had asked for it but for the gap it began. Idempotent.
+
+        For a request that others refused, or that was not sent after all; after ``release`` it does nothing.
+        """
+
+
 class ISection(Interface):
     """One mapping of the configuration, located by file and line."""
 
@@ -53,6 +96,7 @@ class IEnvironment(Interface):
     random = Attribute("random.Random: the one source of chance.")
     copies = Attribute("ICopies: recorded messages; for sinks.")
     store = Attribute("ILogStore: the configured database, loaded when first asked for; for sinks.")
+    counters = Attribute("ICounters: what limits count with, in this process or shared with others.")
 
     def http_for(ca_file):
         """Return ``http`` that trusts the authorities of a PEM file instead of the system's; ``http`` for None.

@@ -26,7 +26,7 @@ from netrunner.http.pool import Pool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
-from netrunner.interfaces import ILiveSink, IStartable, IUpstream
+from netrunner.interfaces import ICounters, ILiveSink, IStartable, IUpstream
 from netrunner.journal.feeds import Sink
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.live import Live
@@ -67,12 +67,14 @@ class Parts:
         live: Live,
         books: Bookkeeping,
         observed: Observed,
+        counters: ICounters,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
         self._books = books
         self._observed = observed
+        self.counters = counters
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
@@ -135,7 +137,7 @@ class Parts:
         return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._reactor, self._clock, self._random)
+        environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin

@@ -24,6 +24,7 @@ from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
+from netrunner.limits.memory import MemoryCounters
 from netrunner.parts import STOP_S, Parts, limits, max_streams
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
@@ -63,6 +64,7 @@ class NetrunnerService(Service):
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self._lag = Lag(self._clock)
+        self.counters = MemoryCounters(self._clock)
         self._retired: list[Parts] = []
         self._resent = 0
         """By pools that are gone."""
@@ -107,7 +109,15 @@ class NetrunnerService(Service):
 
     def _build(self, settings: Settings) -> Parts:
         return Parts(
-            settings, self._reactor, self._clock, self._sweep, self.flush, self.live, self.books, self._observed
+            settings,
+            self._reactor,
+            self._clock,
+            self._sweep,
+            self.flush,
+            self.live,
+            self.books,
+            self._observed,
+            self.counters,
         )
 
     def _observe(self) -> Observed:

@@ -114,3 +114,26 @@ class ProviderSettings:
     max_gap_wait_s: float = setting(
         30.0, doc="Most seconds that a call waits for the two above; beyond them it is refused with 429.", minimum=0.0
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSettings:
+    """A window of any length, beside those that have names."""
+
+    length_s: float = setting(doc="Seconds from its first request to its end.", minimum=0.001, maximum=31622400.0)
+    requests: int | None = setting(None, doc="Requests in it.", minimum=0)
+    tokens: int | None = setting(None, doc="Tokens in it.", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of something there may be: what is absent is unlimited, and of a count of 0 nothing is ever let in."""
+
+    requests_per_minute: int | None = setting(None, doc="Requests a minute.", minimum=0)
+    requests_per_hour: int | None = setting(None, doc="Requests an hour.", minimum=0)
+    requests_per_day: int | None = setting(None, doc="Requests in 24 hours.", minimum=0)
+    tokens_per_minute: int | None = setting(None, doc="Tokens a minute, those of requests and answers.", minimum=0)
+    tokens_per_day: int | None = setting(None, doc="Tokens in 24 hours.", minimum=0)
+    windows: tuple[WindowSettings, ...] = setting((), doc="Further windows, of any length.")
+    concurrency: int | None = setting(None, doc="Requests at once.", minimum=0)
+    min_gap_s: float | None = setting(None, doc="Least seconds between the beginnings of two requests.", minimum=0.0)

@@ -41,6 +41,7 @@ class Bearer:
         if not hmac.compare_digest(given, self._token):
             raise Unauthenticated("The credential is not valid.", headers=_CHALLENGE)
         exchange.caller = self._name
+        exchange.identity = "token"
         if self._header is not None:
             # What goes to an upstream is made from these fields, on a raw route from all of them.
             exchange.headers = [field for field in exchange.headers if field[0] != self._header]

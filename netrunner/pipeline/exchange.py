@@ -57,6 +57,7 @@ class Exchange:
         "error",
         "headers",
         "id",
+        "identity",
         "key",
         "method",
         "model",
@@ -121,6 +122,8 @@ class Exchange:
         self.stream = False
         self.envelope: Envelope | None = None
         self.caller: str | None = None
+        self.identity: str | None = None
+        """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
