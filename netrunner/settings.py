@@ -137,3 +137,51 @@ class Limits:
     windows: tuple[WindowSettings, ...] = setting((), doc="Further windows, of any length.")
     concurrency: int | None = setting(None, doc="Requests at once.", minimum=0)
     min_gap_s: float | None = setting(None, doc="Least seconds between the beginnings of two requests.", minimum=0.0)
+
+    @property
+    def limiting(self) -> bool:
+        """Whether anything is limited at all."""
+        return any(getattr(self, name) not in (None, ()) for name in _LIMITS)
+
+    def lengths(self) -> list[tuple[str, str, float, int]]:
+        """Return its windows: the name of each, what it counts, its seconds, and how many it takes."""
+        named = [
+            (name, kind, length_s, limit)
+            for name, kind, length_s in _NAMED_WINDOWS
+            if (limit := getattr(self, name)) is not None
+        ]
+        for window in self.windows:
+            for kind, limit in (("requests", window.requests), ("tokens", window.tokens)):
+                if limit is not None:
+                    named.append((f"{kind}_per_{window.length_s:g}s", kind, window.length_s, limit))
+        return named
+
+    def contradictions(self) -> list[str]:
+        """Return what cannot be meant, a clause each: windows that stand twice, or that a longer one makes idle."""
+        found = [
+            "a window counts neither requests nor tokens"
+            for window in self.windows
+            if window.requests is None and window.tokens is None
+        ]
+        windows = self.lengths()
+        for name, kind, length_s, limit in windows:
+            for other, of, longer_s, most in windows:
+                if of != kind or other == name:
+                    continue
+                if longer_s == length_s and other > name:
+                    found.append(f"{name} and {other} are the same window")
+                elif longer_s > length_s and most < limit:
+                    found.append(f"{name} is {limit}, which {other} of {most} never lets happen")
+        names = [name for name, *_ in windows]
+        found += [f"{name} stands twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+        return found
+
+
+_NAMED_WINDOWS = (
+    ("requests_per_minute", "requests", 60.0),
+    ("requests_per_hour", "requests", 3600.0),
+    ("requests_per_day", "requests", 86400.0),
+    ("tokens_per_minute", "tokens", 60.0),
+    ("tokens_per_day", "tokens", 86400.0),
+)
+_LIMITS = tuple(field.name for field in dataclasses.fields(Limits))

@@ -73,10 +73,13 @@ class Account:
         return tuple(opened)
 
     def correct(self, opened: Sequence[float], tokens: int, requests: int = 0) -> None:
-        """Add to those windows that are still the ones that were opened at ``opened``."""
+        """Add to those windows that are still the ones that were opened at ``opened``; close what this empties."""
         for number, window in enumerate(self.rules.windows):
             if number < len(opened) and self.opened[number] == opened[number]:
-                self.used[number] = max(0, self.used[number] + (tokens if window.tokens else requests))
+                self.used[number] += tokens if window.tokens else requests
+                if requests and not self.used[number]:
+                    # Whoever opened it has been taken back.
+                    self.opened[number] = -math.inf
 
     def leave(self) -> None:
         """One of those inside is over."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netrunner.claims import Standing
 from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IClock
@@ -30,8 +31,14 @@ class EndedTwice(NetrunnerError):
 class Exchange:
     """What is known about one request from its head to its end."""
 
+    caller: str | None
+    """The caller's credential as records name it: masked."""
+    identity: str | None
+    """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
     release: Callable[[], object] | None
     """Gives back what an attempt holds, or stops its waiting for it."""
+    standings: tuple[Standing, ...]
+    """Of the limits that it counts for; its answer tells them."""
     tap: Any
     """Reads the answer passing by; None until there is one."""
     upload: Any
@@ -72,6 +79,7 @@ class Exchange:
         "route",
         "source",
         "stages",
+        "standings",
         "started",
         "status",
         "stream",
@@ -121,15 +129,14 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.caller: str | None = None
-        self.identity: str | None = None
-        """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
+        self.caller = self.identity = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
         self.dropped: list[str] = []
         """The caller's names of what had no place in the provider's dialect."""
+        self.standings = ()
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.status = self.bytes_in = self.bytes_out = 0

@@ -62,6 +62,12 @@ def foreign_limits(head: ResponseHead) -> Headers:
     ]
 
 
+def outranked(head: ResponseHead) -> ResponseHead:
+    """Return the head of an answer whose caller has limits of ours: the provider's are told under other names."""
+    others = [field for field in head.headers if b"ratelimit" not in field[0]]
+    return ResponseHead(head.status, head.reason, others + foreign_limits(head))
+
+
 def advised(head: ResponseHead, error: UpstreamError) -> Headers:
     """Return the fields of an error that goes on as it came, with those that tell when to come again in our words."""
     given = set(head.headers)

@@ -333,6 +333,8 @@ class Relay:
         if self._run.verbatim:
             headers = heads.verbatim(head, headers)
         else:
+            if self._exchange.standings:
+                head = heads.outranked(head)
             stream, recoded, rewritten = self._exchange.stream, self._inflater is not None, self._lane is not None
             headers = heads.down(head, headers, stream, recoded, len(held) if rewritten else None)
         recording = self._exchange.recording

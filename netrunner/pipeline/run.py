@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from netrunner.dialects.interfaces import IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
+from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
 from netrunner.http.request import Request
 from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
@@ -439,6 +440,8 @@ def own_headers(exchange: Exchange) -> Headers:
         headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
     if exchange.dropped:
         headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
+    if exchange.standings:
+        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
     if exchange.stages is not None:
         headers.append((TIMING, exchange.stages.commit(exchange)))
     return headers

@@ -36,6 +36,12 @@ BUILT_IN = (
     BuiltIn("filter", "no_think", "Asks models that think aloud not to.", "netrunner.filters.no_think"),
     BuiltIn(
         "filter",
+        "rate_limit",
+        "Admits so many requests and tokens, of each caller or in all.",
+        "netrunner.filters.rate_limit",
+    ),
+    BuiltIn(
+        "filter",
         "strip_json_markdown",
         "Takes the fence off answers that are one fenced block of JSON.",
         "netrunner.filters.strip_json_markdown",
