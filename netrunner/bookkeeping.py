@@ -78,6 +78,7 @@ class Bookkeeping:
         self.journal.on_record = self.feeds.wake
         self.copies = Copies(state / "journal")
         self._journal_logs = JournalLogs(state, reactor, self._pool)
+        self._database: Any = None
         self._store: Any = None
         self.onlookers = Onlookers(clock)
         """Those who look at exchanges as they happen."""
@@ -89,14 +90,21 @@ class Bookkeeping:
         self.recovered = Upkept()
         """All that was found of processes that are gone."""
 
-    def open_store(self) -> ILogStore:
+    def open_database(self) -> Any:
         """Return the database, which is opened when somebody first asks: it is loaded only where it is used."""
-        if self._store is None:
-            from netrunner.store.logs import open_store
+        if self._database is None:
+            from netrunner.store.threads import Store
 
-            store = open_store(self._settings.store, self._state, self._reactor, self._clock)
-            store.start()
-            self._store = store
+            self._database = Store(self._settings.store, self._state, self._reactor, self._clock)
+            self._database.start()
+        return self._database
+
+    def open_store(self) -> ILogStore:
+        """Return the database as a place for records."""
+        if self._store is None:
+            from netrunner.store.logs import LogStore
+
+            self._store = LogStore(self.open_database())
         opened: ILogStore = self._store
         return opened
 
@@ -137,9 +145,9 @@ class Bookkeeping:
             self.log.failure("the sinks did not stop", result)
         self.journal.stop()
         self._pool.stop()
-        if self._store is None:
+        if self._database is None:
             return None
-        stopped = self._store.stop()
+        stopped = self._database.stop()
         stopped.addTimeout(left_s(), self._clock)
         return stopped.addErrback(lambda _: self.log.error("the database was not left in time"))
 

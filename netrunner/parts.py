@@ -21,6 +21,7 @@ from netrunner.clock import SystemClock
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
+from netrunner.filters.projects import Projects
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
@@ -68,6 +69,7 @@ class Parts:
         books: Bookkeeping,
         observed: Observed,
         counters: ICounters,
+        reception: Any,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
@@ -75,6 +77,7 @@ class Parts:
         self._books = books
         self._observed = observed
         self.counters = counters
+        self._reception = reception
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
@@ -89,6 +92,8 @@ class Parts:
         if access.mode == "token":
             assert access.token is not None
             filters.insert(0, Bearer(access.token, access.header))
+        elif access.mode == "projects":
+            filters.insert(0, Projects(reception, clock, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
@@ -106,9 +111,8 @@ class Parts:
         )
         observed.measures.know(self.pipeline.table.names())
         door = Door(access.mode == "open", access.public)
-        entry = Entry(
-            self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
-        )
+        self._sources = Sources(settings.server.trusted_proxies)
+        entry = Entry(self.pipeline, door, self._sources, random.Random(self._random.random()))
         routes = {
             route.source.encode(): RawRoute(
                 entry,
@@ -134,7 +138,13 @@ class Parts:
         records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
         metrics = Metrics(gate, registry(self._observed))
-        return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        if self._reception is not None:
+            # With it comes the database, which is loaded only where it is used.
+            from netrunner.web.manage import manage
+
+            pages[b"manage"] = manage(self.settings.access.management_token, self._reception, self._sources)
+        return pages
 
     def _build(self, config: PluginConfig) -> Any:
         environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
@@ -264,3 +274,18 @@ def _table(settings: Settings) -> Table:
     unknown = None if settings.unknown_model == "reject" else settings.unknown_model
     draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
     return Table(models, unknown, settings.default_provider, draining)
+
+
+def receiving(settings: Settings) -> Any:
+    """Return what of a configuration matters to who knows projects."""
+    from netrunner.projects.reception import Rules
+
+    access = settings.access
+    return Rules(
+        key=settings.secrets.key,
+        previous=settings.secrets.previous,
+        providers=[one.name for one in settings.providers if getattr(one.settings, "api_key", None) == "project"],
+        per_hour=access.requests_per_hour,
+        clean_s=access.clean_s,
+        keep_days=access.keep_expired_days,
+    )

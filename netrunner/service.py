@@ -25,7 +25,7 @@ from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
 from netrunner.limits.memory import MemoryCounters
-from netrunner.parts import STOP_S, Parts, limits, max_streams
+from netrunner.parts import STOP_S, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
@@ -65,6 +65,9 @@ class NetrunnerService(Service):
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self._lag = Lag(self._clock)
         self.counters = MemoryCounters(self._clock)
+        self._state = state[0]
+        self._reception: Any = None
+        """Projects and their tokens, once a configuration has had them."""
         self._retired: list[Parts] = []
         self._resent = 0
         """By pools that are gone."""
@@ -98,6 +101,7 @@ class NetrunnerService(Service):
         super().startService()
         self._sweep.start()
         self._lag.start()
+        self._receive()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         admin = self.settings.admin
@@ -118,7 +122,31 @@ class NetrunnerService(Service):
             self.books,
             self._observed,
             self.counters,
+            self._reception_of(settings),
         )
+
+    def _reception_of(self, settings: Settings) -> Any:
+        """Return what knows projects, if the configuration has them; it is loaded then only."""
+        if settings.access.mode != "projects":
+            return None
+        from netrunner.projects.reception import Reception
+
+        if self._reception is None:
+            self._reception = Reception(
+                receiving(settings),
+                self.books.open_database,
+                self._state,
+                self._clock,
+                self.counters,
+                self.live.holders,
+                self.live.end_of,
+            )
+        return self._reception
+
+    def _receive(self) -> None:
+        """Go by the configuration in use."""
+        if self._reception is not None:
+            self._reception.apply(receiving(self.settings))
 
     def _observe(self) -> Observed:
         measures = Measures()
@@ -147,6 +175,7 @@ class NetrunnerService(Service):
         self._retired.append(self._parts)
         self._parts = parts
         self.settings = settings
+        self._receive()
         self.site.resource = parts.root
         self.site.limits = limits(settings)
         if self._admin_site is not None and parts.admin_root is not None:
@@ -263,7 +292,15 @@ class NetrunnerService(Service):
         # All that follows waits once, whatever of it hangs.
         self._limit = min(self._limit + LEAVE_S, self._clock.seconds() + STOP_S)
         stopped = DeferredList([parts.stop(self._left_s()) for parts in [*self._retired, self._parts]])
+        if self._reception is not None:
+            stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))
+
+    def _leave_reception(self) -> Deferred[Any]:
+        """Write down what tokens have used, before the database is closed."""
+        left: Deferred[Any] = self._reception.stop()
+        left.addTimeout(self._left_s(), self._clock)  # type: ignore[arg-type]  # all it needs is callLater
+        return left.addErrback(lambda failure: self.log.failure("the last uses were not written down", failure))
 
     def _left_s(self) -> float:
         """Return how long what stops now may take; a moment it always has."""

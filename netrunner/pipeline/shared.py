@@ -89,8 +89,13 @@ class Pipeline:
         self._adapting = frozenset(name for name, (one, _) in self.providers.items() if IAdapts.providedBy(one))
         self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
         self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
-        self._passthrough = frozenset(
-            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
+        self._passthrough = self._asking_for("passthrough")
+        self._project = self._asking_for("project")
+
+    def _asking_for(self, credential: str) -> frozenset[str]:
+        """Return the providers that are configured for a credential of the caller's."""
+        return frozenset(
+            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == credential
         )
 
     def enter(self, exchange: Exchange) -> None:
@@ -136,9 +141,21 @@ class Pipeline:
         """Return whether ``provider`` understands requests of ``dialect`` as they are."""
         return (provider, dialect) in self._spoken
 
-    def key_of(self, provider: str) -> bytes | None:
-        """Return the key stored for ``provider``, if there is one."""
-        return self._keys.get(provider)
+    def key_of(self, exchange: Exchange) -> bytes | None:
+        """Return the key that is not the caller's own and that the last attempt was made with, if there is one."""
+        return exchange.project_key or self._keys.get(exchange.attempts[-1].provider)
+
+    def authorization(self, exchange: Exchange, provider: str) -> bytes | None:
+        """Return what ``provider`` is asked with that is not stored for it: the caller's own, or its project's key.
+
+        Raises:
+            Forbidden: ``project_key_missing`` when the project has none.
+        """
+        exchange.project_key = None
+        if provider in self._project and exchange.holder is not None:
+            exchange.project_key = exchange.holder.key(provider)
+            return b"Bearer " + exchange.project_key
+        return exchange.credential() if provider in self._passthrough else None
 
     def passes_through(self, provider: str) -> bool:
         """Return whether ``provider`` is asked with the caller's own credential."""

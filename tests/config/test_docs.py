@@ -70,7 +70,7 @@ def test_every_example_loads_without_a_warning(text: str, tmp_path: Path) -> Non
     secret.write_text("secret\n")
     secret.chmod(0o600)
     (tmp_path / "x.yaml").write_text(re.sub(r"file: /[\w./-]+", f"file: {secret}", text))
-    environ = dict.fromkeys(("AUTH_TOKEN", "OPENAI_API_KEY", "PUBLIC_HOST"), "value")
+    environ = dict.fromkeys(("AUTH_TOKEN", "MANAGEMENT_TOKEN", "OPENAI_API_KEY", "PUBLIC_HOST"), "value")
     assert load_file(tmp_path / "x.yaml", environ)[1] == []
 
 
