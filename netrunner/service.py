@@ -5,6 +5,7 @@ This module must not hold behaviour that could live where it wires from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
@@ -30,6 +32,7 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.process.neighbours import tell_of_project
 from netrunner.values import Outcome
 from netrunner.web.metrics import Observed
 from netrunner.web.tree import NOTHING
@@ -140,6 +143,7 @@ class NetrunnerService(Service):
                 self.counters,
                 self.live.holders,
                 self.live.end_of,
+                self._tell_of_project,
             )
         return self._reception
 
@@ -220,6 +224,16 @@ class NetrunnerService(Service):
             "watched": len(self._sweep),
             "delayed_calls": len(self._reactor.getDelayedCalls()),
         }
+
+    def project_changed(self, id: str) -> None:
+        """Another process has changed something about a project or its tokens."""
+        if self._reception is not None:
+            self._reception.hear(id)
+
+    def _tell_of_project(self, id: str) -> Deferred[list[str]]:
+        return deferToThreadPool(
+            self._reactor, self._reactor.getThreadPool(), tell_of_project, self._state, id, os.getpid()
+        )
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""

@@ -81,6 +81,7 @@ class Reception:
         counters: Count windows.
         holders: Returns the callers of open exchanges.
         end: Ends those of one caller, saying why.
+        tell: Tells other processes that a project was changed; returns what kept some of them from hearing it.
     """
 
     log = Logger()
@@ -94,6 +95,7 @@ class Reception:
         counters: ICounters,
         holders: Callable[[], Iterable[Any]],
         end: Callable[[Any, ExchangeError], None],
+        tell: Callable[[str], Deferred[list[str]]],
     ) -> None:
         self._rules = rules
         self._open_database = open_database
@@ -101,6 +103,7 @@ class Reception:
         self._clock = clock
         self._holders = holders
         self._end = end
+        self._tell = tell
         self._store: Store | None = None
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
@@ -173,6 +176,8 @@ class Reception:
             raise
         if change.project is not None:
             await self.changed(change.project)
+            for problem in await self._tell(change.project):
+                self.log.warn("a change is heard of late: {problem}", problem=problem)
         return change.told
 
     async def look(
@@ -192,6 +197,11 @@ class Reception:
             return await self._database().read(work)
         except StoreError as error:
             raise _unavailable() from error
+
+    def hear(self, project: str) -> None:
+        """Another process has changed something about a project: nobody is let in by what was known of it."""
+        self.callers.changed(project)
+        self._run(self.changed(project))
 
     async def changed(self, project: str) -> None:
         """Think anew about a project: its tokens are read before they are used again, and open exchanges may end."""

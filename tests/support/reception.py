@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from netrunner.errors import StoreError
 from netrunner.limits.memory import MemoryCounters
@@ -81,6 +81,8 @@ class Front:
         self.open: list[Any] = []
         """Callers of exchanges in progress."""
         self.ended: list[tuple[Any, str]] = []
+        self.told: list[str] = []
+        """Projects that other processes were told of."""
         self.rules = {
             "key": None,
             "previous": (),
@@ -93,6 +95,10 @@ class Front:
         self.folder = folder
         self.reception = self.another()
 
+    def _tell(self, project: str) -> Deferred[list[str]]:
+        self.told.append(project)
+        return succeed([])
+
     def another(self) -> Reception:
         """Return the reception of another process that uses the same database."""
         desk: Any = self.desk
@@ -104,6 +110,7 @@ class Front:
             self.counters,
             lambda: self.open,
             lambda caller, error: self.ended.append((caller, error.code)),
+            self._tell,
         )
         reception.apply(Rules(**self.rules))
         return reception
