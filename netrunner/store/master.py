@@ -34,12 +34,16 @@ def keyring(key: Secret | None, previous: Sequence[Secret], state_folder: Path) 
     Raises:
         StoreError: when one of them is no key, or the file is not its owner's alone.
     """
-    texts = [key.reveal()] if key is not None else _file_of(state_folder / FILE)
-    texts += [one.reveal() for one in previous]
-    try:
-        return Keyring([MasterKey.of_text(text) for text in texts], secrets.token_bytes)
-    except ValueError as error:
-        raise StoreError(f"A master key was expected to be {error}.") from None
+
+    def found() -> list[MasterKey]:
+        texts = [key.reveal()] if key is not None else _file_of(state_folder / FILE)
+        try:
+            return [MasterKey.of_text(text) for text in [*texts, *(one.reveal() for one in previous)]]
+        except ValueError as error:
+            raise StoreError(f"A master key was expected to be {error}.") from None
+
+    # The file may have been renewed since; what is configured comes with a reload.
+    return Keyring(found(), secrets.token_bytes, found if key is None else None)
 
 
 def renew(state_folder: Path) -> None:

@@ -73,12 +73,19 @@ class Keyring:
     Args:
         keys: At least one.
         random: Gives random bytes.
+        again: Returns the keys as they are now; asked when a secret turns up that none of them has sealed.
     """
 
-    def __init__(self, keys: Sequence[MasterKey], random: RandomBytes) -> None:
-        self.current = keys[0]
-        self._keys = {key.id: key for key in keys}
+    def __init__(
+        self, keys: Sequence[MasterKey], random: RandomBytes, again: Callable[[], Sequence[MasterKey]] | None = None
+    ) -> None:
         self._random = random
+        self._again = again
+        self._learn(keys)
+
+    def _learn(self, keys: Sequence[MasterKey]) -> None:
+        self._keys = {key.id: key for key in keys}
+        self.current = keys[0]
 
     def seal(self, secret: bytes, row: str) -> bytes:
         """Return ``secret`` sealed for the row of that identity."""
@@ -113,6 +120,8 @@ class Keyring:
         return _VERSION + self.current.wrap(data_key, row.encode(), self._random) + rest
 
     def _key(self, id: str) -> MasterKey:
+        if id not in self._keys and self._again is not None:
+            self._learn(self._again())
         key = self._keys.get(id)
         if key is None:
             raise StoreError(
