@@ -35,6 +35,8 @@ class ICounters(Interface):
     """
 
     denials = Attribute("Counter: how often a limit refused somebody, by the claim's scope and the limit's name.")
+    available = Attribute("bool: whether it is counted where it should be.")
+    fallbacks = Attribute("int: how many requests were counted elsewhere, while it was not.")
 
     async def reserve(claims, tokens=0):
         """Admit one request against all of ``claims``, or against none of them.
@@ -296,8 +298,8 @@ class ICallers(Interface):
             Overloaded: ``store_unavailable`` when that cannot be told now.
         """
 
-    async def admit(caller):
-        """Count one request of ``caller``, who has been checked.
+    async def admit(caller, counters):
+        """Count one request of ``caller``, who has been checked, its windows by ``counters``.
 
         Returns:
             A ``Grant``, or a ``Denial`` when there were too many in a window.
@@ -306,7 +308,7 @@ class ICallers(Interface):
             RateLimited: when what it may have in its life is used up.
         """
 
-    def over(caller, grant, record):
+    def over(caller, counters, grant, record):
         """A request that was admitted has ended; ``record`` tells what it took."""
 
 

@@ -93,7 +93,7 @@ class Parts:
             assert access.token is not None
             filters.insert(0, Bearer(access.token, access.header))
         elif access.mode == "projects":
-            filters.insert(0, Projects(reception, clock, access.header))
+            filters.insert(0, Projects(reception, counters, clock, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
@@ -273,7 +273,8 @@ def _table(settings: Settings) -> Table:
     }
     unknown = None if settings.unknown_model == "reject" else settings.unknown_model
     draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    return Table(models, unknown, settings.default_provider, draining)
+    images = tuple(candidate for model in settings.models if model.images for candidate in models[model.name])
+    return Table(models, unknown, settings.default_provider, draining, images)
 
 
 def receiving(settings: Settings) -> Any:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -26,7 +27,9 @@ from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
-from netrunner.limits.memory import MemoryCounters
+from netrunner.interfaces import ICounters, IStartable
+from netrunner.limits.memory import Counted, MemoryCounters
+from netrunner.limits.place import open_counters
 from netrunner.parts import STOP_S, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
@@ -67,15 +70,16 @@ class NetrunnerService(Service):
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self._lag = Lag(self._clock)
-        self.counters = MemoryCounters(self._clock)
         self._state = state[0]
         self._reception: Any = None
         """Projects and their tokens, once a configuration has had them."""
+        self._boot_id = state[1].name
+        self._counters = open_counters(settings, self._clock, reactor, self._boot_id)
         self._retired: list[Parts] = []
         self._resent = 0
         """By pools that are gone."""
         self._observed = self._observe()
-        self._parts = self._build(settings)
+        self._parts = self._build(settings, self._counters)
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._limit = 0.0
@@ -104,6 +108,7 @@ class NetrunnerService(Service):
         super().startService()
         self._sweep.start()
         self._lag.start()
+        self._start_counters()
         self._receive()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
@@ -114,7 +119,7 @@ class NetrunnerService(Service):
             self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
 
-    def _build(self, settings: Settings) -> Parts:
+    def _build(self, settings: Settings, counters: ICounters) -> Parts:
         return Parts(
             settings,
             self._reactor,
@@ -124,7 +129,7 @@ class NetrunnerService(Service):
             self.live,
             self.books,
             self._observed,
-            self.counters,
+            counters,
             self._reception_of(settings),
         )
 
@@ -140,7 +145,6 @@ class NetrunnerService(Service):
                 self.books.open_database,
                 self._state,
                 self._clock,
-                self.counters,
                 self.live.holders,
                 self.live.end_of,
                 self._tell_of_project,
@@ -151,6 +155,14 @@ class NetrunnerService(Service):
         """Go by the configuration in use."""
         if self._reception is not None:
             self._reception.apply(receiving(self.settings))
+
+    def _start_counters(self) -> None:
+        if IStartable.providedBy(self._counters):
+            self._counters.start()
+
+    def _stop_counters(self, counters: ICounters) -> Deferred[Any]:
+        stopping = maybeDeferred(counters.stop) if IStartable.providedBy(counters) else succeed(None)
+        return stopping.addErrback(lambda failure: self.log.failure("counters did not stop", failure))
 
     def _observe(self) -> Observed:
         measures = Measures()
@@ -165,6 +177,7 @@ class NetrunnerService(Service):
             sinks=self.books.feeds.summaries,
             sites=lambda: self._sites,
             pools=self._pools,
+            counters=lambda: self._counters,
             resent=lambda: self._resent,
         )
 
@@ -173,7 +186,13 @@ class NetrunnerService(Service):
 
     def reload(self, settings: Settings) -> None:
         """Serve new requests by another configuration; those in progress finish on the one they began with."""
-        parts = self._build(settings)
+        counters = self._counters
+        if (settings.shared, settings.shared_down) != (self.settings.shared, self.settings.shared_down):
+            counters = open_counters(settings, self._clock, self._reactor, self._boot_id)
+        parts = self._build(settings, counters)
+        if counters is not self._counters:
+            self._counters = counters
+            self._start_counters()
         parts.start()
         self.books.replace(settings, self._parts.stop_sinks, parts.sinks, parts.start_sinks)
         self._retired.append(self._parts)
@@ -193,6 +212,8 @@ class NetrunnerService(Service):
             self._retired.remove(parts)
             self._resent += sum(pool.resent for _, pool in parts.pools)
             parts.stop().addErrback(lambda failure: self.log.failure("an old configuration did not stop", failure))
+            if not any(parts.counters is other.counters for other in [*self._retired, self._parts]):
+                self._stop_counters(parts.counters)
         if self._retired and self.running:
             self._retiring = self._clock.callLater(1.0, self._retire)
 
@@ -234,6 +255,20 @@ class NetrunnerService(Service):
         return deferToThreadPool(
             self._reactor, self._reactor.getThreadPool(), tell_of_project, self._state, id, os.getpid()
         )
+
+    def windows(self) -> list[Any]:
+        """Return what limits have counted in this process, in terms of JSON, for a successor."""
+        counters = self._counters
+        found: list[Any] = msgspec.to_builtins(counters.windows() if isinstance(counters, MemoryCounters) else [])
+        return found
+
+    def absorb_windows(self, windows: list[Any]) -> None:
+        """Go on with what the limits of a predecessor have counted."""
+        if isinstance(self._counters, MemoryCounters):
+            try:
+                self._counters.absorb(msgspec.convert(windows, list[Counted]))
+            except msgspec.ValidationError as error:
+                self.log.error("what limits have counted is lost: {error}", error=error)
 
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""
@@ -305,7 +340,10 @@ class NetrunnerService(Service):
             self._retiring.cancel()
         # All that follows waits once, whatever of it hangs.
         self._limit = min(self._limit + LEAVE_S, self._clock.seconds() + STOP_S)
-        stopped = DeferredList([parts.stop(self._left_s()) for parts in [*self._retired, self._parts]])
+        every = [*self._retired, self._parts]
+        stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
+        for counters in {id(parts.counters): parts.counters for parts in every}.values():
+            self._stop_counters(counters)
         if self._reception is not None:
             stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))

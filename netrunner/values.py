@@ -125,6 +125,8 @@ class Call(msgspec.Struct):
     gaps: Any = None
     """``netrunner.dialects.gaps.Gaps`` of a request that was translated, or may be changed: what the provider gives up
     is told there."""
+    translated: bool = False
+    """It was written in the provider's dialect for a caller of another, who sees nothing of the answer's form."""
 
 
 class Answer(msgspec.Struct, frozen=True):

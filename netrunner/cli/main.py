@@ -20,6 +20,12 @@ def _check() -> usage.Options:
     return CheckOptions()
 
 
+def _bench() -> usage.Options:
+    from netrunner.cli.bench.command import BenchOptions
+
+    return BenchOptions()
+
+
 def _logserver() -> usage.Options:
     from netrunner.cli.logserver import LogserverOptions
 
@@ -67,11 +73,12 @@ class NetrunnerOptions(usage.Options):
 
     synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
     longdesc = (
-        "Looks at configurations, plugins and records, and runs what stands beside the proxy."
+        "Looks at configurations, plugins and records, measures, and runs what stands beside the proxy."
         " The daemon itself is started by `twistd netrunner --config FILE`."
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
         ("check", None, _check, "Validate a configuration and show who is there."),
+        ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
         ("journal", None, _journal, "Check, show or export the record of requests."),

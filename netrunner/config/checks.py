@@ -8,6 +8,7 @@ This module must not read anything; it looks at what was read.
 from __future__ import annotations
 
 import base64
+import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from netrunner.config.forms import Listener, listener
 from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
 from netrunner.config.typed import Section
 from netrunner.errors import Problem
-from netrunner.settings import Secret
+from netrunner.settings import Limits, Secret
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Where a caller's own provider credential comes in."""
@@ -28,6 +29,7 @@ class Subject:
     document: Document
     root: Section
     providers: Sequence[PluginConfig]
+    filters: Sequence[PluginConfig] = ()
 
     @property
     def listeners(self) -> list[Listener]:
@@ -77,6 +79,19 @@ def _redaction(subject: Subject) -> Iterator[Problem]:
             compile_redaction(redact)
         except ValueError as error:
             yield Problem(subject.root.at("journal", "redact"), f"redact: expected {error}")
+
+
+def _shared(subject: Subject) -> Iterator[Problem]:
+    if subject.document.shared != "memory" and importlib.util.find_spec("txredisapi") is None:
+        yield Problem(subject.root.at("shared"), "shared: Redis needs txredisapi: pip install 'netrunner[redis]'")
+
+
+def _counting(subject: Subject) -> Iterator[Problem]:
+    """Several processes that count by themselves would let through a multiple of every limit."""
+    if subject.document.shared == "memory" and getattr(subject.document, "workers", 1) > 1:
+        for one in subject.filters:
+            if isinstance(one.settings, Limits):
+                yield Problem(one.where, f"{one.name} counts, so several workers need shared: redis://HOST:PORT/DB")
 
 
 def _exposure(subject: Subject) -> Iterator[Problem]:
@@ -213,4 +228,6 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("models",): _model_names,
     ("routes",): _route_names,
     ("journal",): _redaction,
+    ("shared",): _shared,
+    ("shared", "workers"): _counting,
 }

@@ -173,10 +173,30 @@ def _store(text: str) -> str:
     return text
 
 
+def _shared(text: str) -> str:
+    expected = "memory or a URL such as redis://127.0.0.1:6379/0"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if text != "memory" and (
+        parts.scheme not in ("redis", "rediss")
+        or not parts.hostname
+        or port == 0
+        or parts.query
+        or parts.fragment
+        or not re.fullmatch("/?[0-9]{0,5}", parts.path)
+    ):
+        raise ValueError(expected)
+    return text
+
+
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text, "url": _url,
+        "path": _path, "prefix": _prefix, "redaction": _redaction, "shared": _shared,
+        "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip
 

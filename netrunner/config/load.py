@@ -114,7 +114,7 @@ class _Loader:
         providers = self._plugins("provider", list((document.providers or {}).items()), registry)
         filters = self._plugins("filter", [(None, section) for section in document.filters], registry)
         sinks = self._plugins("sink", [(None, section) for section in self._sinks(document)], registry)
-        subject = checks.Subject(document, self._root, providers)
+        subject = checks.Subject(document, self._root, providers, filters)
         self._problems += checks.check(subject, self._broken)
         if self._problems:
             raise self._failure()

@@ -125,6 +125,10 @@ class ModelSettings:
         doc="What becomes of an answer whose client has left: its provider is told to stop, or it is read to its end "
         "(five minutes at most), so that its usage is known.",
     )
+    images: bool = setting(
+        False,
+        doc="Whether it makes images: `POST /image` tries those that do, in their order, where no model is named.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +197,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "shared": "memory", "model_map": {}, "register": {"allow": []},
+        "workers": 1, "model_map": {}, "register": {"allow": []},
         "cors": {"origins": []},
     }  # fmt: skip
 
@@ -207,6 +211,12 @@ class Common:
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
     store: str = setting(
         "sqlite", form="store", doc="The database: `sqlite` in the state folder, or a postgresql:// URL."
+    )
+    shared: str = setting(
+        "memory", form="shared", doc="Where limits are counted: `memory` of this process, or a redis:// URL."
+    )
+    shared_down: Literal["refuse", "local"] = setting(
+        "refuse", doc="While Redis is away, `refuse` what is limited, or go by `local` counts of this process."
     )
     journal: JournalSettings = setting(JournalSettings(), doc="The record of every exchange.")
     access: AccessSettings = setting(AccessSettings(), doc="Who may call.")

@@ -277,7 +277,7 @@ def _checked(value: Any, scalar: tree.Scalar, rules: Mapping[str, Any], name: st
             return FORMS[rules["form"]](value)
         except ValueError as error:
             # A URL may carry a password, so it is not repeated.
-            _wrong(scalar, name, str(error), secret=rules["form"] == "url")
+            _wrong(scalar, name, str(error), secret=rules["form"] in ("url", "shared"))
     return value
 
 

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from netrunner.claims import Denial
 from netrunner.errors import Forbidden, RateLimited
 from netrunner.filters.credential import Credential
-from netrunner.interfaces import IAttemptPhase, ICallers, IClock, IFinishPhase, IHeadPhase
+from netrunner.interfaces import IAttemptPhase, ICallers, IClock, ICounters, IFinishPhase, IHeadPhase
 from netrunner.values import Outcome, UpstreamRequest
 
 _PROXY = b"x-proxy-"
@@ -24,12 +24,14 @@ class Projects:
 
     Args:
         callers: Knows tokens.
+        counters: Count what they may use.
         clock: Time.
         header: The only field a token may come in; any usual one when None.
     """
 
-    def __init__(self, callers: ICallers, clock: IClock, header: str | None = None) -> None:
+    def __init__(self, callers: ICallers, counters: ICounters, clock: IClock, header: str | None = None) -> None:
         self._callers = callers
+        self._counters = counters
         self._wall = clock.wall
         self._credential = Credential(header)
 
@@ -47,14 +49,14 @@ class Projects:
         if caller.metadata:
             _check_metadata(exchange, caller.metadata)
         self._credential.strip(exchange)
-        answer = await callers.admit(caller)
+        answer = await callers.admit(caller, self._counters)
         exchange.standings += answer.standings
         if isinstance(answer, Denial):
             raise _limited(answer)
         if exchange.outcome is None:
             exchange.notes[self] = answer
         else:
-            callers.over(caller, answer, exchange.record())
+            callers.over(caller, self._counters, answer, exchange.record())
 
     async def on_attempt(self, exchange: Any, request: UpstreamRequest) -> None:
         """See that what was let in is still: a body may have taken its time."""
@@ -64,7 +66,7 @@ class Projects:
         """Tell what a request took that was counted."""
         grant = exchange.notes.pop(self, None)
         if grant is not None:
-            self._callers.over(exchange.holder, grant, exchange.record())
+            self._callers.over(exchange.holder, self._counters, grant, exchange.record())
 
 
 def _limited(denial: Denial) -> RateLimited:

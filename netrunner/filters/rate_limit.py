@@ -67,6 +67,7 @@ class RateLimit:
         self._scope = environment.name
         self._counters = environment.counters
         self._subject = _SUBJECTS[settings.per]
+        self._counts_tokens = _counts_tokens(settings)
         queue = settings.queue
         self._line = None
         if queue is not None:
@@ -105,7 +106,7 @@ class RateLimit:
             if outcome is Outcome.REFUSED and not exchange.attempts:
                 self._counters.withdraw(held)
             else:
-                self._counters.release(held, _taken(exchange, outcome))
+                self._counters.release(held, _taken(exchange, outcome) if self._counts_tokens else None)
             if self._line is not None:
                 self._line.freed(self._subject(exchange))
 
@@ -125,7 +126,7 @@ class AtTheRequest(RateLimit):
 
     async def on_request(self, exchange: Any) -> None:
         """Admit the request, or refuse it."""
-        tokens = _expected(exchange, self.settings.output_tokens) if _counts_tokens(self.settings) else 0
+        tokens = _expected(exchange, self.settings.output_tokens) if self._counts_tokens else 0
         await self.admit(exchange, tokens)
 
 

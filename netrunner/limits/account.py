@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from netrunner.claims import Standing
 from netrunner.limits.rules import BUSY_S, CONCURRENCY, MIN_GAP, Rules, Window
+from netrunner.settings import WindowSettings
 
 NEVER = math.inf
 
@@ -22,6 +24,21 @@ class Refusal(msgspec.Struct, frozen=True):
     limit: float
     wait_s: float
     """``NEVER`` if it never will."""
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What is used of one window, for a process that takes over."""
+
+    tokens: bool
+    length_s: float
+    opened: float
+    """By the machine's monotonic clock, which all its processes share."""
+    used: int
+
+    def as_window(self) -> WindowSettings:
+        """Return a window of the same kind; how much it takes is for others to say."""
+        counted = {"tokens" if self.tokens else "requests": self.used}
+        return WindowSettings(length_s=self.length_s, **counted)
 
 
 class Account:
@@ -49,7 +66,7 @@ class Account:
         rules = self.rules
         for number, window in enumerate(rules.windows):
             closes_at = self.opened[number] + window.length_s
-            need = window.needs(tokens)
+            need = window.needs(tokens) if window.tokens else 1
             if (self.used[number] if now_s < closes_at else 0) + need > window.limit:
                 wait_s = NEVER if need > window.limit else closes_at - now_s
                 longest = _longer(longest, Refusal(window.what, window.limit, wait_s))
@@ -85,13 +102,15 @@ class Account:
         """One of those inside is over."""
         self.inside -= 1
 
-    def state(self, number: int, now_s: float) -> tuple[int, float]:
-        """Return how much of a window is left, and the seconds until it closes."""
-        window: Window = self.rules.windows[number]
-        left_s = self.opened[number] + window.length_s - now_s
-        if left_s <= 0:
-            return window.limit, 0.0
-        return max(0, window.limit - self.used[number]), left_s
+    def standings(self, scope: str, now_s: float) -> list[Standing]:
+        """Return how full its windows are, for a claim of ``scope``."""
+        told = []
+        for window, opened, used in zip(self.rules.windows, self.opened, self.used, strict=True):
+            left_s = opened + window.length_s - now_s
+            limit = window.limit
+            remaining = limit if left_s <= 0 else limit - used if used < limit else 0
+            told.append(Standing(scope, window.what, window.tokens, limit, remaining, max(0.0, left_s)))
+        return told
 
     def follow(self, rules: Rules) -> None:
         """Go by other rules from now on; windows that stay what they were keep their counts."""
@@ -100,6 +119,25 @@ class Account:
         self.rules = rules
         self.opened = [opened for opened, _ in counts]
         self.used = [used for _, used in counts]
+
+    def kept(self, now_s: float) -> list[Kept]:
+        """Return what is used of its windows that are open."""
+        return [
+            Kept(*_kind(window), opened, used)
+            for window, opened, used in zip(self.rules.windows, self.opened, self.used, strict=True)
+            if now_s < opened + window.length_s
+        ]
+
+    def absorb(self, kept: Sequence[Kept], now_s: float) -> None:
+        """Count what was used elsewhere, in windows of the same kind."""
+        by_kind = {(one.tokens, one.length_s): one for one in kept}
+        for number, window in enumerate(self.rules.windows):
+            one = by_kind.get(_kind(window))
+            if one is None or now_s >= one.opened + one.length_s:
+                continue
+            if now_s >= self.opened[number] + window.length_s:
+                self.opened[number], self.used[number] = one.opened, 0
+            self.used[number] += one.used
 
     def idle(self, now_s: float) -> bool:
         """Return whether forgetting it changes nothing."""

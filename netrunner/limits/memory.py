@@ -9,11 +9,12 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from zope.interface import implementer
 
 from netrunner.claims import Claim, Denial, Grant, Standing
 from netrunner.interfaces import IClock, ICounters
-from netrunner.limits.account import NEVER, Account, Refusal
+from netrunner.limits.account import NEVER, Account, Kept, Refusal
 from netrunner.limits.rules import rules
 from netrunner.settings import Limits
 
@@ -23,7 +24,19 @@ _LOOK = 2
 """How many of the oldest accounts are looked at for each new one; those that count nothing any more go."""
 
 
-class _Kept(Account):
+MAX_HANDED_OVER = 16384
+"""Subjects whose windows are handed over to a process that takes over."""
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """The open windows of one subject."""
+
+    scope: str
+    subject: str
+    windows: list[Kept]
+
+
+class _Limited(Account):
     """An account and the very limits it goes by."""
 
     __slots__ = ("limits",)
@@ -41,7 +54,7 @@ class _Held(Grant):
     def __init__(
         self,
         standings: tuple[Standing, ...],
-        accounts: Sequence[_Kept],
+        accounts: Sequence[_Limited],
         opened: Sequence[tuple[float, ...]],
         tokens: int,
     ) -> None:
@@ -61,11 +74,14 @@ class MemoryCounters:
         max_accounts: Subjects that are told apart.
     """
 
+    available = True
+    fallbacks = 0
+
     def __init__(self, clock: IClock, max_accounts: int = MAX_ACCOUNTS) -> None:
         self.denials: Counter[tuple[str, str]] = Counter()
         self._clock = clock
         self._max_accounts = max_accounts
-        self._accounts: dict[tuple[str, str], _Kept] = {}
+        self._accounts: dict[tuple[str, str], _Limited] = {}
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -81,15 +97,17 @@ class MemoryCounters:
             if refusal is not None and (worst is None or refusal.wait_s > worst[0].wait_s):
                 worst = refusal, claim
         opened = [] if worst is not None else [account.admit(now, tokens) for account in accounts]
-        standings = _standings(claims, accounts, now)
+        standings: list[Standing] = []
+        for claim, account in zip(claims, accounts, strict=True):
+            standings += account.standings(claim.scope, now)
         for _ in range(len(self._accounts) - before):
             self._make_room(now)
         if worst is None:
-            return _Held(standings, accounts, opened, tokens)
+            return _Held(tuple(standings), accounts, opened, tokens)
         refusal, claim = worst
         self.denials[claim.scope, refusal.what] += 1
         wait_s = None if refusal.wait_s == NEVER else refusal.wait_s
-        return Denial(claim.scope, claim.subject, refusal.what, refusal.limit, wait_s, standings)
+        return Denial(claim.scope, claim.subject, refusal.what, refusal.limit, wait_s, tuple(standings))
 
     def release(self, grant: Grant, tokens: int | None = None) -> None:
         """Let one in for it, and count what it took."""
@@ -101,6 +119,26 @@ class MemoryCounters:
         assert isinstance(grant, _Held)
         self._end(grant, -grant.tokens, -1)
 
+    def windows(self) -> list[Counted]:
+        """Return what is used of every window that is open, for a process that takes over; the newest, if many are."""
+        now = self._clock.seconds()
+        counted = []
+        for (scope, subject), account in itertools.islice(reversed(self._accounts.items()), MAX_HANDED_OVER):
+            if kept := account.kept(now):
+                counted.append(Counted(scope, subject, kept))
+        return counted
+
+    def absorb(self, windows: Sequence[Counted]) -> None:
+        """Count what a process before this one has counted."""
+        now = self._clock.seconds()
+        for one in reversed(windows):
+            limits = Limits(windows=tuple(kept.as_window() for kept in one.windows))
+            account = self._accounts.get((one.scope, one.subject))
+            if account is None:
+                # Whoever claims it next tells what it may really have.
+                account = self._accounts[one.scope, one.subject] = _Limited(limits)
+            account.absorb(one.windows, now)
+
     def _end(self, grant: _Held, tokens: int, requests: int) -> None:
         accounts, grant.accounts = grant.accounts, ()
         for account, opened in zip(accounts, grant.opened, strict=bool(accounts)):
@@ -108,11 +146,11 @@ class MemoryCounters:
                 account.correct(opened, tokens, requests)
             account.leave()
 
-    def _account(self, claim: Claim) -> _Kept:
+    def _account(self, claim: Claim) -> _Limited:
         key = claim.scope, claim.subject
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = _Kept(claim.limits)
+            account = self._accounts[key] = _Limited(claim.limits)
         elif account.limits is not claim.limits:
             account.limits = claim.limits
             account.follow(rules(claim.limits))
@@ -126,11 +164,3 @@ class MemoryCounters:
             full = len(accounts) >= self._max_accounts
             if account.inside or not (full or account.idle(now_s)):
                 accounts[key] = account
-
-
-def _standings(claims: Sequence[Claim], accounts: Sequence[_Kept], now_s: float) -> tuple[Standing, ...]:
-    return tuple(
-        Standing(claim.scope, window.what, window.tokens, window.limit, *account.state(number, now_s))
-        for claim, account in zip(claims, accounts, strict=True)
-        for number, window in enumerate(account.rules.windows)
-    )

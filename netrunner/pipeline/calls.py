@@ -76,7 +76,7 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
     """Return what the caller asks, in the provider's dialect.
 
     Raises:
-        NotFound: ``endpoint_not_found`` if the provider's key may not be used so.
+        NotFound: ``endpoint_not_found`` if the provider's key may not be used so, or it has nothing like it.
         UnsupportedParameter: for what has a meaning that cannot be carried over.
     """
     provider, _ = pipeline.providers[candidate.provider]
@@ -98,6 +98,7 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
         exchange.stream,
         pipeline.authorization(exchange, candidate.provider),
         gaps=gaps,
+        translated=True,
     )
 
 

@@ -23,6 +23,9 @@ MAX_REPAIRED_BYTES = 32 << 20
 MAX_ANSWER_BYTES = 8 << 20
 """The most that an answer which is no stream, one event of a stream, or what waits for its end may take."""
 
+MAX_IMAGE_BYTES = 32 << 20
+"""The most that the answer with an image may take, which is base64 in most."""
+
 
 class EventLane:
     """Takes one answer through the filters.

@@ -294,6 +294,8 @@ class Relay:
         self._exchange.tap.feed(data)
         filtered = self._filtered(lane, data, last)
         if filtered is not None and last:
+            if isinstance(lane, TranslatingLane) and self._head is not None:
+                self._head = lane.typed(self._head)
             self._held, self._last = [filtered], True
             self._commit()
 

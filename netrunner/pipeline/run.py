@@ -295,8 +295,8 @@ class Run:
         assert self._provider is not None
         assert self._translation is not None
         spoken = SPOKEN[self._provider.dialect]
-        decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
         translation = self._translation
+        decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )
@@ -391,16 +391,24 @@ class Run:
         return rejection.code == "upstream_auth"
 
     def attempt_failed(self, error: UpstreamError) -> None:
-        """An attempt ended before it was committed: the next candidate if nothing was sent, else the end."""
+        """An attempt ended before it was committed: the next candidate, or the end."""
         self._request.aborts_on_half_close = False
         self._exchange.attempts[-1].error = error.code
         self._exchange.let_go()
-        if not error.sent and self._tried < len(self._candidates):
+        told = self.verdict(error)
+        if told is None:
             self._exchange.work = self
             self._request.on_disconnect = self.client_gone
             self._launch(self._attempt())
         else:
-            self.fail(error, Outcome.UPSTREAM_FAILED)
+            self.fail(told, Outcome.UPSTREAM_FAILED)
+
+    def verdict(self, error: UpstreamError) -> UpstreamError | None:
+        """Return what the caller is told of an attempt that failed; None if the next candidate is tried instead.
+
+        That is where nothing was sent.
+        """
+        return None if not error.sent and self._tried < len(self._candidates) else error
 
     # Ends without an upstream's answer.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
+from netrunner.pipeline.catalog import Catalog
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
@@ -79,6 +80,7 @@ class Pipeline:
         self.chain = chain
         self.table = table
         self.providers = dict(providers)
+        self.catalog = Catalog(table, self.providers, clock)
         self.clock = clock
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams

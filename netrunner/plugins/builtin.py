@@ -17,6 +17,7 @@ class BuiltIn(NamedTuple):
 
 
 BUILT_IN = (
+    BuiltIn("provider", "airforce", "Api.Airforce.", "netrunner.providers.airforce"),
     BuiltIn("provider", "anthropic", "Anthropic, or any API that speaks like it.", "netrunner.providers.anthropic"),
     BuiltIn("provider", "azure_openai", "OpenAI's models on Azure.", "netrunner.providers.azure_openai"),
     BuiltIn("provider", "cloudflare", "Cloudflare's Workers AI, or an AI Gateway.", "netrunner.providers.cloudflare"),

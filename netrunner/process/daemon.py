@@ -51,6 +51,12 @@ class Serving(Protocol):
     def counts(self) -> dict[str, int]:
         """Return how much of everything there is now."""
 
+    def windows(self) -> list[Any]:
+        """Return what limits have counted, in terms of JSON, for a successor."""
+
+    def absorb_windows(self, windows: list[Any]) -> object:
+        """Go on with what a predecessor's limits have counted."""
+
     def end(self, exchange_id: str) -> bool:
         """End one exchange; return False if there is none of that id."""
 
@@ -168,12 +174,14 @@ class Daemon(Service):
         pid_file = self._place.pid_file
         pool = self._reactor.getThreadPool()
         try:
-            path = await deferToThreadPool(self._reactor, pool, predecessor.dismiss, not pid_file.path)
+            left = await deferToThreadPool(self._reactor, pool, predecessor.dismiss, not pid_file.path)
         except ControlError as error:
             self._log.error("process {pid} still serves: {error}", pid=predecessor.pid, error=error)
             return
-        if path:
-            pid_file.claim(path, os.getpid())
+        if left["pid_file"]:
+            pid_file.claim(left["pid_file"], os.getpid())
+        # One of a version before this has none.
+        self._service.absorb_windows(left.get("windows", []))
         self._log.info("took over from process {pid}", pid=predecessor.pid)
 
     def _hung_up(self) -> None:
@@ -234,4 +242,4 @@ class Daemon(Service):
         path = self._place.pid_file.release() if arguments.pid_file else ""
         self._dismissed = True
         self._ending.begin()
-        return Reply({"pid_file": path})
+        return Reply({"pid_file": path, "windows": self._service.windows()})

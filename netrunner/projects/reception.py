@@ -78,7 +78,6 @@ class Reception:
         open_database: Returns the database, started.
         state: The state folder.
         clock: Time.
-        counters: Count windows.
         holders: Returns the callers of open exchanges.
         end: Ends those of one caller, saying why.
         tell: Tells other processes that a project was changed; returns what kept some of them from hearing it.
@@ -92,7 +91,6 @@ class Reception:
         open_database: Callable[[], Store],
         state: Path,
         clock: IClock,
-        counters: ICounters,
         holders: Callable[[], Iterable[Any]],
         end: Callable[[Any, ExchangeError], None],
         tell: Callable[[str], Deferred[list[str]]],
@@ -108,7 +106,7 @@ class Reception:
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
         self.callers = Callers(self._database, clock)
-        self.uses = Uses(self._database, counters, Prices.shipped(), clock)
+        self.uses = Uses(self._database, Prices.shipped(), clock)
 
     def apply(self, rules: Rules) -> None:
         """Go by a configuration; the first time that opens the database."""
@@ -136,13 +134,13 @@ class Reception:
         """Return whose credential that is; see ``Callers``."""
         return await self.callers.ask(credential)
 
-    async def admit(self, caller: Caller) -> Grant | Denial:
+    async def admit(self, caller: Caller, counters: ICounters) -> Grant | Denial:
         """Count one request; see ``Uses``."""
-        return await self.uses.admit(caller)
+        return await self.uses.admit(caller, counters)
 
-    def over(self, caller: Caller, grant: Grant, record: Record) -> None:
+    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record) -> None:
         """Count what a request took."""
-        self.uses.over(caller, grant, record)
+        self.uses.over(caller, counters, grant, record)
 
     # How that is managed.
 

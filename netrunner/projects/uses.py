@@ -40,16 +40,14 @@ class Uses:
 
     Args:
         database: Returns the database.
-        counters: Count windows.
         prices: Tell what models cost.
         clock: Time.
     """
 
     log = Logger()
 
-    def __init__(self, database: Callable[[], Store], counters: ICounters, prices: Prices, clock: IClock) -> None:
+    def __init__(self, database: Callable[[], Store], prices: Prices, clock: IClock) -> None:
         self._database = database
-        self._counters = counters
         self._prices = prices
         self._clock = clock
         self._used: dict[str, Used] = {}
@@ -76,8 +74,8 @@ class Uses:
             self._return(caller)
         await self._write()
 
-    async def admit(self, caller: Caller) -> Grant | Denial:
-        """Count one request, unless it is one too many.
+    async def admit(self, caller: Caller, counters: ICounters) -> Grant | Denial:
+        """Count one request, unless it is one too many; windows are counted by ``counters``.
 
         Raises:
             RateLimited: ``max_requests_exceeded`` or ``budget_exceeded``.
@@ -85,25 +83,25 @@ class Uses:
         """
         caller.check_budgets()
         wall = self._clock.wall()
-        answer: Grant | Denial = await self._counters.reserve(caller.claims(wall))
+        answer: Grant | Denial = await counters.reserve(caller.claims(wall))
         if isinstance(answer, Denial):
             return answer
         if caller.max_requests is not None:
             try:
                 await self._spend_one(caller)
             except BaseException:
-                self._counters.withdraw(answer)
+                counters.withdraw(answer)
                 raise
         used = self._used_of(caller)
         used.requests += 1
         used.last_at = wall
         return answer
 
-    def over(self, caller: Caller, grant: Grant, record: Record) -> None:
+    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record) -> None:
         """Count what a request took; it is over."""
         usage = record.usage
         taken = 0 if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
-        self._counters.release(grant, taken)
+        counters.release(grant, taken)
         if usage is None or not taken:
             return
         cost = self._prices.cost(record.upstream_model, usage) or 0.0

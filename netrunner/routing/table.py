@@ -27,6 +27,7 @@ class Table:
         unknown_model: Provider that unknown names are passed to as they are; None refuses them.
         default_provider: Provider that serves requests naming no model; None refuses them.
         draining: Names whose answers are read on when the client has left.
+        images: Who makes images where no model is named, in the order in which they are asked.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class Table:
         unknown_model: str | None,
         default_provider: str | None,
         draining: frozenset[str] = frozenset(),
+        images: tuple[Candidate, ...] = (),
     ) -> None:
         self.draining = draining
+        self.images = images
         self._models = dict(models)
-        self._unknown = unknown_model
+        self.unknown_model = unknown_model
         self._default = default_provider
 
     def names(self) -> Iterable[str]:
@@ -54,8 +57,8 @@ class Table:
         found = self._models.get(model)
         if found is not None:
             return found
-        if self._unknown is not None:
-            return (Candidate(self._unknown, model),)
+        if self.unknown_model is not None:
+            return (Candidate(self.unknown_model, model),)
         raise NotFound(f"The model {model!r} does not exist.", code="model_not_found", param="model")
 
     def without_model(self, needs_model: bool) -> tuple[Candidate, ...]:

@@ -109,6 +109,27 @@ FAMILIES = (
         "requests",
         "Sent again since a warm connection had died before a byte of the answer.",
     ),
+    Family(
+        "netrunner_limit_denials_total",
+        "counter",
+        ("scope", "limit"),
+        "requests",
+        "How often a limit had no room: scope is whose it is, the name of a filter for one.",
+    ),
+    Family(
+        "netrunner_counters_available",
+        "gauge",
+        (),
+        "0 or 1",
+        "Whether limits are counted where they should be; 0 while a Redis that is shared is away.",
+    ),
+    Family(
+        "netrunner_counted_locally_total",
+        "counter",
+        (),
+        "requests",
+        "Requests whose limits this process counted by itself, since Redis was away.",
+    ),
     Family("netrunner_sink_lag_records", "gauge", ("sink",), "records", "Records that wait for a sink."),
     Family("netrunner_sink_written_total", "counter", ("sink",), "records", "Records a sink took."),
     Family(

@@ -29,6 +29,7 @@ from netrunner.errors import NotFound
 from netrunner.http.pool import Pool
 from netrunner.http.request import Request
 from netrunner.http.site import Site
+from netrunner.interfaces import ICounters
 from netrunner.journal.journal import Journal
 from netrunner.journal.upkeep import Upkept
 from netrunner.pipeline.lag import Lag
@@ -58,6 +59,7 @@ class Observed:
         sinks: Returns how each sink fares, as ``Feeds.summaries`` does.
         sites: Returns what listens.
         pools: Returns every pool with the name of its provider or route.
+        counters: Returns what limits count with.
         resent: Returns what pools that are gone had sent again.
     """
 
@@ -73,15 +75,22 @@ class Observed:
         sinks: Callable[[], Iterable[Mapping[str, Any]]],
         sites: Callable[[], Iterable[Site]],
         pools: Callable[[], Iterable[tuple[str, Pool]]],
+        counters: Callable[[], ICounters],
         resent: Callable[[], int],
     ) -> None:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
         self.onlookers = onlookers
-        self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
+        self.sinks, self.sites, self.pools, self.counters, self.resent = sinks, sites, pools, counters, resent
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
-        return {**self._of_exchanges(), **self._of_connections(), **self._of_the_journal(), **self._of_the_process()}
+        return {
+            **self._of_exchanges(),
+            **self._of_connections(),
+            **self._of_limits(),
+            **self._of_the_journal(),
+            **self._of_the_process(),
+        }
 
     def _of_exchanges(self) -> dict[str, Values]:
         measures = self.measures
@@ -138,6 +147,14 @@ class Observed:
             "netrunner_upstream_connections": connections,
             "netrunner_upstream_waiting": waiting,
             "netrunner_upstream_resent_total": {(): self.resent() + sum(pool.resent for _, pool in pools)},
+        }
+
+    def _of_limits(self) -> dict[str, Values]:
+        counters = self.counters()
+        return {
+            "netrunner_limit_denials_total": counters.denials,
+            "netrunner_counters_available": {(): int(counters.available)},
+            "netrunner_counted_locally_total": {(): counters.fallbacks},
         }
 
     def _of_the_journal(self) -> dict[str, Values]:

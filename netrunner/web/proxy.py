@@ -150,6 +150,8 @@ class ModelRoute(Resource):
     """
 
     isLeaf = True
+    runs: type[Run] = Run
+    """What takes exchanges along the path."""
 
     def __init__(
         self, entry: Entry, dialect: str, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)
@@ -196,7 +198,7 @@ class ModelRoute(Resource):
             exchange.stream = envelope.stream
         elif request.facts.upgrade is not None:
             exchange.model = _checked(named_model(exchange.query))
-        Run(self._entry.pipeline, exchange, request).start()
+        self.runs(self._entry.pipeline, exchange, request).start()
         return NOT_DONE_YET
 
     def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:

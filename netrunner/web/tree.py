@@ -15,6 +15,7 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, NotFound
 from netrunner.http.request import IRefuses, Request
 from netrunner.interfaces import IClock
+from netrunner.pipeline.images import ImageRun
 from netrunner.pipeline.refusal import refusal
 from netrunner.values import Headers
 from netrunner.web.models import GeminiModels, Models, OllamaList, OllamaShow
@@ -37,6 +38,7 @@ _API = (b"chat", b"generate", b"embed", b"embeddings")
 """Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
     {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
+    | {b"/image"}
     | {b"/v1/" + endpoint for endpoint in _V1}
     | {b"/api/" + endpoint for endpoint in (*_API, b"tags", b"ps", b"show", b"version")}
 )
@@ -90,6 +92,22 @@ class Endpoints(Branch):
         request.postpath.insert(0, request.prepath.pop())
         whole = b"/".join(request.postpath).removesuffix(b"/")
         return self._exact.get(whole, self._rest) if whole else NOTHING
+
+
+class Alone(ModelRoute):
+    """An endpoint with nothing below it."""
+
+    isLeaf = False
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        """Return what refuses, unless nothing but a slash follows."""
+        return NOTHING if path else self
+
+
+class Images(Alone):
+    """Makes images, by any model that does where none is named."""
+
+    runs = ImageRun
 
 
 class V1(Endpoints):
@@ -181,6 +199,7 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     openai = Branch()
     openai.putChild(b"v1", v1)
     served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
+    served[b"image"] = Images(entry, "image", "image")
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}

@@ -97,13 +97,24 @@ def test_a_word_comes_before_a_secret() -> None:
 
 
 def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("workers: 2\nshared: redis://x\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
+    assert problems("workers: 2\nsecrets: {key: k}\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
         "x.yaml:1: not yet: workers arrives with a later version",
-        "x.yaml:2: not yet: shared arrives with a later version",
+        "x.yaml:2: not yet: secrets arrives with a later version",
         "x.yaml:3: not yet: model_map arrives with a later version",
         "x.yaml:4: not yet: cors arrives with a later version",
     ]
-    section("workers: 1\nstore: sqlite\nshared: memory\ncors: {origins: []}\nmodel_map: {}").read(Document)
+    section("workers: 1\nstore: sqlite\ncors: {origins: []}\nmodel_map: {}").read(Document)
+
+
+@pytest.mark.parametrize("url", ["redis://", "redis://h/x", "http://h/0", "redis://:canary@h:0/1", "redis://h/0?a=b"])
+def test_what_is_no_redis_is_refused_and_not_repeated(url: str) -> None:
+    expected = "x.yaml:1: shared: expected memory or a URL such as redis://127.0.0.1:6379/0"
+    assert problems(f"shared: {url}", Document) == [expected]
+
+
+@pytest.mark.parametrize("url", ["memory", "redis://h", "redis://u:p@[::1]:6380/2", "rediss://h:1"])
+def test_counters_may_be_shared_through_redis(url: str) -> None:
+    assert section(f"shared: '{url}'").read(Document).shared == url
 
 
 def test_a_variable_nobody_set_is_told_for_a_later_key_too() -> None:

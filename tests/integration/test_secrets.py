@@ -103,8 +103,10 @@ def test_secrets_are_relayed_untouched_and_are_nowhere_in_what_is_recorded(
                     upstream.send(STREAM_HEAD + b"".join(pieces) + END_OF_BODY)
                     heard = client.until(END_OF_BODY)
             assert all(json.dumps(one).encode()[1:-1] in heard for one in (ANSWERED[:9], ANSWERED[9:]))
-            for type in ("request", "response"):
-                daemon.wait_for(lambda type=type: [one["completed"] for one in server.metadata(type)] == [True])
+            copies = ("request", "response")
+            daemon.wait_for(
+                lambda: [one["completed"] for type in copies for one in server.metadata(type)] == [True, True]
+            )
             told = api(daemon)
             assert b"[redacted:provider_keys]" in told
             assert b"[redacted:service_tokens]" in told

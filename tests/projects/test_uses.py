@@ -33,7 +33,7 @@ def admitted(front: Front, caller: Any, most: int = 10_000, reception: Any = Non
     """Return how many requests are let in before one is not."""
     for count in range(most):
         try:
-            answer = now((reception or front.reception).admit(caller))
+            answer = now((reception or front.reception).admit(caller, front.counters))
         except RateLimited:
             return count
         if isinstance(answer, Denial):
@@ -50,7 +50,7 @@ def test_a_token_has_a_thousand_requests_an_hour_unless_it_says_otherwise(front:
     caller = caller_of(front, front.token(front.project())[1])
     assert admitted(front, caller) == 1000
     front.clock.advance(3599.0)
-    denial = now(front.reception.admit(caller))
+    denial = now(front.reception.admit(caller, front.counters))
     assert (denial.what, denial.wait_s) == ("requests_per_hour", 1.0)
 
 
@@ -82,7 +82,7 @@ def test_a_cap_lets_exactly_so_many_in(front: Front) -> None:
     caller = caller_of(front, front.token(front.project(), max_requests=100)[1])
     assert admitted(front, caller) == 100
     with pytest.raises(RateLimited) as raised:
-        now(front.reception.admit(caller))
+        now(front.reception.admit(caller, front.counters))
     assert (raised.value.code, raised.value.retry_after_s) == ("max_requests_exceeded", None)
 
 
@@ -100,7 +100,7 @@ def test_two_processes_together_let_exactly_so_many_in(front: Front) -> None:
 def test_two_hundred_at_once_are_let_in_as_far_as_the_cap_goes(front: Front) -> None:
     caller = caller_of(front, front.token(front.project(), max_requests=30)[1])
     front.desk.held = []
-    asking = [Deferred.fromCoroutine(front.reception.admit(caller)) for _ in range(200)]
+    asking = [Deferred.fromCoroutine(front.reception.admit(caller, front.counters)) for _ in range(200)]
     results: list[Any] = []
     for one in asking:
         one.addBoth(results.append)
@@ -183,27 +183,29 @@ def test_the_last_uses_are_written_down_at_the_end(front: Front) -> None:
 def test_a_budget_of_tokens_ends_a_life(front: Front) -> None:
     caller = caller_of(front, front.token(front.project(), limits=Terms(max_tokens=100))[1])
     for _ in range(2):
-        grant = now(front.reception.admit(caller))
-        front.reception.over(caller, grant, took(60))
+        grant = now(front.reception.admit(caller, front.counters))
+        front.reception.over(caller, front.counters, grant, took(60))
     with pytest.raises(RateLimited) as raised:
-        now(front.reception.admit(caller))
+        now(front.reception.admit(caller, front.counters))
     assert raised.value.code == "budget_exceeded"
 
 
 def test_a_budget_of_money_of_a_project_ends_for_all_its_tokens(front: Front) -> None:
     project = front.project(limits=Terms(max_cost=1.0))
     one, other = (caller_of(front, front.token(project)[1]) for _ in range(2))
-    front.reception.over(one, now(front.reception.admit(one)), took(1_000_000))
+    front.reception.over(one, front.counters, now(front.reception.admit(one, front.counters)), took(1_000_000))
     with pytest.raises(RateLimited, match="project's budget of 1 USD"):
-        now(front.reception.admit(other))
+        now(front.reception.admit(other, front.counters))
 
 
 def test_what_has_no_price_costs_nothing_that_is_counted(front: Front) -> None:
     project = front.project(limits=Terms(max_cost=0.01))
     id, token = front.token(project)
     caller = caller_of(front, token)
-    front.reception.over(caller, now(front.reception.admit(caller)), took(1_000_000, "unknown"))
-    assert isinstance(now(front.reception.admit(caller)), Grant)
+    front.reception.over(
+        caller, front.counters, now(front.reception.admit(caller, front.counters)), took(1_000_000, "unknown")
+    )
+    assert isinstance(now(front.reception.admit(caller, front.counters)), Grant)
     front.clock.advance(FLUSH_S)
     assert row(front, id)["usage"] == {"tokens": 1_000_000, "cost": 0.0}
 
@@ -211,11 +213,11 @@ def test_what_has_no_price_costs_nothing_that_is_counted(front: Front) -> None:
 def test_what_was_used_is_known_after_a_restart(front: Front) -> None:
     id, token = front.token(front.project(), limits=Terms(max_tokens=100))
     caller = caller_of(front, token)
-    front.reception.over(caller, now(front.reception.admit(caller)), took(150))
+    front.reception.over(caller, front.counters, now(front.reception.admit(caller, front.counters)), took(150))
     now(front.reception.stop())
     after = front.another()
     with pytest.raises(RateLimited):
-        now(after.admit(caller_of(front, token, after)))
+        now(after.admit(caller_of(front, token, after), front.counters))
     assert row(front, id)["usage"]["tokens"] == 150
 
 
@@ -223,4 +225,4 @@ def test_a_cap_cannot_be_counted_without_the_database(front: Front) -> None:
     caller = caller_of(front, front.token(front.project(), max_requests=5)[1])
     front.desk.broken = True
     with pytest.raises(Overloaded):
-        now(front.reception.admit(caller))
+        now(front.reception.admit(caller, front.counters))

@@ -107,7 +107,6 @@ class Front:
             lambda: desk,
             self.folder,
             self.clock,
-            self.counters,
             lambda: self.open,
             lambda caller, error: self.ended.append((caller, error.code)),
             self._tell,

@@ -141,6 +141,7 @@ class Stage:
         endpoints: What else the stored key is for.
         repair: The provider's setting.
         draining: Models whose answers are read on when the client has left.
+        images: Who makes images where no model is named.
         provider: What ``up`` is, any type that is built in.
         settings: Of that provider, beside its address and key.
         limits: Of the server.
@@ -160,6 +161,7 @@ class Stage:
         routes: Mapping[str, tuple[str, str]] | None = None,
         endpoints: tuple[str, ...] = (),
         draining: tuple[str, ...] = (),
+        images: tuple[Candidate, ...] = (),
         repair: bool = False,
         provider: str = "openai",
         settings: Mapping[str, Any] = MappingProxyType({}),
@@ -184,7 +186,7 @@ class Stage:
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
         self.pipeline = Pipeline(
             Chain(chain),
-            Table(table, unknown_model, default_provider, frozenset(draining)),
+            Table(table, unknown_model, default_provider, frozenset(draining), images),
             {"up": (up, self.upstream), "other": (up, self.upstream)},
             self.ledger,
             self.clock,

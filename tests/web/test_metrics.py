@@ -21,6 +21,7 @@ from netrunner.journal.journal import MAX_REFUSED_PER_S, Journal, Policy
 from netrunner.journal.records import walk
 from netrunner.journal.segments import Reader
 from netrunner.journal.upkeep import Upkept
+from netrunner.limits.memory import MemoryCounters
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.measures import MAX_CODES, Measures
 from netrunner.routing.table import Candidate
@@ -79,6 +80,7 @@ class Plant:
         self.pool = Pool(None, sweep, Timeouts(), PoolLimits())
         self.sinks: list[dict[str, Any]] = []
         self.stage.site._refused = self.measures.refused
+        self.counters = MemoryCounters(self.clock)
         self.observed = Observed(
             measures=self.measures,
             lag=self.lag,
@@ -89,6 +91,7 @@ class Plant:
             sinks=lambda: self.sinks,
             sites=lambda: [self.stage.site],
             pools=lambda: [("up", self.pool)],
+            counters=lambda: self.counters,
             resent=lambda: 0,
         )
         page = Metrics(gate or Gate(None, None), registry(self.observed))
@@ -455,6 +458,7 @@ def test_no_metric_is_documented_that_is_not_there(plant: Plant) -> None:
 
 def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     plant.sinks.append({"name": "a", "lag": 0, "dropped": 0, "damaged_bytes": 0, "failures": 0, "written": 0})
+    plant.counters.denials["rate_limit", "concurrency"] += 1
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))

@@ -41,6 +41,8 @@ def refusal(answer: Answer) -> tuple[int, str]:
         ("POST", "/v1/responses", 200),
         ("POST", "/v1/images/generations", 200),
         ("POST", "/v1/%63hat/completions", 200),
+        ("GET", "/image", 405),
+        ("POST", "/image/x", 404),
         ("GET", "/v1/models", 200),
         ("GET", "/models", 200),
         ("HEAD", "/v1/models", 200),
