@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from tests.support.daemon import Daemon
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.integration
 MANAGEMENT = "canary-management-token-0123456789"
 KEY = "sk-canary-of-the-project-0123456789"
 MANAGE = {"Authorization": f"Bearer {MANAGEMENT}"}
-CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 STREAM = {**CHAT, "stream": True}
 ANSWER = {
     "id": "c",
@@ -135,6 +136,21 @@ def test_the_key_of_the_project_arrives_and_the_token_does_not(daemon: Daemon, p
     assert told["token"] not in str(provider.heads[-1])
     assert fields["x-ratelimit-limit-requests"] == "1000"
     assert fields["x-ratelimit-remaining-requests"] == "999"
+
+
+def test_the_official_client_is_told_what_a_withering_token_has_left(daemon: Daemon) -> None:
+    limits = {"requests_per_hour": 10, "wither": {"curve": "steps", "steps": [{"after": 0.0, "share": 0.5}]}}
+    told = token(daemon, project(daemon), limits=limits)
+    base_url = f"http://127.0.0.1:{daemon.port}/v1"
+    with openai.OpenAI(base_url=base_url, api_key=told["token"], max_retries=0) as client:
+        for left in range(4, -1, -1):
+            answer = client.chat.completions.with_raw_response.create(**CHAT)
+            assert answer.headers["x-ratelimit-limit-requests"] == "5"
+            assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
+        with pytest.raises(openai.RateLimitError) as refused:
+            client.chat.completions.create(**CHAT)
+    assert refused.value.code == "rate_limit_exceeded"
+    assert 3500 < int(refused.value.response.headers["retry-after"]) <= 3600
 
 
 def test_a_key_that_a_provider_quotes_is_masked(daemon: Daemon, provider: Provider) -> None:
