@@ -35,7 +35,6 @@ from netrunner.web.arguments import MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.logs import JSON, tell
 from netrunner.web.proxy import client_id
-from netrunner.web.tree import Branch
 
 PAGE_ROWS = 100
 MAX_BODY_BYTES = 1048576
@@ -66,7 +65,7 @@ Does = Callable[[Request], Awaitable[tuple[int, Any]]]
 
 
 class Managed(Guarded):
-    """One path: a method does something each, and the rest of the path may be an id and a word.
+    """What is below one path: each method does something, and what is left of the path may be an id and a word.
 
     Args:
         gate: Who is let in.
@@ -211,29 +210,23 @@ class Audit(Managed):
         return 200, _page([entry_document(entry) for entry in entries], limit)
 
 
-class Manage(Branch):
-    """Everything below ``/manage``; the token is asked for before it is told what is there.
+class Manage(Managed):
+    """Everything below ``/manage``: the token is asked for before it is told what is there."""
 
-    Args:
-        nothing: Serves all other paths.
-    """
+    def __init__(self, gate: Gate, reception: Reception, sources: Sources) -> None:
+        super().__init__(gate, reception, sources)
+        kinds = {"projects": Projects, "tokens": Tokens, "audit": Audit}
+        self._parts = {name: kind(gate, reception, sources) for name, kind in kinds.items()}
 
-    def __init__(self, nothing: Resource) -> None:
-        super().__init__()
-        self._nothing = nothing
-
-    def getChild(self, path: bytes, request: Any) -> Resource:
-        """Return what refuses, with a credential or without."""
-        return self._nothing
+    def does(self, rest: tuple[str, ...]) -> dict[bytes, Does]:
+        """Return what is done in one of its parts."""
+        part = self._parts.get(rest[0]) if rest else None
+        return {} if part is None else part.does(rest[1:])
 
 
 def manage(token: Secret | None, reception: Reception, sources: Sources) -> Resource:
     """Return what is served at ``/manage``."""
-    gate = Key(token)
-    root = Manage(Managed(gate, reception, sources))
-    for name, kind in ((b"projects", Projects), (b"tokens", Tokens), (b"audit", Audit)):
-        root.putChild(name, kind(gate, reception, sources))
-    return root
+    return Manage(Key(token), reception, sources)
 
 
 def _page(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
@@ -252,4 +245,4 @@ def _before(arguments: Arguments) -> str | None:
 
 def _id(request: Request) -> str:
     parts = [part for part in request.postpath or [] if part]
-    return parts[0].decode("latin-1")
+    return parts[1].decode("latin-1")

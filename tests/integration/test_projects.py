@@ -216,6 +216,71 @@ def test_every_other_credential_is_refused_in_one_shape(daemon: Daemon, credenti
     assert fields["www-authenticate"] == 'Bearer realm="netrunner"'
 
 
+NOBODY = "01a216e8-0000-7000-8000-000000000000"
+PATHS = [
+    *[(method, "/manage/projects") for method in ("GET", "POST", "PUT")],
+    *[(method, f"/manage/projects/{NOBODY}") for method in ("GET", "PATCH", "DELETE")],
+    ("POST", f"/manage/projects/{NOBODY}/tokens/revoke"),
+    *[(method, "/manage/tokens") for method in ("GET", "POST", "DELETE")],
+    *[(method, f"/manage/tokens/{NOBODY}") for method in ("GET", "PATCH", "DELETE")],
+    *[("GET", path) for path in ("/manage", "/manage/", "/manage/audit", "/manage/none", "/manage//projects")],
+]
+
+
+@pytest.mark.parametrize("credential", [None, "Bearer wrong", f"Basic {MANAGEMENT}", f"Bearer {MANAGEMENT}x"])
+def test_nothing_is_managed_without_the_management_token(daemon: Daemon, credential: str | None) -> None:
+    headers = {} if credential is None else {"Authorization": credential}
+    for method, path in PATHS:
+        status, fields, told = daemon.request(method, path, {}, headers)
+        assert (status, json.loads(told)["error"]["code"]) == (401, "invalid_token"), path
+        assert fields["www-authenticate"].startswith("Bearer ")
+
+
+def test_a_token_of_a_project_manages_nothing(daemon: Daemon) -> None:
+    told = token(daemon, project(daemon))
+    assert daemon.request("GET", "/manage/projects", None, {"Authorization": f"Bearer {told['token']}"})[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("POST", "/manage/tokens", {}, 400, "invalid_value"),
+        ("POST", "/manage/tokens", {"project_id": NOBODY}, 400, "invalid_value"),
+        ("POST", "/manage/tokens", {"project_id": NOBODY, "duration_hours": 1}, 404, "project_not_found"),
+        ("POST", "/manage/tokens", {"project_id": "' OR 1=1 --", "duration_hours": 1}, 404, "project_not_found"),
+        ("POST", "/manage/projects", {"name": "x", "keys": {"none": "k"}}, 400, "invalid_value"),
+        ("POST", "/manage/projects", {"name": "x" * 201}, 400, "invalid_value"),
+        ("POST", "/manage/projects", "name", 400, "invalid_value"),
+        ("POST", "/manage/projects", {"name": "x" * 2_000_000}, 400, "invalid_json"),
+        ("DELETE", "/manage/tokens", {"token": "nr-none"}, 404, "token_not_found"),
+        ("PATCH", f"/manage/projects/{NOBODY}", {"name": "x"}, 404, "project_not_found"),
+        ("PUT", "/manage/projects", {}, 405, "method_not_allowed"),
+        ("GET", f"/manage/projects/{NOBODY}/x", None, 404, "not_found"),
+        ("GET", "/manage/audit?before=1", None, 400, "invalid_filter"),
+        ("GET", "/manage/tokens?state=x", None, 400, "invalid_filter"),
+        ("GET", "/manage/tokens?limit=0", None, 400, "invalid_filter"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_naming_why(
+    daemon: Daemon, method: str, path: str, body: Any, status: int, code: str
+) -> None:
+    answered, told = manage(daemon, method, path, body)
+    assert (answered, told["error"]["code"]) == (status, code)
+
+
+def test_a_refused_change_is_in_the_audit_with_its_request(daemon: Daemon) -> None:
+    headers = {**MANAGE, "X-Request-ID": "request-of-a-test"}
+    assert daemon.request("DELETE", f"/manage/projects/{NOBODY}", None, headers)[0] == 404
+    _, told = manage(daemon, "GET", f"/manage/audit?project_id={NOBODY}&action=project.delete")
+    (entry,) = told["data"]
+    assert (entry["outcome"], entry["request_id"], entry["address"], entry["actor"]) == (
+        "project_not_found",
+        "request-of-a-test",
+        "127.0.0.1",
+        "management",
+    )
+
+
 def test_another_process_on_the_same_state_hears_of_a_revocation(daemon: Daemon, config: str, tmp_path: Path) -> None:
     told = token(daemon, project(daemon))
     with Daemon(tmp_path, config, state=daemon.state, environ={"MANAGEMENT_TOKEN": MANAGEMENT}) as other:
