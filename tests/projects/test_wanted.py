@@ -19,7 +19,7 @@ from netrunner.projects.wither import Wither
         ({}, "name", "invalid_value"),
         ({"name": ""}, "name", "invalid_value"),
         ({"name": 3}, "name", "invalid_value"),
-        ({"name": "a", "nmae": "b"}, "nmae", "invalid_value"),
+        ({"name": "a", "surname": "b"}, "surname", "invalid_value"),
         ({"name": "a", "keys": {"up": 3}}, "keys", "invalid_value"),
         ({"name": "a", "limits": {"requests_per_hour": -1}}, "limits", "invalid_value"),
         ({"name": "a", "limits": {"requests_per_year": 1}}, "limits", "invalid_value"),
