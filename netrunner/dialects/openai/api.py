@@ -69,6 +69,7 @@ class OpenAIApi:
         "_query",
         "_targets",
         "has_own_key",
+        "passthrough",
     )
 
     def __init__(self, settings: ProviderSettings, name: str, inference: Mapping[str, bytes] = INFERENCE) -> None:
@@ -79,6 +80,7 @@ class OpenAIApi:
         self._name = name
         self._further = settings.endpoints
         self._inference = inference
+        self.passthrough = settings.api_key == "passthrough"
         self._comes_with_calls = settings.api_key in ("passthrough", "project")
         self.has_own_key = isinstance(settings.api_key, Secret) or settings.api_key == "project"
         self._authorization: bytes | None = None
