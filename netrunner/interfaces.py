@@ -284,6 +284,58 @@ class IAttemptPhase(Interface):
         """Return None, or an ``UpstreamRequest`` to be sent instead; or raise an ``ExchangeError``."""
 
 
+class ICallers(Interface):
+    """Knows who calls by their tokens; what ``access.mode: projects`` asks."""
+
+    def known(credential):
+        """Return the ``ICaller`` of a credential that is known here, None for one that has to be asked for."""
+
+    async def ask(credential):
+        """Return the ``ICaller`` of a credential.
+
+        Raises:
+            Unauthenticated: for what nobody was given.
+            Overloaded: ``store_unavailable`` when that cannot be told now.
+        """
+
+    async def admit(caller, counters):
+        """Count one request of ``caller``, who has been checked, its windows by ``counters``.
+
+        Returns:
+            A ``Grant``, or a ``Denial`` when there were too many in a window.
+
+        Raises:
+            RateLimited: when what it may have in its life is used up.
+        """
+
+    def over(caller, counters, grant, record):
+        """A request that was admitted has ended; ``record`` tells what it took."""
+
+
+class ICaller(Interface):
+    """A token and its project, as they are known now; stands in ``exchange.holder``."""
+
+    id = Attribute("str: the token's id.")
+    masked = Attribute("str: what is shown of the token.")
+    project = Attribute("str: the project's id.")
+    metadata = Attribute("Mapping of lowercase names to what ``X-PROXY-<NAME>`` has to say.")
+
+    def check(wall_s):
+        """See whether it is let in at a Unix time.
+
+        Raises:
+            Unauthenticated: when the token is revoked or expired.
+            Forbidden: when its project is not active.
+        """
+
+    def key(provider):
+        """Return the project's key for a provider, as bytes; several are used in turn.
+
+        Raises:
+            Forbidden: ``project_key_missing`` when it has none.
+        """
+
+
 class IResponsePhase(Interface):
     """A filter that sees the answer's head before it is committed."""
 

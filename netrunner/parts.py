@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import resource
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
+from netrunner.filters.projects import Projects
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.proxied import ProxiedPool
@@ -68,33 +70,42 @@ STOP_S = 5.0
 """How long plugins may take to stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What outlives a configuration."""
+
+    reactor: Any
+    clock: SystemClock
+    sweep: Sweep
+    flush: Flush
+    live: Live
+    books: Bookkeeping
+    observed: Observed
+    registered: Registered
+
+
 class Parts:
-    """Everything one configuration is made of: built whole, started and stopped together."""
+    """Everything one configuration is made of: built whole, started and stopped together.
+
+    Args:
+        settings: The configuration.
+        lasting: What outlives it.
+        counters: What limits count with.
+        reception: Knows projects and their tokens; None where there are none.
+    """
 
     log = Logger()
 
-    def __init__(
-        self,
-        settings: Settings,
-        reactor: Any,
-        clock: SystemClock,
-        sweep: Sweep,
-        flush: Flush,
-        live: Live,
-        books: Bookkeeping,
-        observed: Observed,
-        registered: Registered,
-        counters: ICounters,
-    ) -> None:
+    def __init__(self, settings: Settings, lasting: Lasting, counters: ICounters, reception: Any) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
-        self._books = books
-        self._observed = observed
+        self._lasting = lasting
+        self._clock = lasting.clock
         self.counters = counters
+        self._reception = reception
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
-        self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
         self._via = Via(self._random.getrandbits) if _may_loop(settings) else None
         """Marks what leaves, where it might come back."""
@@ -108,6 +119,8 @@ class Parts:
         if access.mode == "token":
             assert access.token is not None
             filters.insert(0, Bearer(access.token, access.header))
+        elif access.mode == "projects":
+            filters.insert(0, Projects(reception, counters, lasting.clock, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
@@ -117,32 +130,35 @@ class Parts:
             chain,
             table,
             providers,
-            books.journal,
-            clock,
+            lasting.books.journal,
+            lasting.clock,
             max_streams(settings),
-            live,
+            lasting.live,
             self._observing,
-            ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            ServerTiming(lasting.observed.lag, bool(chain.request)) if settings.server.server_timing else None,
             self._choosing(table, providers),
-            names_of(settings, registered.aliases),
+            names_of(settings, lasting.registered.aliases),
         )
+        self._sources = Sources(settings.server.trusted_proxies)
         policy = AddressPolicy(settings.register.allow)
-        self._registered = registered
         self._alias_providers = AliasProviders(
             self.pipeline,
             self._marked(self._pool("aliases", settings.register, dial=vetted(policy.permits))),
             _leaves_credentials(settings),
         )
-        observed.measures.know(self.pipeline.names.fixed)
+        lasting.observed.measures.know(self.pipeline.names.fixed)
+        self.root, self.admin_root = self._trees(policy)
+
+    def _trees(self, policy: AddressPolicy) -> tuple[Resource, Resource | None]:
+        """Return what is served to callers, and what where ``admin.listen`` says, if it says so."""
+        settings = self.settings
         entry = self._entry(self.pipeline)
-        routes = self._routes(entry)
-        pages = {**self._pages(live), **self._management(registered, policy)}
+        pages = {**self._pages(), **self._management(policy)}
         apart = settings.admin is not None and bool(settings.admin.listen)
-        self.root = tree(entry, routes, {} if apart else pages, settings.record_unknown)
+        root = tree(entry, self._routes(entry), {} if apart else pages, settings.record_unknown)
         if settings.cors.origins:
-            self.root = CrossOrigin(self.root, settings.cors.origins)
-        self.admin_root = pages_alone(pages, clock) if apart else None
-        """What is served where ``admin.listen`` says, if it says so."""
+            root = CrossOrigin(root, settings.cors.origins)
+        return root, pages_alone(pages, self._clock) if apart else None
 
     def _entry(self, pipeline: Pipeline) -> Entry:
         """Return how requests become exchanges."""
@@ -150,7 +166,7 @@ class Parts:
         rest = (
             pipeline,
             Door(access.mode == "open", access.public),
-            Sources(self.settings.server.trusted_proxies),
+            self._sources,
             random.Random(self._random.random()),
         )
         return Entry(*rest) if self._via is None else WaryEntry(self._via, *rest)
@@ -172,7 +188,7 @@ class Parts:
 
     def _choosing(self, table: Table, providers: Mapping[str, tuple[Any, Any]]) -> Choosing:
         """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
-        settings, targets = self.settings, self._observed.targets
+        settings, targets = self.settings, self._lasting.observed.targets
         of = {config.name: config.settings for config in settings.providers}
         own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
         apart = {
@@ -183,44 +199,51 @@ class Parts:
         self._looks = Looks(providers, targets, self._clock, every_s)
         return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
 
-    def _pages(self, live: Live) -> dict[bytes, Resource]:
+    def _pages(self) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
-        books = self._books
-        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
+        books, observed = self._lasting.books, self._lasting.observed
+        records = Records(
+            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, books.lookout.recent
+        )
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
-        metrics = Metrics(gate, registry(self._observed))
+        metrics = Metrics(gate, registry(observed))
         pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
         health = Branch()
-        health.putChild(b"targets", TargetsPage(gate, self._observed.targets, self.pipeline.table, self._clock))
+        health.putChild(b"targets", TargetsPage(gate, observed.targets, self.pipeline.table, self._clock))
         pages[b"api"].putChild(b"health", health)
         return pages
 
-    def _management(self, registered: Registered, policy: AddressPolicy) -> dict[bytes, Resource]:
+    def _management(self, policy: AddressPolicy) -> dict[bytes, Resource]:
         """Return what those who manage use."""
         own = partial(is_own, self.settings)
-        management = Management(self.settings.access.management_token)
-        register = Register(management, registered, self.pipeline.names, policy, own, self._clock)
+        token = self.settings.access.management_token
+        register = Register(Management(token), self._lasting.registered, self.pipeline.names, policy, own, self._clock)
         model = Branch()
         model.putChild(b"register", register)
-        return {b"register-model": register, b"model": model}
+        pages: dict[bytes, Resource] = {b"register-model": register, b"model": model}
+        if self._reception is not None:
+            # With it comes the database, which is loaded only where it is used.
+            from netrunner.web.manage import manage
+
+            pages[b"manage"] = manage(token, self._reception, self._sources)
+        return pages
 
     def follow_aliases(self) -> None:
         """Serve the aliases that are registered now."""
-        self._alias_providers.follow(self._registered.aliases)
+        self._alias_providers.follow(self._lasting.registered.aliases)
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._reactor, self._clock, self._random, counters=self.counters)
+        environment = Environment(config.name, self._lasting.reactor, self._clock, self._random, counters=self.counters)
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin
 
     def _sink(self, config: PluginConfig) -> Any:
         """Return a sink; it is started by ``start_sinks``, since another process may still run it."""
-        environment = Environment(
-            config.name, self._reactor, self._clock, self._random, self._books.copies, self._books.open_store
-        )
+        reactor, books = self._lasting.reactor, self._lasting.books
+        environment = Environment(config.name, reactor, self._clock, self._random, books.copies, books.open_store)
         return config.factory.build(config.settings, environment)
 
     def _upstream(self, name: str, settings: Any, timeouts: Timeouts | None = None) -> IUpstream:
@@ -234,13 +257,13 @@ class Parts:
 
     def _pool(self, name: str, settings: Any, kind: Callable[..., Pool] = Pool, **more: Any) -> Pool:
         pool = kind(
-            self._reactor,
-            self._sweep,
+            self._lasting.reactor,
+            self._lasting.sweep,
             more.pop("timeouts", None) or getattr(settings, "timeouts", Timeouts()),
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
             tls=TlsContexts(getattr(settings, "ca_file", None)),
-            flush=self._flush,
+            flush=self._lasting.flush,
             **more,
         )
         self.pools.append((name, pool))
@@ -351,3 +374,18 @@ def _leaves_credentials(settings: Settings) -> bool:
     """Return whether the usual fields hold the caller's own credential, and not the one for this server."""
     header = settings.access.header
     return settings.access.mode == "open" or (header is not None and header not in CREDENTIAL_HEADERS)
+
+
+def receiving(settings: Settings) -> Any:
+    """Return what of a configuration matters to who knows projects."""
+    from netrunner.projects.reception import Rules
+
+    access = settings.access
+    return Rules(
+        key=settings.secrets.key,
+        previous=settings.secrets.previous,
+        providers=[one.name for one in settings.providers if getattr(one.settings, "api_key", None) == "project"],
+        per_hour=access.requests_per_hour,
+        clean_s=access.clean_s,
+        keep_days=access.keep_expired_days,
+    )

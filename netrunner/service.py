@@ -5,6 +5,7 @@ This module must not hold behaviour that could live where it wires from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
@@ -28,11 +30,12 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICounters, IStartable
 from netrunner.limits.memory import Counted, MemoryCounters
 from netrunner.limits.place import open_counters
-from netrunner.parts import STOP_S, Parts, limits, max_streams
+from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.process.neighbours import tell_of_project
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
@@ -71,12 +74,18 @@ class NetrunnerService(Service):
         self.registered = Registered(state[0], self.books.open_database, reactor)
         self.registered.on_change = self._follow_aliases
         self._lag = Lag(self._clock)
+        self._state = state[0]
+        self._reception: Any = None
+        """Projects and their tokens, once a configuration has had them."""
         self._boot_id = state[1].name
         self._counters = open_counters(settings, self._clock, reactor, self._boot_id)
         self._retired: list[Parts] = []
         self._resent = 0
         """By pools that are gone."""
         self._observed = self._observe()
+        self._lasting = Lasting(
+            reactor, self._clock, self._sweep, self.flush, self.live, self.books, self._observed, self.registered
+        )
         self._parts = self._build(settings, self._counters)
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
@@ -107,6 +116,7 @@ class NetrunnerService(Service):
         self._sweep.start()
         self._lag.start()
         self._start_counters()
+        self._receive()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
@@ -118,21 +128,33 @@ class NetrunnerService(Service):
             self.log.info("listening on {name}", name=bound.name)
 
     def _build(self, settings: Settings, counters: ICounters) -> Parts:
-        return Parts(
-            settings,
-            self._reactor,
-            self._clock,
-            self._sweep,
-            self.flush,
-            self.live,
-            self.books,
-            self._observed,
-            self.registered,
-            counters,
-        )
+        return Parts(settings, self._lasting, counters, self._reception_of(settings))
 
     def _follow_aliases(self) -> None:
         self._parts.follow_aliases()
+
+    def _reception_of(self, settings: Settings) -> Any:
+        """Return what knows projects, if the configuration has them; it is loaded then only."""
+        if settings.access.mode != "projects":
+            return None
+        from netrunner.projects.reception import Reception
+
+        if self._reception is None:
+            self._reception = Reception(
+                receiving(settings),
+                self.books.open_database,
+                self._state,
+                self._clock,
+                self.live.holders,
+                self.live.end_of,
+                self._tell_of_project,
+            )
+        return self._reception
+
+    def _receive(self) -> None:
+        """Go by the configuration in use."""
+        if self._reception is not None:
+            self._reception.apply(receiving(self.settings))
 
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
@@ -178,6 +200,7 @@ class NetrunnerService(Service):
         self._retired.append(self._parts)
         self._parts = parts
         self.settings = settings
+        self._receive()
         self.site.resource = parts.root
         self.site.limits = limits(settings)
         if self._admin_site is not None and parts.admin_root is not None:
@@ -224,6 +247,16 @@ class NetrunnerService(Service):
             "watched": len(self._sweep),
             "delayed_calls": len(self._reactor.getDelayedCalls()),
         }
+
+    def project_changed(self, id: str) -> None:
+        """Another process has changed something about a project or its tokens."""
+        if self._reception is not None:
+            self._reception.hear(id)
+
+    def _tell_of_project(self, id: str) -> Deferred[list[str]]:
+        return deferToThreadPool(
+            self._reactor, self._reactor.getThreadPool(), tell_of_project, self._state, id, os.getpid()
+        )
 
     def windows(self) -> list[Any]:
         """Return what limits have counted in this process, in terms of JSON, for a successor."""
@@ -319,7 +352,15 @@ class NetrunnerService(Service):
         stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
         for counters in {id(parts.counters): parts.counters for parts in every}.values():
             self._stop_counters(counters)
+        if self._reception is not None:
+            stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))
+
+    def _leave_reception(self) -> Deferred[Any]:
+        """Write down what tokens have used, before the database is closed."""
+        left: Deferred[Any] = self._reception.stop()
+        left.addTimeout(self._left_s(), self._clock)  # type: ignore[arg-type]  # all it needs is callLater
+        return left.addErrback(lambda failure: self.log.failure("the last uses were not written down", failure))
 
     def _left_s(self) -> float:
         """Return how long what stops now may take; a moment it always has."""

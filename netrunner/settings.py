@@ -119,8 +119,10 @@ class ProviderSettings:
     """What every provider over HTTP understands; a provider's own settings extend this."""
 
     base_url: str = setting(doc="Where the API lives, path prefix included.", form="url")
-    api_key: Secret | Literal["passthrough"] | None = setting(
-        None, doc="The stored key, `passthrough` for the caller's own credential, or nothing."
+    api_key: Secret | Literal["passthrough", "project"] | None = setting(
+        None,
+        doc="The stored key, `passthrough` for the caller's own credential, `project` for the key of the caller's "
+        "project, or nothing.",
     )
     timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream may take.")
     pool: PoolLimits = setting(PoolLimits(), doc="Connections kept for it.")

@@ -131,7 +131,7 @@ class Call(msgspec.Struct):
     """The name this provider knows; empty when the request names none."""
     stream: bool
     authorization: bytes | None = None
-    """The caller's own Authorization value, only for a ``passthrough`` provider."""
+    """The caller's own Authorization value for a ``passthrough`` provider, its project's key for a ``project`` one."""
     upgrade: bytes | None = None
     gaps: Any = None
     """``netrunner.dialects.gaps.Gaps`` of a request that was translated, or may be changed: what the provider gives up

@@ -50,6 +50,30 @@ def _explain() -> usage.Options:
     return ExplainOptions()
 
 
+def _project() -> usage.Options:
+    from netrunner.cli.projects import ProjectOptions
+
+    return ProjectOptions()
+
+
+def _token() -> usage.Options:
+    from netrunner.cli.projects import TokenOptions
+
+    return TokenOptions()
+
+
+def _secrets() -> usage.Options:
+    from netrunner.cli.secrets import SecretsOptions
+
+    return SecretsOptions()
+
+
+def _store() -> usage.Options:
+    from netrunner.cli.store import StoreOptions
+
+    return StoreOptions()
+
+
 class NetrunnerOptions(usage.Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
@@ -65,6 +89,10 @@ class NetrunnerOptions(usage.Options):
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
+        ("project", None, _project, "Manage projects."),
+        ("token", None, _token, "Manage their tokens."),
+        ("secrets", None, _secrets, "Look after what is sealed in the database."),
+        ("store", None, _store, "Look at the database, or migrate it."),
     ]
 
     def opt_version(self) -> NoReturn:

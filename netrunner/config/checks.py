@@ -7,6 +7,7 @@ This module must not read anything; it looks at what was read.
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,8 +119,6 @@ def _exposure(subject: Subject) -> Iterator[Problem]:
                 f"listen: {text} is not on loopback while access.mode is open; choose access.mode: token,"
                 " or access.public: true to let everybody in",
             )
-    if access.mode == "projects":
-        yield Problem(root.at("access", "mode"), "not yet: access.mode projects arrives with a later version")
     if access.mode == "token" and access.token is None:
         yield Problem(root.at("access"), "access.token is missing, and access.mode is token")
 
@@ -169,10 +168,31 @@ def _shared_header(subject: Subject) -> Iterator[Problem]:
 
 
 def _project_keys(subject: Subject) -> Iterator[Problem]:
+    """A project's key needs a caller who has a project, and a provider that is asked with a key as it is."""
     for provider in subject.providers:
-        if getattr(provider.settings, "api_key", None) == Secret("project"):
+        if getattr(provider.settings, "api_key", None) == "project":
             where = subject.root.at("providers", provider.name, "api_key")
-            yield Problem(where, "not yet: api_key project arrives with a later version")
+            if subject.document.access.mode != "projects":
+                yield Problem(where, "api_key: project needs access.mode: projects")
+
+
+def _secrets(subject: Subject) -> Iterator[Problem]:
+    settings, root = subject.document.secrets, subject.root
+    if settings.required and settings.key is None:
+        yield Problem(root.at("secrets"), "secrets.key is missing, and secrets.required is true")
+    for name, key in [("key", settings.key), *(("previous", key) for key in settings.previous)]:
+        if key is not None and not _is_master_key(key):
+            yield Problem(
+                root.at("secrets", name),
+                f"{name}: expected base64 of 32 bytes, as `openssl rand -base64 32` prints them",
+            )
+
+
+def _is_master_key(key: Secret) -> bool:
+    try:
+        return len(base64.b64decode(key.reveal().strip(), validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _provider_names(subject: Subject) -> Iterator[Problem]:
@@ -246,8 +266,9 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen",): _listeners,
     ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
-    (): _project_keys,
+    ("access", "providers"): _project_keys,
     ("filters",): _filters,
+    ("secrets",): _secrets,
     ("providers", "rules"): _provider_names,
     ("models", "rules", "model_map"): _leads,
     ("providers", "models"): _model_providers,

@@ -58,16 +58,36 @@ class AccessSettings:
     """Who may call."""
 
     mode: Literal["open", "token", "projects"] = setting(
-        "open", doc="`open` asks for nothing, on loopback only; `token` for one shared token."
+        "open",
+        doc="`open` asks for nothing, on loopback only; `token` for one shared token; `projects` for a token of a "
+        "project's.",
     )
     token: Secret | None = setting(None, doc="The shared token.")
+    management_token: Secret | None = setting(
+        None,
+        doc="Opens `/manage/`, where projects and their tokens are made, and which nobody gets into without it; "
+        "without it only local requests may register models.",
+    )
+    requests_per_hour: int | None = setting(
+        1000, minimum=0, doc="Requests an hour of a project's token that has no limit of its own; null for no limit."
+    )
+    clean_s: float = setting(3600.0, minimum=0.0, doc="Seconds between two deletions of expired tokens; 0 for none.")
+    keep_expired_days: float = setting(7.0, minimum=0.0, doc="Days that an expired token is known as expired.")
     header: str | None = setting(
         None, form="header", doc="The one header the token comes in, when Authorization is the upstream's."
     )
     public: bool = setting(False, doc="Lets `open` be reached from elsewhere, by whoever can.")
-    management_token: Secret | None = setting(
-        None, doc="The token of those who manage; without it only local requests may."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretsSettings:
+    """What seals the provider keys of projects in the database."""
+
+    key: Secret | None = setting(
+        None, doc="The master key: 32 bytes in base64. Without it `secret.key` in the state folder is used, or made."
     )
+    previous: tuple[Secret, ...] = setting((), doc="Master keys of before, which only open what they have sealed.")
+    required: bool = setting(False, doc="Refuses to start without `key`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +262,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "secrets": None,
+        "workers": 1,
     }  # fmt: skip
 
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
@@ -264,6 +284,7 @@ class Common:
     )
     journal: JournalSettings = setting(JournalSettings(), doc="The record of every exchange.")
     access: AccessSettings = setting(AccessSettings(), doc="Who may call.")
+    secrets: SecretsSettings = setting(SecretsSettings(), doc="What seals the keys of projects.")
     admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")

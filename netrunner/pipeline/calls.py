@@ -66,7 +66,7 @@ def plain(
         body,
         candidate.model,
         exchange.stream,
-        exchange.credential() if passthrough else None,
+        pipeline.authorization(exchange, candidate.provider),
         upgrade,
         _gaps(pipeline, exchange, candidate.provider, Gaps()) if pipeline.adapts(candidate.provider) else None,
     )
@@ -96,7 +96,7 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
         written.body,
         candidate.model,
         exchange.stream,
-        exchange.credential() if pipeline.passes_through(candidate.provider) else None,
+        pipeline.authorization(exchange, candidate.provider),
         gaps=gaps,
         translated=True,
     )

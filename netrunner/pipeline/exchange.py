@@ -14,7 +14,7 @@ from typing import Any
 from netrunner.claims import Standing
 from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
-from netrunner.interfaces import IClock
+from netrunner.interfaces import ICaller, IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.names import NO_MODEL
@@ -34,8 +34,12 @@ class Exchange:
 
     caller: str | None
     """The caller's credential as records name it: masked."""
+    holder: ICaller | None
+    """The token and project that call; only with ``access.mode: projects``."""
     identity: str | None
     """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
+    project_key: bytes | None
+    """The project's provider key that the last attempt was built with; never told."""
     release: Callable[[], object] | None
     """Gives back what an attempt holds, or stops its waiting for it."""
     standings: tuple[Standing, ...]
@@ -64,6 +68,7 @@ class Exchange:
         "envelope",
         "error",
         "headers",
+        "holder",
         "id",
         "identity",
         "key",
@@ -73,6 +78,7 @@ class Exchange:
         "notes",
         "outcome",
         "path",
+        "project_key",
         "provider",
         "query",
         "recording",
@@ -130,7 +136,7 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.caller = self.identity = None
+        self.caller = self.identity = self.holder = self.project_key = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
@@ -265,6 +271,8 @@ class Exchange:
             record.bytes_in = self.bytes_in
             record.bytes_out = self.bytes_out
             record.token = self.caller
+        if self.holder is not None:
+            record.project = self.holder.project
         if self.dropped:
             record.dropped = self.dropped
         if self.meaning.steps and self.meaning.steps[0].kind != "model":

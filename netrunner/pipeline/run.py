@@ -345,12 +345,15 @@ class Run:
     def rejection(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Return the provider's own reading of an error answer."""
         assert self._provider is not None
+        if self._exchange.project_key is not None:
+            # Its provider knows no key that it could mask itself.
+            body = self.told(body)
         error: UpstreamError = self._provider.classify(status, headers, body)
         return error
 
     def told(self, body: bytes) -> bytes:
         """Return an error's body as the caller may see it: some providers quote the key they refuse."""
-        key = self._pipeline.key_of(self._exchange.attempts[-1].provider)
+        key = self._pipeline.key_of(self._exchange)
         return body if key is None else body.replace(key, b"***")
 
     def keeps_to_itself(self, rejection: UpstreamError) -> bool:

@@ -105,7 +105,9 @@ class Pipeline:
         self._spoken: set[tuple[str, str]] = set()
         self._gaps: dict[str, Gap] = {}
         self._keys: dict[str, bytes] = {}
-        self._repairing, self._adapting, self._preparing, self._passthrough = (set[str]() for _ in range(4))
+        self._repairing, self._adapting, self._preparing, self._passthrough, self._project = (
+            set[str]() for _ in range(5)
+        )
         for name, (provider, upstream) in providers.items():
             self.admit(name, provider, upstream)
         self.catalog = Catalog(self.names, table.unknown_model, self.providers, clock)
@@ -125,6 +127,7 @@ class Pipeline:
             (self._adapting, IAdapts.providedBy(provider)),
             (self._preparing, IPrepares.providedBy(provider)),
             (self._passthrough, getattr(provider.settings, "api_key", None) == "passthrough"),
+            (self._project, getattr(provider.settings, "api_key", None) == "project"),
         ):
             if belongs:
                 names.add(name)
@@ -133,7 +136,7 @@ class Pipeline:
         """Serve nothing of ``name`` any more; none of its requests may be in progress."""
         if self.providers.pop(name, None) is not None:
             self._spoken = {spoken for spoken in self._spoken if spoken[0] != name}
-            for names in (self._repairing, self._adapting, self._preparing, self._passthrough):
+            for names in (self._repairing, self._adapting, self._preparing, self._passthrough, self._project):
                 names.discard(name)
             self._gaps.pop(name, None)
             self._keys.pop(name, None)
@@ -194,9 +197,21 @@ class Pipeline:
         """Return whether ``provider`` understands requests of ``dialect`` as they are."""
         return (provider, dialect) in self._spoken
 
-    def key_of(self, provider: str) -> bytes | None:
-        """Return the key stored for ``provider``, if there is one."""
-        return self._keys.get(provider)
+    def key_of(self, exchange: Exchange) -> bytes | None:
+        """Return the key that is not the caller's own and that the last attempt was made with, if there is one."""
+        return exchange.project_key or self._keys.get(exchange.attempts[-1].provider)
+
+    def authorization(self, exchange: Exchange, provider: str) -> bytes | None:
+        """Return what ``provider`` is asked with that is not stored for it: the caller's own, or its project's key.
+
+        Raises:
+            Forbidden: ``project_key_missing`` when the project has none.
+        """
+        exchange.project_key = None
+        if provider in self._project and exchange.holder is not None:
+            exchange.project_key = exchange.holder.key(provider)
+            return b"Bearer " + exchange.project_key
+        return exchange.credential() if provider in self._passthrough else None
 
     def passes_through(self, provider: str) -> bool:
         """Return whether ``provider`` is asked with the caller's own credential."""

@@ -24,6 +24,7 @@ from netrunner.process.control import Commands, ControlError, ControlSocket, NoA
 from netrunner.process.handover import DrainArguments, HandoverAnswer, PidFile, Predecessor, tell_systemd
 from netrunner.process.listen import Bound, name_of
 from netrunner.process.logfile import BoundedLog
+from netrunner.process.neighbours import PROJECT_CHANGED
 from netrunner.process.signals import Ending, install
 from netrunner.process.state import State, control_path
 from netrunner.process.tuning import settle_memory, shorten_loop
@@ -62,9 +63,18 @@ class Serving(Protocol):
     def end(self, exchange_id: str) -> bool:
         """End one exchange; return False if there is none of that id."""
 
+    def project_changed(self, id: str) -> object:
+        """Hear that another process has changed something about a project or its tokens."""
+
 
 class EndArguments(msgspec.Struct, forbid_unknown_fields=True):
     """What ``end`` takes."""
+
+    id: str
+
+
+class ProjectArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """What ``project-changed`` takes."""
 
     id: str
 
@@ -197,6 +207,7 @@ class Daemon(Service):
         commands.add("inflight", NoArguments, lambda _: Reply({"inflight": self._service.inflight()}))
         commands.add("end", EndArguments, self._end)
         commands.add("aliases", NoArguments, self._read_aliases)
+        commands.add(PROJECT_CHANGED, ProjectArguments, self._project_changed)
         commands.add("reload", NoArguments, lambda _: Reply({"warnings": self._reload_now()}))
         commands.add("handover", NoArguments, self._hand_over)
         commands.add("drain", DrainArguments, self._drain)
@@ -223,6 +234,10 @@ class Daemon(Service):
     def _end(self, arguments: EndArguments) -> Reply:
         if not self._service.end(arguments.id):
             raise ControlError(f"no exchange {arguments.id!r} is open")
+        return Reply()
+
+    def _project_changed(self, arguments: ProjectArguments) -> Reply:
+        self._service.project_changed(arguments.id)
         return Reply()
 
     def _hand_over(self, _: NoArguments) -> Reply:

@@ -62,9 +62,9 @@ class Entry:
         request_id, correlation_id, forwarded = None, None, False
         for name, value in headers:
             if name == b"x-request-id":
-                request_id = _client_id(value)
+                request_id = client_id(value)
             elif name == b"x-correlation-id":
-                correlation_id = _client_id(value)
+                correlation_id = client_id(value)
             elif name == b"x-forwarded-for":
                 forwarded = True
         peer = request.client
@@ -122,7 +122,8 @@ def leave(exchange: Exchange) -> None:
         exchange.end(Outcome.CLIENT_GONE, CLIENT_LEFT, "client_gone")
 
 
-def _client_id(value: bytes) -> str | None:
+def client_id(value: bytes) -> str | None:
+    """Return the id a client has given its request, if it may be one."""
     return value.decode("ascii") if _ID.fullmatch(value) else None
 
 

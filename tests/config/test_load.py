@@ -184,7 +184,6 @@ def test_the_addresses_listened_at_are_hosts(loaded: Loader) -> None:
         ("{mode: token}", "access.token is missing, and access.mode is token"),
         ("{mode: token, token: {env: TOKEN}}", "token: environment variable TOKEN is empty"),
         ("{mode: token, token: '${TOKEN:-}'}", "access.token is missing, and access.mode is token"),
-        ("{mode: projects}", "not yet: access.mode projects arrives with a later version"),
     ],
 )
 def test_a_token_that_is_not_there_refuses_the_start(loaded: Loader, access: str, message: str) -> None:
@@ -240,8 +239,25 @@ def test_a_header_of_its_own_lets_both_secrets_through(loaded: Loader) -> None:
 
 def test_a_key_of_the_calling_project_is_not_taken_for_a_key(loaded: Loader) -> None:
     assert loaded.problems("providers:\n  a: {type: openai, base_url: http://h, api_key: project}\n") == [
-        "netrunner.yaml:2: not yet: api_key project arrives with a later version"
+        "netrunner.yaml:2: api_key: project needs access.mode: projects"
     ]
+
+
+@pytest.mark.parametrize(
+    ("secrets", "message"),
+    [
+        ("{required: true}", "secrets.key is missing, and secrets.required is true"),
+        ("{key: {env: KEY}}", "key: expected base64 of 32 bytes, as `openssl rand -base64 32` prints them"),
+        ("{previous: [{env: KEY}]}", "previous: expected base64 of 32 bytes, as `openssl rand -base64 32` prints them"),
+    ],
+)
+def test_a_master_key_that_is_none_refuses_the_start(loaded: Loader, secrets: str, message: str) -> None:
+    assert loaded.problems(f"{ECHO}secrets: {secrets}\n", KEY="canary") == [f"netrunner.yaml:2: {message}"]
+
+
+def test_a_master_key_is_32_bytes(loaded: Loader) -> None:
+    key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    assert loaded(f"{ECHO}secrets: {{key: {{env: KEY}}, required: true}}\n", KEY=key)[0].secrets.key is not None
 
 
 def test_nothing_to_serve_is_a_warning(loaded: Loader) -> None:

