@@ -94,8 +94,8 @@ class Account:
         for number, window in enumerate(self.rules.windows):
             if number < len(opened) and self.opened[number] == opened[number]:
                 self.used[number] += tokens if window.tokens else requests
-                if requests and not self.used[number]:
-                    # Whoever opened it has been taken back.
+                if requests and not window.tokens and not self.used[number]:
+                    # Whoever opened it has been taken back. Of tokens that cannot be told: some requests take none.
                     self.opened[number] = -math.inf
 
     def leave(self) -> None:

@@ -136,7 +136,9 @@ for c = 1, #KEYS / 2 do
     at = at + 3
     if tonumber(redis.call('HGET', account, name .. ':o') or '') == opened then
       local used = redis.call('HINCRBY', account, name .. ':u', change)
-      if withdrawn and used == 0 then redis.call('HDEL', account, name .. ':o', name .. ':u') end
+      if withdrawn and used == 0 and name:sub(1, 1) == 'r' then
+        redis.call('HDEL', account, name .. ':o', name .. ':u')
+      end
     end
   end
   redis.call('ZREM', inside, id)

@@ -31,10 +31,12 @@ class Shared(Counting):
         self._server = server
         self._granted: list[Any] = []
         self.counters = SharedCounters(Dialled(server), self.clock, "boot", None)  # type: ignore[arg-type]  # as Redis
+        self.counters.start()
 
     def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
         self._server.age(seconds)
+        # The process lives, and renews its leases.
+        self.clock.advance(seconds)
         # What was granted knows when its windows were opened.
         for grant in self._granted:
             grant.windows = [[(n, t, at - round(seconds * 1e6)) for n, t, at in its] for its in grant.windows]

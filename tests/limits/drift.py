@@ -100,7 +100,6 @@ class Drift(RuleBasedStateMachine):
         grant, _ = self.inside.pop(number, (None, 0))
         if grant is not None:
             self.counting.counters.withdraw(grant)
-            for window in self.windows:
-                window.admitted.pop(number, None)
-                if not sum(window.admitted.values()):
+            for window, (_, kind, _) in zip(self.windows, _WINDOWS, strict=True):
+                if window.admitted.pop(number, None) and kind == "requests" and not window.admitted:
                     window.closes_at, window.admitted = 0.0, {}
