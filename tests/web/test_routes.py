@@ -247,7 +247,7 @@ def test_the_next_candidate_is_asked_only_if_nothing_was_sent() -> None:
     unsent.sent = False
     stage.call.fail(unsent)
     assert json.loads(stage.call.sent_body)["model"] == "n"
-    stage.call.head(200, JSON).body(b"{}", True)
+    stage.call.head(200, JSON).body(b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"}}]}', True)
     assert answers(client.heard(), b"POST")[0].status == 200
     record = stage.record()
     assert [(attempt.provider, attempt.error) for attempt in record.attempts] == [
