@@ -66,7 +66,7 @@ def warn(subject: Subject) -> Iterator[str]:
         where = root.at("cors", "origins")
         yield f"{where}: pages of {foreign[0]} are refused all the same while access.mode is open"
     if not (document.providers or document.routes):
-        yield f"{root.where}: neither providers nor routes, so every call will be refused"
+        yield f"{root.where}: neither providers nor routes, so only models that are registered are served"
 
 
 def hosts(document: Document) -> tuple[str, ...]:

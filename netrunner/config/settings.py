@@ -274,7 +274,7 @@ class Common:
     )
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
     store: str = setting(
-        "sqlite", form="store", doc="The database: `sqlite` in the state folder, or a postgresql:// URL."
+        "sqlite", form="store", doc="The database: `sqlite` in the state folder, `sqlite:PATH`, or a postgresql:// URL."
     )
     shared: str = setting(
         "memory", form="shared", doc="Where limits are counted: `memory` of this process, or a redis:// URL."

@@ -79,6 +79,17 @@ def test_filters_and_sinks_are_named_by_type_and_numbered(loaded: Loader) -> Non
     assert [each.name for each in parsed.sinks] == ["jsonl", "console", "jsonl-2"]
 
 
+def test_a_filter_or_sink_that_is_not_enabled_is_checked_and_left_out(loaded: Loader) -> None:
+    text = (
+        ECHO + 'filters: [{type: no_think, enabled: "${STRIP:-no}"}]\nsinks: [{type: console, enabled: "${LOG:-yes}"}]'
+    )
+    off, _ = loaded(text)
+    on, _ = loaded(text, STRIP="TRUE", LOG="0")
+    assert ([one.type for one in off.filters], [one.type for one in off.sinks]) == ([], ["console"])
+    assert ([one.type for one in on.filters], [one.type for one in on.sinks]) == (["no_think"], [])
+    assert loaded.problems(f"{ECHO}filters:\n  - {{type: no_think, enabled: false, count: 99}}\n") != []
+
+
 def test_a_type_that_nobody_offers_is_told_with_those_there_are(loaded: Loader) -> None:
     assert loaded.problems("providers:\n  a:\n    type: ecko\nfilters:\n  - type: x\nsinks:\n  - {path: y}\n") == [
         "netrunner.yaml:3: there is no provider called 'ecko'; there are: echo, openai",
@@ -261,7 +272,9 @@ def test_a_master_key_is_32_bytes(loaded: Loader) -> None:
 
 
 def test_nothing_to_serve_is_a_warning(loaded: Loader) -> None:
-    assert loaded("")[1] == ["netrunner.yaml:1: neither providers nor routes, so every call will be refused"]
+    assert loaded("")[1] == [
+        "netrunner.yaml:1: neither providers nor routes, so only models that are registered are served"
+    ]
 
 
 def test_everything_wrong_is_told_in_one_go_in_the_order_of_the_lines(loaded: Loader) -> None:
