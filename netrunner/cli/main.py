@@ -44,6 +44,12 @@ def _journal() -> usage.Options:
     return JournalOptions()
 
 
+def _import() -> usage.Options:
+    from netrunner.cli.importing import ImportOptions
+
+    return ImportOptions()
+
+
 def _explain() -> usage.Options:
     from netrunner.cli.explain import ExplainOptions
 
@@ -88,6 +94,7 @@ class NetrunnerOptions(usage.Options):
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
+        ("import", None, _import, "Rewrite another system's configuration."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
         ("project", None, _project, "Manage projects."),
         ("token", None, _token, "Manage their tokens."),
