@@ -11,7 +11,7 @@ from netrunner.config.checks import Subject, check
 from netrunner.config.settings import PluginConfig
 from netrunner.filters.rate_limit import RateLimitSettings
 
-BROKEN = {"listen", "access", "server", "providers", "models", "routes", "journal"}
+BROKEN = {"secrets", "listen", "access", "server", "providers", "models", "routes", "journal"}
 LIMIT = PluginConfig(
     name="rate_limit", type="rate_limit", factory=None, settings=RateLimitSettings(concurrency=1), where="x.yaml:9"
 )
