@@ -158,10 +158,11 @@ class _Reader:
         if missing:
             raise _Wrong([missing])
         arms = _arms(kind)
-        if isinstance(node, tree.Scalar) and node.interpolated:
-            # A list that may stand alone may be written as one all the same.
-            if node.text.startswith('["') or not any(self._suits(arm, node, rules) for arm in arms):
-                node = self._structure(node, arms, name)
+        # A list that may stand alone may be written as one all the same.
+        if isinstance(node, tree.Scalar) and (
+            node.interpolated and (node.text.startswith('["') or not any(self._suits(arm, node, rules) for arm in arms))
+        ):
+            node = self._structure(node, arms, name)
         chosen = next((arm for arm in sorted(arms, key=_rank) if self._suits(arm, node, rules)), _MISSING)
         if chosen is _MISSING:
             _wrong(node, name, " or ".join(_described(arm) for arm in arms), secret=Secret in arms)
