@@ -37,10 +37,12 @@ from netrunner.redaction.redact import compile_redaction
 from netrunner.routing.table import Candidate, Table
 from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
+from netrunner.web.neighbours import Neighbours
 from netrunner.web.proxy import Entry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
@@ -67,12 +69,15 @@ class Parts:
         live: Live,
         books: Bookkeeping,
         observed: Observed,
+        neighbours: Neighbours,
+        crew: Crew | None,
     ) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
         self._books = books
         self._observed = observed
+        self._neighbours, self._crew = neighbours, crew
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
         self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
@@ -129,9 +134,10 @@ class Parts:
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books = self._books
-        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, books.lookout.recent)
-        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
-        metrics = Metrics(gate, registry(self._observed))
+        recent, neighbours = books.lookout.recent, self._neighbours
+        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, recent, neighbours)
+        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse, neighbours)
+        metrics = Metrics(gate, registry(self._observed), self._crew)
         return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
 
     def _build(self, config: PluginConfig) -> Any:

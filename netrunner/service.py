@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.web.resource import IResource
@@ -29,8 +30,12 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.process.control import Commands, ControlError, NoArguments, Reply
+from netrunner.process.siblings import Siblings
 from netrunner.values import Outcome
-from netrunner.web.metrics import Observed
+from netrunner.web.crew import Crew, page
+from netrunner.web.metrics import Observed, registry
+from netrunner.web.neighbours import Neighbours, Telling
 from netrunner.web.tree import NOTHING
 
 ABORT_S = 0.5
@@ -47,12 +52,18 @@ class NetrunnerService(Service):
         listeners: Sockets bound beforehand.
         state: The state folder, and the journal's folder of this process in it.
         reactor: What everything runs on.
+        worker: The number of this process, if it is one of several workers.
     """
 
     log = Logger()
 
     def __init__(
-        self, settings: Settings, listeners: Sequence[listen.Bound], state: tuple[Path, Path], reactor: Any
+        self,
+        settings: Settings,
+        listeners: Sequence[listen.Bound],
+        state: tuple[Path, Path],
+        reactor: Any,
+        worker: int | None = None,
     ) -> None:
         self._reactor = reactor
         self._clock = SystemClock(reactor)
@@ -62,6 +73,8 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
+        self.neighbours = Neighbours(Siblings(state[0], reactor))
+        self._worker = worker
         self._lag = Lag(self._clock)
         self._retired: list[Parts] = []
         self._resent = 0
@@ -105,9 +118,34 @@ class NetrunnerService(Service):
             self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
 
+    def ready(self) -> Deferred[None]:
+        """Fire at once: whoever has started this accepts."""
+        return succeed(None)
+
+    def offer(self, commands: Commands) -> None:
+        """Add the commands by which other processes look at what this one does."""
+        Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
+        if self._worker is not None:
+            commands.add("metrics", NoArguments, self._metrics)
+
+    def _metrics(self, _: NoArguments) -> Reply:
+        if self._drained is not None:
+            raise ControlError("this process is ending")
+        return Reply(msgspec.structs.asdict(page(str(self._worker), registry(self._observed))))
+
     def _build(self, settings: Settings) -> Parts:
+        crew = None if self._worker is None else Crew(self._worker, self.neighbours)
         return Parts(
-            settings, self._reactor, self._clock, self._sweep, self.flush, self.live, self.books, self._observed
+            settings,
+            self._reactor,
+            self._clock,
+            self._sweep,
+            self.flush,
+            self.live,
+            self.books,
+            self._observed,
+            self.neighbours,
+            crew,
         )
 
     def _observe(self) -> Observed:
@@ -261,7 +299,11 @@ class NetrunnerService(Service):
 
 
 def make_service(
-    settings: Settings, listeners: Sequence[listen.Bound], state: tuple[Path, Path], reactor: Any
+    settings: Settings,
+    listeners: Sequence[listen.Bound],
+    state: tuple[Path, Path],
+    reactor: Any,
+    worker: int | None = None,
 ) -> NetrunnerService:
     """Return the service for a validated configuration, its bound sockets, and its state and journal folders."""
-    return NetrunnerService(settings, listeners, state, reactor)
+    return NetrunnerService(settings, listeners, state, reactor, worker)

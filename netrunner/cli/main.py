@@ -44,6 +44,12 @@ def _journal() -> usage.Options:
     return JournalOptions()
 
 
+def _upgrade() -> usage.Options:
+    from netrunner.cli.upgrade import UpgradeOptions
+
+    return UpgradeOptions()
+
+
 class NetrunnerOptions(usage.Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
@@ -57,6 +63,7 @@ class NetrunnerOptions(usage.Options):
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
+        ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
     ]
 

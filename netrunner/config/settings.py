@@ -174,7 +174,7 @@ class Common:
     """The keys that need no plugin to be understood."""
 
     later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1, "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
+        "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
         "cors": {"origins": []},
     }  # fmt: skip
 
@@ -184,6 +184,9 @@ class Common:
     )
     listen: tuple[str, ...] = setting(
         ("tcp:8080:interface=127.0.0.1",), form="endpoint", doc="Where to listen: an endpoint string or a list of them."
+    )
+    workers: int = setting(
+        1, minimum=1, maximum=256, doc="Processes that serve; beyond 1 they stand under one that watches over them."
     )
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
     store: str = setting(

@@ -97,8 +97,8 @@ def test_a_word_comes_before_a_secret() -> None:
 
 
 def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("workers: 2\nshared: redis://x\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
-        "x.yaml:1: not yet: workers arrives with a later version",
+    assert problems("secrets: {}\nshared: redis://x\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
+        "x.yaml:1: not yet: secrets arrives with a later version",
         "x.yaml:2: not yet: shared arrives with a later version",
         "x.yaml:3: not yet: model_map arrives with a later version",
         "x.yaml:4: not yet: cors arrives with a later version",
@@ -107,7 +107,7 @@ def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anywa
 
 
 def test_a_variable_nobody_set_is_told_for_a_later_key_too() -> None:
-    assert problems("workers: ${NONE}", Document) == ["x.yaml:1: not yet: workers arrives with a later version"]
+    assert problems("secrets: ${NONE}", Document) == ["x.yaml:1: not yet: secrets arrives with a later version"]
 
 
 def test_one_may_stand_where_a_list_of_endpoints_is_expected() -> None:

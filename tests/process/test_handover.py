@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from netrunner.errors import ConfigurationError
-from netrunner.process.handover import PidFile, Predecessor, inherited, tell_systemd
+from netrunner.process.handover import PidFile, Predecessor, inherited
+from netrunner.process.systemd import tell_systemd
 
 
 @pytest.fixture
