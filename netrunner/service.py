@@ -111,12 +111,18 @@ class NetrunnerService(Service):
         self._lag.start()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
+        self._look_where_others_write(self.settings)
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
             site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
             self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
+
+    def _look_where_others_write(self, settings: Settings) -> None:
+        """Let a worker that feeds no sinks find records where the one that does has them put."""
+        if self._worker is not None and any(sink.type == "database" for sink in settings.sinks):
+            self.books.open_store()
 
     def ready(self) -> Deferred[None]:
         """Fire at once: whoever has started this accepts."""
@@ -172,6 +178,7 @@ class NetrunnerService(Service):
         parts = self._build(settings)
         parts.start()
         self.books.replace(settings, self._parts.stop_sinks, parts.sinks, parts.start_sinks)
+        self._look_where_others_write(settings)
         self._retired.append(self._parts)
         self._parts = parts
         self.settings = settings
