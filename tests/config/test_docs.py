@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from twisted.logger import Logger
 
+from netrunner.config.forms import listener
 from netrunner.config.load import load
 from netrunner.config.settings import Document, Settings
+from netrunner.process.listen import name_of
 from netrunner.registry import Registry
 from netrunner.settings import ProviderSettings
 from tests.config.reference import rows
@@ -120,6 +122,12 @@ def test_the_unit_of_systemd_hands_over_every_secret_of_the_configuration_for_pr
     named = re.findall(r"CREDENTIALS_DIRECTORY:-/etc/netrunner}/(\w+)", (ROOT / "conf" / "prod.yaml").read_text())
     handed = re.findall(r"^LoadCredential=(\w+):/etc/netrunner/\1$", UNIT, re.MULTILINE)
     assert set(handed) == set(named) == set(SECRETS)
+
+
+def test_the_socket_unit_listens_where_prod_yaml_does() -> None:
+    (stream,) = re.findall(r"(?m)^ListenStream=(.*)$", (ROOT / "conf" / "netrunner.socket").read_text())
+    (listen,) = re.findall(r"(?m)^listen: (.*)$", (ROOT / "conf" / "prod.yaml").read_text())
+    assert name_of(listener(listen)) == stream
 
 
 @pytest.mark.parametrize("name", ["dev.yaml", "prod.yaml"])

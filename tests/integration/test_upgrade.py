@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,8 +26,8 @@ def upgrade(daemon: Daemon) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, check=False, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_upgrades_refuse_nobody_and_cut_no_stream(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "upgrades"), [(1, 2), (2, 1)])
+def test_upgrades_refuse_nobody_and_cut_no_stream(tmp_path: Path, workers: int, upgrades: int) -> None:
     pid_file = tmp_path / "netrunner.pid"
     with Provider() as provider, ExitStack() as opened:
         config = f"{provider.config}workers: {workers}\n"
@@ -43,21 +44,22 @@ def test_upgrades_refuse_nobody_and_cut_no_stream(tmp_path: Path, workers: int) 
         load = Load(daemon.port, pace=200)
         with load.running():
             load.wait_for_more(50)
-            daemon.signal(signal.SIGUSR2)
-            second = replaced(daemon, daemon.pid)
-            load.wait_for_more(50)
             told = upgrade(daemon)
             assert (told.returncode, told.stderr) == (0, "")
-            third = replaced(daemon, second)
+            pids = [daemon.pid, replaced(daemon, daemon.pid)]
             load.wait_for_more(50)
+            while len(pids) <= upgrades:
+                os.kill(pids[-1], signal.SIGUSR2)
+                pids.append(replaced(daemon, pids[-1]))
+                load.wait_for_more(50)
         assert load.failures == []
         for client, upstream in streams:
             upstream.send(event("after") + event("[DONE]") + END_OF_BODY)
             assert b"after" in client.until(END_OF_BODY)
         assert daemon.wait() == 0
-        assert pid_file.read_text() == str(third)
-        assert daemon.notifications() == [f"MAINPID={pid}\nREADY=1" for pid in (second, third)]
-        end(third)
+        assert pid_file.read_text() == str(pids[-1])
+        assert daemon.notifications() == [f"MAINPID={pid}\nREADY=1" for pid in pids[1:]]
+        end(pids[-1])
         assert not pid_file.exists()
 
 
