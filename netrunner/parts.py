@@ -53,10 +53,12 @@ from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
 from netrunner.web.cors import CrossOrigin
+from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
+from netrunner.web.neighbours import Neighbours
 from netrunner.web.proxy import Entry, WaryEntry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
@@ -82,6 +84,9 @@ class Lasting:
     books: Bookkeeping
     observed: Observed
     registered: Registered
+    neighbours: Neighbours
+    crew: Crew | None
+    """Tells of all workers; None where there is one process."""
 
 
 class Parts:
@@ -204,11 +209,12 @@ class Parts:
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books, observed = self._lasting.books, self._lasting.observed
+        recent, neighbours = books.lookout.recent, self._lasting.neighbours
         records = Records(
-            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, books.lookout.recent
+            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, recent, neighbours
         )
-        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
-        metrics = Metrics(gate, registry(observed))
+        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse, neighbours)
+        metrics = Metrics(gate, registry(observed), self._lasting.crew)
         pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
         health = Branch()
         health.putChild(b"targets", TargetsPage(gate, observed.targets, self.pipeline.table, self._clock))

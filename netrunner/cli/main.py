@@ -80,6 +80,12 @@ def _store() -> usage.Options:
     return StoreOptions()
 
 
+def _upgrade() -> usage.Options:
+    from netrunner.cli.upgrade import UpgradeOptions
+
+    return UpgradeOptions()
+
+
 class NetrunnerOptions(usage.Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
@@ -95,6 +101,7 @@ class NetrunnerOptions(usage.Options):
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
         ("import", None, _import, "Rewrite another system's configuration."),
+        ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
         ("project", None, _project, "Manage projects."),
         ("token", None, _token, "Manage their tokens."),

@@ -58,21 +58,32 @@ def load(
     Raises:
         ConfigurationError: with everything that is wrong.
     """
-    loader = _Loader(_read(path), environ)
-    registry = loader.discover(discover)
-    return loader.settings(registry), registry, list(dict.fromkeys(loader.warnings))
+    return interpret(path, read(path), discover, environ)
 
 
-def _read(path: str | None) -> tree.Mapping:
+def read(path: str | None) -> bytes:
+    """Return the text of a configuration; that of the built-in one for None.
+
+    Raises:
+        ConfigurationError: when it cannot be read.
+    """
     if path is None:
-        return tree.parse(builtin.TEXT, builtin.NAME)
+        return builtin.TEXT.encode()
     try:
         with open(path, "rb") as file:
-            data = file.read(tree.MAX_BYTES + 1)
+            return file.read(tree.MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError([Problem(path, f"cannot be read: {reason}")]) from None
-    return tree.parse(data, path)
+
+
+def interpret(
+    path: str | None, data: bytes, discover: Callable[[tuple[str, ...]], P], environ: Mapping[str, str]
+) -> tuple[Settings, P, list[str]]:
+    """Do as ``load`` does with the text of a configuration that was ``read`` before, from ``path``."""
+    loader = _Loader(tree.parse(data, builtin.NAME if path is None else path), environ)
+    registry = loader.discover(discover)
+    return loader.settings(registry), registry, list(dict.fromkeys(loader.warnings))
 
 
 class _Loader:

@@ -129,7 +129,6 @@ class _Reader:
     def _dataclass(self, mapping: tree.Mapping, settings_class: type[T]) -> T:
         fields = {key_of(each): each for each in dataclasses.fields(cast(Any, settings_class))}
         kinds = hints(cast(Any, settings_class))
-        later: Mapping[str, Any] = getattr(settings_class, "later", {})
         problems: list[Problem] = []
         values = {}
         for key, node in mapping.entries.items():
@@ -139,10 +138,8 @@ class _Reader:
                     values[name] = self._value(kinds[name], node, fields[key].metadata, key)
                 except _Wrong as wrong:
                     problems += wrong.problems
-            elif key not in later:
+            else:
                 problems.append(Problem(mapping.key_where[key], _unknown(key, fields)))
-            elif _plain(node) not in (later[key], None):
-                problems.append(Problem(mapping.key_where[key], f"not yet: {key} arrives with a later version"))
         for key, each in fields.items():
             if key not in mapping.entries:
                 if each.default is dataclasses.MISSING:

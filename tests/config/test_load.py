@@ -56,8 +56,8 @@ def test_plugins_are_looked_for_where_the_file_says(loaded: Loader) -> None:
 
 
 def test_a_registry_that_cannot_be_made_is_told_beside_other_problems(loaded: Loader) -> None:
-    assert loaded.problems("workers: 2\nplugins: {directories: [/no-plugins]}\n") == [
-        "netrunner.yaml:1: not yet: workers arrives with a later version",
+    assert loaded.problems("workers: 0\nplugins: {directories: [/no-plugins]}\n") == [
+        "netrunner.yaml:1: workers: expected a number from 1 to 256, got 0",
         "netrunner.yaml:2: two providers are called echo",
         "netrunner.yaml:2: and two sinks console",
     ]
