@@ -52,6 +52,9 @@ from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.admin.entrance import Entrance
+from netrunner.web.admin.pages import Shelf
+from netrunner.web.admin.root import Admin
 from netrunner.web.cors import CrossOrigin
 from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
@@ -217,9 +220,28 @@ class Parts:
         metrics = Metrics(gate, registry(observed), self._lasting.crew)
         pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
         health = Branch()
-        health.putChild(b"targets", TargetsPage(gate, observed.targets, self.pipeline.table, self._clock))
+        targets = TargetsPage(gate, observed.targets, self.pipeline.table, self._clock)
+        health.putChild(b"targets", targets)
         pages[b"api"].putChild(b"health", health)
+        pages[b"admin"] = self._admin(targets.told)
         return pages
+
+    def _admin(self, targets: Callable[[], Any]) -> Resource:
+        """Return the admin pages."""
+        settings, books = self.settings, self._lasting.books
+        lookout, admin = books.lookout, settings.admin
+        user, password = (None, None) if admin is None else (admin.user, admin.password)
+        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources)
+        shelf = Shelf(settings, lambda: books.logs, targets, lookout)
+        managing = None
+        if self._reception is not None:
+            # With it comes the database, which is loaded only where it is used.
+            from netrunner.web.admin.projects import ProjectPages, Rules
+
+            asking = [one.name for one in settings.providers if getattr(one.settings, "api_key", None) == "project"]
+            rules = Rules(tuple(asking), settings.access.requests_per_hour)
+            managing = ProjectPages(shelf, entrance, self._reception, self.counters, rules)
+        return Admin(entrance, shelf, managing)
 
     def _management(self, policy: AddressPolicy) -> dict[bytes, Resource]:
         """Return what those who manage use."""
