@@ -41,7 +41,7 @@ class OtlpSettings:
         doc="Whether a caller's `traceparent` is gone on with, and its decision whether the trace is kept; else every "
         "trace begins here.",
     )
-    max_records: int = setting(100, minimum=1, maximum=10000, doc="Requests in one export.")
+    max_records: int = setting(50, minimum=1, maximum=10000, doc="Requests in one export.")
     flush_s: float = setting(1.0, minimum=0.0, doc="Seconds between two exports that are not full.")
     timeout_s: float = setting(10.0, minimum=0.001, doc="Seconds an export may take to be answered.")
     gzip: bool = setting(True, doc="Whether exports are compressed.")

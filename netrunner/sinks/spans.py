@@ -10,13 +10,12 @@ This module must not put a body, a query or a credential into a span; it is load
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from netrunner import __version__
 from netrunner.values import Attempt, Outcome, Record, Trace
@@ -47,23 +46,27 @@ def export(records: Iterable[Record], service: str) -> bytes:
         records: Each with a ``trace``.
         service: ``service.name`` of the resource.
     """
-    scope = InstrumentationScope(name="netrunner", version=__version__)
-    spans = [span for record in records if record.trace is not None for span in _spans(record, record.trace)]
-    resource = Resource(attributes=_attributes({"service.name": service, "service.version": __version__}))
-    scoped = ScopeSpans(scope=scope, spans=spans)
-    whole = ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[scoped])])
+    whole = ExportTraceServiceRequest()
+    of_resource = whole.resource_spans.add()
+    _put(of_resource.resource.attributes, {"service.name": service, "service.version": __version__})
+    scoped = of_resource.scope_spans.add()
+    scoped.scope.name, scoped.scope.version = "netrunner", __version__
+    for record in records:
+        if record.trace is not None:
+            _add(scoped.spans, record, record.trace)
     data: bytes = whole.SerializeToString()
     return data
 
 
-def _spans(record: Record, trace: Trace) -> Iterator[Span]:
+def _add(spans: Any, record: Record, trace: Trace) -> None:
+    """Add the spans of one record."""
     operation = next((name for pattern, name in _OPERATIONS if pattern.search(record.path)), None)
-    yield _exchange(record, trace, operation)
+    _exchange(spans, record, trace, operation)
     for number, (attempt, place) in enumerate(zip(record.attempts, trace.attempts, strict=False)):
-        yield _attempt(record, trace, operation, number, attempt, place)
+        _attempt(spans, record, trace, operation, number, attempt, place)
 
 
-def _exchange(record: Record, trace: Trace, operation: str | None) -> Span:
+def _exchange(spans: Any, record: Record, trace: Trace, operation: str | None) -> None:
     usage = record.usage
     first = _first_token_s(record)
     last = record.attempts[-1] if record.attempts else None
@@ -90,11 +93,8 @@ def _exchange(record: Record, trace: Trace, operation: str | None) -> Span:
         "netrunner.outcome": record.outcome,
         "netrunner.project": record.project,
     }
-    events = []
-    if first is not None:
-        events.append(Span.Event(name="gen_ai.first_token", time_unix_nano=_nanoseconds(record, first)))
     failed = record.status >= 500 or record.outcome in _FAULTS
-    return Span(
+    span = spans.add(
         trace_id=bytes.fromhex(trace.id),
         span_id=bytes.fromhex(trace.span),
         parent_span_id=bytes.fromhex(trace.parent or ""),
@@ -104,13 +104,17 @@ def _exchange(record: Record, trace: Trace, operation: str | None) -> Span:
         kind=Span.SPAN_KIND_SERVER,
         start_time_unix_nano=_nanoseconds(record, 0.0),
         end_time_unix_nano=_nanoseconds(record, record.duration_s),
-        attributes=_attributes(attributes),
-        events=events,
-        status=Status(code=Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_UNSET),
     )
+    _put(span.attributes, attributes)
+    if first is not None:
+        span.events.add(name="gen_ai.first_token", time_unix_nano=_nanoseconds(record, first))
+    if failed:
+        span.status.code = Status.STATUS_CODE_ERROR
 
 
-def _attempt(record: Record, trace: Trace, operation: str | None, number: int, attempt: Attempt, place: Place) -> Span:
+def _attempt(
+    spans: Any, record: Record, trace: Trace, operation: str | None, number: int, attempt: Attempt, place: Place
+) -> None:
     upstream = urlsplit(place.upstream)
     attributes: dict[str, Value] = {
         "gen_ai.operation.name": operation,
@@ -128,7 +132,7 @@ def _attempt(record: Record, trace: Trace, operation: str | None, number: int, a
     }
     # What ended with the exchange may have no end: its process died before it.
     ended_s = max(place.began_s, record.duration_s) if place.ended_s is None else place.ended_s
-    return Span(
+    span = spans.add(
         trace_id=bytes.fromhex(trace.id),
         span_id=bytes.fromhex(place.id),
         parent_span_id=bytes.fromhex(trace.span),
@@ -138,9 +142,10 @@ def _attempt(record: Record, trace: Trace, operation: str | None, number: int, a
         kind=Span.SPAN_KIND_CLIENT,
         start_time_unix_nano=_nanoseconds(record, place.began_s),
         end_time_unix_nano=_nanoseconds(record, ended_s),
-        attributes=_attributes(attributes),
-        status=Status(code=Status.STATUS_CODE_ERROR if attempt.error else Status.STATUS_CODE_UNSET),
     )
+    _put(span.attributes, attributes)
+    if attempt.error is not None:
+        span.status.code = Status.STATUS_CODE_ERROR
 
 
 def _name(operation: str | None, model: str | None, record: Record) -> str:
@@ -169,20 +174,22 @@ def _nanoseconds(record: Record, after_s: float) -> int:
     return int((record.at_accept + after_s) * 1e6) * 1000
 
 
-def _attributes(values: dict[str, Value]) -> list[KeyValue]:
-    """Return those that have a value."""
-    return [KeyValue(key=name, value=_any(value)) for name, value in values.items() if value is not None]
-
-
-def _any(value: Value) -> AnyValue:
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case str():
-            return AnyValue(string_value=value)
-        case _:
-            return AnyValue(array_value=ArrayValue(values=map(_any, value or ())))
+def _put(attributes: Any, values: dict[str, Value]) -> None:
+    """Add those that have a value, in place: a message that is put into another is copied, and there are many."""
+    for name, value in values.items():
+        if value is None:
+            continue
+        one = attributes.add()
+        one.key = name
+        match value:
+            case str():
+                one.value.string_value = value
+            case bool():
+                one.value.bool_value = value
+            case int():
+                one.value.int_value = value
+            case float():
+                one.value.double_value = value
+            case _:
+                for text in value:
+                    one.value.array_value.values.add().string_value = text
