@@ -399,6 +399,17 @@ class ILogSink(Interface):
         """
 
 
+class ITraces(Interface):
+    """A sink that wants to know the place of each exchange in a trace; optional beside ``ILogSink``.
+
+    It is not asked for anything while a request is served: what it says here is read once, at the start, and records
+    then have a ``trace``. Of several such sinks the first one counts.
+    """
+
+    share = Attribute("float: the share of traces to be kept, 0 to 1, of those that begin here.")
+    follows = Attribute("bool: whether a caller's trace is gone on with, and its decision whether it is kept.")
+
+
 class IResumes(Interface):
     """A sink that wants to know where it left off; optional."""
 

@@ -36,7 +36,7 @@ from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
 from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
-from netrunner.interfaces import ICounters, ILiveSink, IStartable, IUpstream
+from netrunner.interfaces import ICounters, ILiveSink, IStartable, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
@@ -45,6 +45,7 @@ from netrunner.pipeline.live import Live
 from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.pipeline.tracing import Tracing
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
 from netrunner.registered import Registered
@@ -146,6 +147,7 @@ class Parts:
             ServerTiming(lasting.observed.lag, bool(chain.request)) if settings.server.server_timing else None,
             self._choosing(table, providers),
             names_of(settings, lasting.registered.aliases),
+            self._tracing(),
         )
         self._sources = Sources(settings.server.trusted_proxies)
         policy = AddressPolicy(settings.register.allow)
@@ -156,6 +158,14 @@ class Parts:
         )
         lasting.observed.measures.know(self.pipeline.names.fixed)
         self.root, self.admin_root = self._trees(policy)
+
+    def _tracing(self) -> Tracing | None:
+        """Return what gives exchanges their place in traces, if a sink wants to know it."""
+        for sink in self.sinks:
+            if ITraces.providedBy(sink.plugin):
+                chance = random.Random(self._random.random())
+                return Tracing(sink.plugin.share, sink.plugin.follows, chance.getrandbits)
+        return None
 
     def _trees(self, policy: AddressPolicy) -> tuple[Resource, Resource | None]:
         """Return what is served to callers, and what where ``admin.listen`` says, if it says so."""

@@ -219,6 +219,35 @@ class Attempt(msgspec.Struct):
     """The provider's own id of the request, as its answer told it."""
 
 
+class Span(msgspec.Struct):
+    """One attempt, as a trace tells it."""
+
+    id: str
+    """16 hexadecimal digits; the upstream was told it."""
+    upstream: str
+    """The origin called."""
+    began_s: float
+    """Seconds since the record's ``at_accept``."""
+    ended_s: float | None = None
+    """The same, of an attempt that failed and was not the end; None where it ended with the exchange."""
+
+
+class Trace(msgspec.Struct):
+    """The place of one exchange in a trace (W3C Trace Context)."""
+
+    id: str
+    """32 hexadecimal digits."""
+    span: str
+    """16 hexadecimal digits: the exchange's own."""
+    parent: str | None
+    """The caller's span; None if the trace begins here."""
+    state: str | None
+    """What the caller said in ``tracestate``."""
+    sampled: bool
+    attempts: list[Span] = []
+    """One for each of the record's."""
+
+
 class Record(msgspec.Struct):
     """What is written down about one exchange."""
 
@@ -270,3 +299,5 @@ class Record(msgspec.Struct):
     """The caller's names of what had no place in the provider's dialect."""
     resolved: list[str] = []
     """The steps from the model's name to what it meant; empty where it is a configured one and meant itself."""
+    trace: Trace | None = None
+    """Where traces are kept, its place in one."""

@@ -18,7 +18,7 @@ from netrunner.interfaces import ICaller, IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.names import NO_MODEL
-from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
+from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record, Trace
 
 _INTERRUPTED = Outcome.INTERRUPTED.value
 _KEY_FIELDS = (b"x-api-key", b"x-goog-api-key", b"api-key")
@@ -44,6 +44,8 @@ class Exchange:
     """Gives back what an attempt holds, or stops its waiting for it."""
     standings: tuple[Standing, ...]
     """Of the limits that it counts for; its answer tells them."""
+    trace: Trace | None
+    """Its place in a trace, where traces are kept."""
     tap: Any
     """Reads the answer passing by; None until there is one."""
     upload: Any
@@ -93,6 +95,7 @@ class Exchange:
         "stream",
         "tap",
         "timings",
+        "trace",
         "upload",
         "upstream",
         "upstream_model",
@@ -147,7 +150,7 @@ class Exchange:
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.status = self.bytes_in = self.bytes_out = 0
-        self.tap = self.upload = self.work = self.release = None
+        self.tap = self.upload = self.work = self.release = self.trace = None
         self.stages: ServerTiming | None = None
         """Tells the client where the time went; None tells nothing."""
         self.recording: Recording | None = None
@@ -187,6 +190,11 @@ class Exchange:
     def mark(self, stage: str) -> None:
         """Note when ``stage`` was reached, in seconds since the request was accepted."""
         self.timings[stage] = self.clock.seconds() - self.started
+
+    def attempt_ended(self) -> None:
+        """Note when an attempt failed, if its trace is kept."""
+        if self.trace is not None:
+            self.trace.attempts[-1].ended_s = self.clock.seconds() - self.started
 
     def end(self, outcome: Outcome, status: int, error: str | None = None) -> None:
         """End it: the one place from which everything held for it is released and the record is written.
@@ -271,6 +279,8 @@ class Exchange:
             record.bytes_in = self.bytes_in
             record.bytes_out = self.bytes_out
             record.token = self.caller
+        if self.trace is not None:
+            record.trace = self.trace
         if self.holder is not None:
             record.project = self.holder.project
         if self.dropped:

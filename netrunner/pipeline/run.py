@@ -216,6 +216,8 @@ class Run:
         self._sent = request
         exchange.upstream = request.origin
         exchange.mark("routed")
+        if exchange.trace is not None and self._pipeline.tracing is not None:
+            self._pipeline.tracing.attempt(exchange.trace, request, exchange.timings["routed"])
         if len(exchange.attempts) == 1:
             try:
                 tell_intent(self._pipeline, exchange, self._request)
@@ -378,6 +380,7 @@ class Run:
         """An attempt ended before it was committed: another try if there is one to be made, else the end."""
         self._request.aborts_on_half_close = False
         self._exchange.attempts[-1].error = error.code
+        self._exchange.attempt_ended()
         wait_s = self._tries.after(error)
         self._exchange.let_go()
         if wait_s is None:

@@ -18,6 +18,7 @@ from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.pipeline.tracing import Tracing
 from netrunner.routing.names import Names
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
@@ -69,6 +70,7 @@ class Pipeline:
         stages: Tells callers where the time went; None tells nothing.
         choosing: What candidates are chosen with.
         names: What names mean; those of the table when not given.
+        tracing: Gives exchanges their place in traces; None keeps no traces.
     """
 
     def __init__(
@@ -84,7 +86,9 @@ class Pipeline:
         stages: ServerTiming | None = None,
         choosing: Choosing | None = None,
         names: Names | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        self.tracing = tracing
         self.names = names or Names(table.names(), table.unknown_model)
         self.choosing = choosing or Choosing()
         self.choosing.follow(chain.retries)
@@ -157,6 +161,7 @@ class Pipeline:
         other = copy(self)
         other.journal = Unrecorded()
         other.observing = Observing()
+        other.tracing = None
         return other
 
     def hurry(self) -> None:

@@ -62,4 +62,5 @@ BUILT_IN = (
     BuiltIn("sink", "http_batch", "Posts records to a URL, as batches of JSON.", "netrunner.sinks.http_batch"),
     BuiltIn("sink", "jsonl", "Appends each record to a file, as a line of JSON.", "netrunner.sinks.jsonl"),
     BuiltIn("sink", "metrics_line", "Writes the times of each request as one line.", "netrunner.sinks.metrics_line"),
+    BuiltIn("sink", "otlp", "Exports a trace of each request to an OpenTelemetry collector.", "netrunner.sinks.otlp"),
 )

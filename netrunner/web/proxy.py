@@ -86,6 +86,8 @@ class Entry:
         if request.query:
             exchange.key = _key(request.query)
         exchange.stages = pipeline.stages
+        if pipeline.tracing is not None:
+            exchange.trace = pipeline.tracing.begin(headers)
         request.exchange = exchange
         pipeline.enter(exchange)
         request.on_disconnect = lambda: leave(exchange)

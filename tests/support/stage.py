@@ -24,6 +24,7 @@ from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.shared import Pipeline
+from netrunner.pipeline.tracing import Tracing
 from netrunner.routing.names import Names
 from netrunner.routing.pool import Member, Pool
 from netrunner.routing.table import Candidate, Table
@@ -156,6 +157,7 @@ class Stage:
         other: What ``other`` is, the same when not given.
         settings: Of these providers, beside their address and key.
         names: What ``Names`` takes besides models: rules, map, aliases.
+        tracing: As of ``Pipeline``.
         limits: Of the server.
     """
 
@@ -182,6 +184,7 @@ class Stage:
         other: str | None = None,
         settings: Mapping[str, Any] = MappingProxyType({}),
         names: Mapping[str, Any] = MappingProxyType({}),
+        tracing: Tracing | None = None,
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -223,6 +226,7 @@ class Stage:
             max_streams,
             choosing=Choosing(targets, pools, claims, self.counters),
             names=Names(table, unknown_model, **names),
+            tracing=tracing,
         )
         AliasProviders(self.pipeline, self.upstream, token is None or header is not None).follow(
             names.get("aliases", {})
