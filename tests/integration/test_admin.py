@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.support.binaries import require_binary
 from tests.support.chromium import CHECKS, Visit, chromium
-from tests.support.daemon import Daemon
+from tests.support.daemon import ROOT, Daemon
 from tests.support.payloads import PAYLOADS
 
 pytestmark = pytest.mark.integration
 
+PAGE = (ROOT / "docs" / "admin.md").read_text()
 KEY = "sk-canary-of-the-project-0123456789"
 CANARY = "canary-of-the-configuration"
 CONFIG = f"""
@@ -26,6 +31,7 @@ providers:
   up: {{type: openai, base_url: "http://127.0.0.1:9/v1", api_key: project}}
 models: [{{name: echo, targets: [{{provider: echo, model: echo}}]}}]
 """
+MANAGE = {"Authorization": f"Bearer {CANARY}-management"}
 TABS = ("", "projects", "tokens", "usage", "audit", "health", "configuration")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 HOSTILE = PAYLOADS[:: len(PAYLOADS) // 48]
@@ -34,6 +40,7 @@ HOSTILE = PAYLOADS[:: len(PAYLOADS) // 48]
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with Daemon(tmp_path_factory.mktemp("admin"), CONFIG) as daemon:
+        daemon.wait_for(lambda: daemon.request("GET", "/manage/projects", None, MANAGE)[0] == 200)
         yield daemon
 
 
@@ -109,7 +116,8 @@ def test_a_token_is_shown_once_used_and_revoked(daemon: Daemon, visit: Visit) ->
     assert ask(daemon, token) == 200
     page.get_by_role("link", name="Its limits and use").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first")
-    daemon.wait_for(lambda: "1 of 5" in ((visit.page.reload() and page.locator(".bars").text_content()) or ""))
+    path = page.url.removeprefix(visit.url)
+    daemon.wait_for(lambda: "1 of 5" in (visit.go(path).locator(".bars").text_content() or ""))
     assert token not in page.content()
     page.locator('section[aria-labelledby="change"]').get_by_label("Name").fill("renamed")
     page.get_by_role("button", name="Save").click()
@@ -193,8 +201,8 @@ def test_pages_fit_can_be_read_and_need_no_script(browser: Browser, daemon: Daem
         make_token(visit.page, visit, "plain", "plain token")
         state: Any = context.storage_state()
     for theme, width in itertools.product(THEMES, (360, 1280)):
-        size = {"width": width, "height": 800}
-        with browser.new_context(color_scheme=theme, viewport=size, storage_state=state) as context:  # type: ignore[arg-type]  # a dict is what it takes
+        size: ViewportSize = {"width": width, "height": 800}
+        with browser.new_context(color_scheme=theme, viewport=size, storage_state=state) as context:
             visit = Visit(context.new_page(), f"http://127.0.0.1:{daemon.port}")
             paths = [f"/admin/{tab}" for tab in TABS]
             for kind in ("projects", "tokens"):
@@ -210,16 +218,30 @@ def test_pages_fit_can_be_read_and_need_no_script(browser: Browser, daemon: Daem
             assert page.evaluate(CHECKS) == []
 
 
+def test_the_commands_of_the_page_work(daemon: Daemon) -> None:
+    require_binary("curl")
+    (commands,) = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    _, _, body = daemon.request("POST", "/manage/projects", {"name": "commanded"}, MANAGE)
+    wanted = {"project_id": json.loads(body)["id"], "duration_hours": 1}
+    token = json.loads(daemon.request("POST", "/manage/tokens", wanted, MANAGE)[2])
+    given = {"ADMIN_USER": "ann", "ADMIN_PASSWORD": f"{CANARY}-password", "TOKEN_ID": token["id"]}
+    script = "set -e\n" + commands.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.port}")
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True, env={**os.environ, **given}
+    )
+    assert "commanded" in {one["name"] for one in json.loads(done.stdout)["data"]}
+    assert ask(daemon, token["token"]) == 401
+
+
 def test_hostile_names_are_shown_and_never_run(daemon: Daemon, visit: Visit) -> None:
-    basic = {"Authorization": f"Bearer {CANARY}-management"}
     made = []
     for text in HOSTILE:
         name = text[:200]
-        status, _, body = daemon.request("POST", "/manage/projects", {"name": name}, basic)
+        status, _, body = daemon.request("POST", "/manage/projects", {"name": name}, MANAGE)
         assert status == 201, body
         made.append(json.loads(body)["id"])
         wanted = {"project_id": made[-1], "duration_hours": 1, "name": name, "metadata": {}}
-        assert daemon.request("POST", "/manage/tokens", wanted, basic)[0] == 201
+        assert daemon.request("POST", "/manage/tokens", wanted, MANAGE)[0] == 201
     assert len(made) >= 36
     for tab in ("projects", "tokens", "audit", ""):
         visit.go(f"/admin/{tab}")
@@ -228,4 +250,4 @@ def test_hostile_names_are_shown_and_never_run(daemon: Daemon, visit: Visit) -> 
         visit.go(f"/admin/projects/{id}")
         visit.assert_quiet()
     for id in made:
-        assert daemon.request("DELETE", f"/manage/projects/{id}", None, basic)[0] == 204
+        assert daemon.request("DELETE", f"/manage/projects/{id}", None, MANAGE)[0] == 204

@@ -46,7 +46,7 @@ def test_wheel_makes_netrunner_known_to_twistd(wheel: zipfile.ZipFile) -> None:
 def test_wheel_carries_every_module_its_types_and_what_pages_are_made_of(wheel: zipfile.ZipFile) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "netrunner").rglob("*.py")}
     folders = (ROOT / "netrunner" / "web" / "dashboard" / name for name in ("templates", "static"))
-    drawn = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
+    drawn = {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.*")}
     carried = {name for name in wheel.namelist() if name.startswith("netrunner/")}
     assert modules | drawn | {"netrunner/py.typed", PRICES} == carried
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from netrunner.errors import BadRequest, ExchangeError
+from netrunner.errors import BadRequest, ExchangeError, Overloaded
 from netrunner.http.request import Request
 from netrunner.interfaces import ICounters
 from netrunner.limits.account import Kept
@@ -89,8 +89,12 @@ class ProjectPages:
         return await self._reception.change(action, _actor(asked.by), operation, *args)
 
     async def _overview(self, asked: Asked) -> Answer:
-        entries = await self._entries(Filters(), LATEST)
-        return self._page("overview", asked, {"tab": "", "entries": entries, "managed": True})
+        try:
+            entries, error = await self._entries(Filters(), LATEST), None
+        except Overloaded as unavailable:
+            # Whoever has just logged in while the database is away should see more than that.
+            entries, error = [], unavailable
+        return self._page("overview", asked, {"tab": "", "entries": entries, "managed": True}, error)
 
     # Projects.
 
