@@ -30,7 +30,7 @@ def in_flight(daemon: Daemon) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_twenty_upgrades_fail_no_request_and_cut_no_stream(tmp_path: Path, workers: int, figures: Figures) -> None:
-    seconds = 180.0
+    seconds = 150.0
     with Paced() as paced:
         config = providers({"m": {"type": "echo"}}, good=paced.port) + f"server: {{drain_s: 900}}\nworkers: {workers}\n"
         with Daemon(tmp_path, config) as daemon, good_streams(daemon, 500, seconds) as reading:
@@ -43,6 +43,7 @@ def test_twenty_upgrades_fail_no_request_and_cut_no_stream(tmp_path: Path, worke
                 for _ in range(20):
                     os.kill(pid, signal.SIGUSR2)
                     pid = replaced(daemon, pid)
+                    assert daemon.notifications() == [f"MAINPID={pid}\nREADY=1"]
                     load.wait_for_more(200)
                 took = time.monotonic() - began
                 answers = load.answers
