@@ -18,6 +18,7 @@ WORKER_LIFELINE = 3
 """The descriptor at which a worker finds its lifeline; listening sockets follow."""
 STDERR = "NETRUNNER_STDERR"
 """Names the descriptor of a successor's real standard error, until it serves."""
+_NO_PID_FILE = "--pidfile="
 _PLAIN = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What a worker's own environment keeps, beside Python's and the locale's; the rest comes by the lifeline."""
 
@@ -50,7 +51,7 @@ class Started:
 
     def worker(self, environ: Mapping[str, str], sockets: int) -> Command:
         """Return what starts a worker with so many listening sockets; it logs to its standard output."""
-        options = ["-n", "--pidfile=", "--logfile=-"]
+        options = ["-n", _NO_PID_FILE, "--logfile=-"]
         if self._twistd.get("syslog"):
             options += ["--syslog", f"--prefix={self._twistd['prefix']}"]
         if self._twistd.get("logger"):
@@ -71,7 +72,7 @@ class Started:
         """
         given = {name: value for name, value in environ.items() if name != "WATCHDOG_PID"}
         config = [] if self._config is None else ["--config", self._config]
-        arguments = [*self._program, *self._options, "--pidfile=", "netrunner", *config, "--take-over", str(pid)]
+        arguments = [*self._program, *self._options, _NO_PID_FILE, "netrunner", *config, "--take-over", str(pid)]
         return Command(arguments, {**given, STDERR: str(stderr)}, self._folder)
 
 
@@ -82,9 +83,12 @@ def how_it_ended(reason: Failure) -> str:
 
 
 def _before_the_plugin(arguments: list[str], twistd: Any) -> list[str]:
-    """Return twistd's own options: what stands before the word ``netrunner``."""
+    """Return twistd's own options: what stands before the word ``netrunner``, but for what successors add to it."""
     try:
         _, rest = getopt.getopt(arguments, twistd.shortOpt, twistd.longOpt)
     except (AttributeError, getopt.GetoptError):
         return []
-    return arguments[: len(arguments) - len(rest)]
+    options = arguments[: len(arguments) - len(rest)]
+    while options[-1:] == [_NO_PID_FILE]:
+        options.pop()
+    return options

@@ -2,7 +2,8 @@
 
 The supervisor sends the configuration, first at the start and then at each reload: the text as it was read and the
 environment it was read in, so that no worker's own environment holds a secret, and one that is started again runs what
-the others run. The worker reports when it serves, and what it makes of a new configuration. When the supervisor dies
+the others run. The worker reports when it serves, and what it makes of a new configuration. An empty message is a beat,
+which a worker whose reactor turns sends back. When the supervisor dies
 the kernel closes its end, and the worker ends as on SIGTERM.
 
 This module must not know what a configuration means, nor start or end a process.
@@ -24,6 +25,7 @@ from twisted.python.failure import Failure
 
 MAX_MESSAGE_BYTES = 67108864
 """Many times what a configuration and an environment may have."""
+BEAT = b""
 _LENGTH = struct.Struct("!I")
 
 
@@ -139,6 +141,9 @@ class Lifeline:
         """
 
         def heard(message: bytes) -> None:
+            if message == BEAT:
+                self._say(BEAT)
+                return
             self.snapshot = msgspec.msgpack.decode(message, type=Order).snapshot
             reload().addCallback(lambda refused: self._report(Report(refused)))
 
@@ -157,5 +162,8 @@ class Lifeline:
             self._line.transport.loseConnection()
 
     def _report(self, report: Report) -> None:
+        self._say(msgspec.msgpack.encode(report))
+
+    def _say(self, message: bytes) -> None:
         if self._line is not None:
-            self._line.sendString(msgspec.msgpack.encode(report))
+            self._line.sendString(message)

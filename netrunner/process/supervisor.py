@@ -30,7 +30,7 @@ from netrunner.errors import NetrunnerError
 from netrunner.http.flush import Flush
 from netrunner.process.command import WORKER_LIFELINE, Command, how_it_ended
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
-from netrunner.process.lifeline import Order, Report, Snapshot, hold
+from netrunner.process.lifeline import BEAT, Order, Report, Snapshot, hold
 from netrunner.process.listen import Bound
 from netrunner.process.logfile import BoundedLog
 
@@ -41,6 +41,10 @@ PAUSE_S = 0.05
 MAX_PAUSE_S = 1.0
 END_S = 5.0
 """What workers get beyond ``drain_s`` before they are killed."""
+BEAT_S = 10.0
+"""How often workers have to show that their reactor turns."""
+MAX_SILENT = 3
+"""Beats in a row that one may leave unanswered before it is killed."""
 ANSWER_S = 30.0
 """How long a worker may take to reload before it is killed, and started again with the new configuration."""
 
@@ -57,6 +61,8 @@ class Worker(ProcessProtocol):
         self.number = 0
         """From 1; the one that takes its place has the same. 0 while it waits to be needed."""
         self.serves = False
+        self.silent = 0
+        """Beats in a row that it has not answered."""
         self.started = 0.0
         self.line: Any = None
         self.runs: Snapshot | None = None
@@ -70,7 +76,10 @@ class Worker(ProcessProtocol):
         return getattr(self.transport, "pid", None) or 0
 
     def heard(self, message: bytes) -> None:
-        """It reports."""
+        """It reports, or answers a beat."""
+        self.silent = 0
+        if message == BEAT:
+            return
         report = msgspec.msgpack.decode(message, type=Report)
         if not self.serves:
             self.serves = True
@@ -144,6 +153,7 @@ class Supervisor(Service):
         self._spare: Worker | None = None
         self._pauses: dict[int, float] = {}
         self._waiting: dict[int, IDelayedCall] = {}
+        self._beating: IDelayedCall | None = None
         self._turn = DeferredLock()
         self._ready: Deferred[None] = Deferred()
         self._gone: Deferred[None] | None = None
@@ -170,6 +180,8 @@ class Supervisor(Service):
         self._waiting.clear()
         if self._spare is not None:
             self._spare.signal(signal.SIGKILL)
+        if self._beating is not None:
+            self._beating.cancel()
         self._gone = Deferred()
         for one in self._bound:
             one.close()
@@ -296,6 +308,18 @@ class Supervisor(Service):
         for number in range(1, self._count + 1):
             if self._gone is None:
                 self._start(number)
+        if self._gone is None:
+            self._beating = self._reactor.callLater(BEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        self._beating = self._reactor.callLater(BEAT_S, self._beat)
+        for worker in self._workers.values():
+            if worker.silent >= MAX_SILENT:
+                self._log.error("worker {number} hangs and is killed", number=worker.number)
+                worker.signal(signal.SIGKILL)
+            elif worker.serves:
+                worker.silent += 1
+                worker.line.sendString(BEAT)
 
     def _start_again(self, number: int) -> None:
         del self._waiting[number]

@@ -13,6 +13,9 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+PATIENCE_S = 0.1
+"""How long the reactor waits for systemd to have room for a message."""
+
 
 class Systemd:
     """Whoever started this process and waits to be told; nobody may.
@@ -62,8 +65,10 @@ def beat_s(environ: Mapping[str, str], pid: int) -> float:
 
 
 def tell_systemd(environ: Mapping[str, str], message: str) -> None:
-    """Send ``message`` to systemd if it waits for one; one that is gone changes nothing."""
+    """Send ``message`` to systemd if it waits for one; one that is gone, or does not read, changes nothing."""
     path = environ.get("NOTIFY_SOCKET", "")
     if path:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            # The kernel keeps ten or so messages; whoever sends one more waits until there is room.
+            supervisor.settimeout(PATIENCE_S)
             supervisor.sendto(message.encode(), "\0" + path[1:] if path.startswith("@") else path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
@@ -79,7 +80,7 @@ class Load:
         while not self._over.is_set():
             with dial(self._port) as peer:
                 peer.send(self._request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-                self._answered(peer.message()[0])
+                self._answered(_head(peer))
                 assert peer.rest() == b""
 
     def _kept(self) -> None:
@@ -89,8 +90,18 @@ class Load:
                 head = b""
                 while not self._over.is_set() and b"connection: close" not in head.lower():
                     peer.send(self._request)
-                    head = peer.message()[0]
+                    head = _head(peer)
                     self._answered(head)
+
+
+def _head(peer: Peer) -> bytes:
+    """Return the head of the next answer, which is read to its end."""
+    head = peer.until(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        peer.until(END_OF_BODY)
+    else:
+        peer.exactly(int(re.findall(rb"(?i)content-length: *(\d+)", head)[0]))
+    return head
 
 
 def hand_over_under_load(folder: Path, first: Daemon, port: int, config: str = ECHO, times: int = 3) -> None:

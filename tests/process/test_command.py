@@ -19,9 +19,9 @@ def started(*arguments: str, config: str | None = "/etc/x.yaml") -> Started:
 
 def test_a_successor_keeps_twistd_s_options_but_no_pid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    command = started("-n", "--logfile", "x.log", "netrunner", "-c", "x.yaml", "--take-over", "5").successor(
-        {"HOME": "/", "WATCHDOG_PID": "7", "WATCHDOG_USEC": "1"}, 7, 3
-    )
+    command = started(
+        "-n", "--logfile", "x.log", "--pidfile=", "--pidfile=", "netrunner", "-c", "x.yaml", "--take-over", "5"
+    ).successor({"HOME": "/", "WATCHDOG_PID": "7", "WATCHDOG_USEC": "1"}, 7, 3)
     assert command.arguments == [
         sys.executable, "/opt/bin/twistd", "-n", "--logfile", "x.log", "--pidfile=",
         "netrunner", "--config", "/etc/x.yaml", "--take-over", "7",

@@ -60,3 +60,11 @@ def test_systemd_is_told_where_it_listens(tmp_path: Path) -> None:
         assert supervisor.recv(100) == b"READY=1"
     tell_systemd({"NOTIFY_SOCKET": path}, "STOPPING=1")
     tell_systemd({}, "STOPPING=1")
+
+
+def test_one_that_does_not_read_is_not_waited_for(supervisor: socket.socket) -> None:
+    environ = {"NOTIFY_SOCKET": supervisor.getsockname()}
+    limit = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+    for number in range(limit + 5):
+        tell_systemd(environ, f"STATUS={number}")
+    assert supervisor.recv(100) == b"STATUS=0"

@@ -31,9 +31,9 @@ def _status(path: Path) -> dict[str, Any] | None:
 
 def replaced(daemon: Daemon, before: int) -> int:
     """Wait until another process than ``before`` serves; return its id."""
-    while (pid := int(serving(daemon)["pid"])) == before:
-        pass
-    return pid
+    while (status := serving(daemon))["pid"] == before:
+        assert status["successor"]["failure"] is None, daemon.log()
+    return int(status["pid"])
 
 
 def end(pid: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import time
 from contextlib import suppress
@@ -30,7 +31,7 @@ def in_flight(daemon: Daemon) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_twenty_upgrades_fail_no_request_and_cut_no_stream(tmp_path: Path, workers: int, figures: Figures) -> None:
-    seconds = 180.0
+    seconds = 120.0
     with Paced() as paced:
         config = providers({"m": {"type": "echo"}}, good=paced.port) + f"server: {{drain_s: 900}}\nworkers: {workers}\n"
         with Daemon(tmp_path, config) as daemon, good_streams(daemon, 500, seconds) as reading:
@@ -43,6 +44,7 @@ def test_twenty_upgrades_fail_no_request_and_cut_no_stream(tmp_path: Path, worke
                 for _ in range(20):
                     os.kill(pid, signal.SIGUSR2)
                     pid = replaced(daemon, pid)
+                    assert daemon.notifications() == [f"MAINPID={pid}\nREADY=1"]
                     load.wait_for_more(200)
                 took = time.monotonic() - began
                 answers = load.answers
@@ -88,3 +90,16 @@ def test_a_hundred_dead_workers_cost_their_own_streams_only(tmp_path: Path, figu
         assert sum(record.outcome == "done" for record in newest_first(daemon.state)) == answered
     figures.add("workers killed, requests answered meanwhile", [100, answered])
     figures.add("another one serves after, s: median, slowest", [sorted(slowest)[50], max(slowest)])
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path, figures: Figures) -> None:
+    with Daemon(tmp_path, providers({"m": {"type": "echo"}}) + "workers: 2\n") as daemon:
+        victim = daemon.control("workers")["workers"][0]["pid"]
+        death = os.pidfd_open(victim)
+        os.kill(victim, signal.SIGSTOP)
+        stopped = time.monotonic()
+        ended, _, _ = select.select([death], [], [], 60)
+        os.close(death)
+        assert ended
+        figures.add("a worker that hangs is killed after, s", round(time.monotonic() - stopped))
+        daemon.wait_for(lambda: daemon.control("status")["counts"]["serving"] == 2)
