@@ -53,11 +53,16 @@ from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.admin.entrance import Entrance
+from netrunner.web.admin.pages import Shelf
+from netrunner.web.admin.root import Admin
 from netrunner.web.cors import CrossOrigin
+from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
+from netrunner.web.neighbours import Neighbours
 from netrunner.web.proxy import Entry, WaryEntry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
@@ -83,6 +88,9 @@ class Lasting:
     books: Bookkeeping
     observed: Observed
     registered: Registered
+    neighbours: Neighbours
+    crew: Crew | None
+    """Tells of all workers; None where there is one process."""
 
 
 class Parts:
@@ -214,16 +222,36 @@ class Parts:
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
         books, observed = self._lasting.books, self._lasting.observed
+        recent, neighbours = books.lookout.recent, self._lasting.neighbours
         records = Records(
-            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, books.lookout.recent
+            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, recent, neighbours
         )
-        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse)
-        metrics = Metrics(gate, registry(observed))
+        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse, neighbours)
+        metrics = Metrics(gate, registry(observed), self._lasting.crew)
         pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
         health = Branch()
-        health.putChild(b"targets", TargetsPage(gate, observed.targets, self.pipeline.table, self._clock))
+        targets = TargetsPage(gate, observed.targets, self.pipeline.table, self._clock)
+        health.putChild(b"targets", targets)
         pages[b"api"].putChild(b"health", health)
+        pages[b"admin"] = self._admin(targets.told)
         return pages
+
+    def _admin(self, targets: Callable[[], Any]) -> Resource:
+        """Return the admin pages."""
+        settings, books = self.settings, self._lasting.books
+        lookout, admin = books.lookout, settings.admin
+        user, password = (None, None) if admin is None else (admin.user, admin.password)
+        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources)
+        shelf = Shelf(settings, lambda: books.logs, targets, lookout)
+        managing = None
+        if self._reception is not None:
+            # With it comes the database, which is loaded only where it is used.
+            from netrunner.web.admin.projects import ProjectPages, Rules
+
+            asking = [one.name for one in settings.providers if getattr(one.settings, "api_key", None) == "project"]
+            rules = Rules(tuple(asking), settings.access.requests_per_hour)
+            managing = ProjectPages(shelf, entrance, self._reception, self.counters, rules)
+        return Admin(entrance, shelf, managing)
 
     def _management(self, policy: AddressPolicy) -> dict[bytes, Resource]:
         """Return what those who manage use."""

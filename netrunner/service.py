@@ -35,11 +35,15 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
+from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.neighbours import tell_of_project
+from netrunner.process.siblings import Siblings
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
-from netrunner.web.metrics import Observed
+from netrunner.web.crew import Crew, page
+from netrunner.web.metrics import Observed, registry
+from netrunner.web.neighbours import Neighbours, Telling
 from netrunner.web.tree import NOTHING
 
 ABORT_S = 0.5
@@ -56,12 +60,18 @@ class NetrunnerService(Service):
         listeners: Sockets bound beforehand.
         state: The state folder, and the journal's folder of this process in it.
         reactor: What everything runs on.
+        worker: The number of this process, if it is one of several workers.
     """
 
     log = Logger()
 
     def __init__(
-        self, settings: Settings, listeners: Sequence[listen.Bound], state: tuple[Path, Path], reactor: Any
+        self,
+        settings: Settings,
+        listeners: Sequence[listen.Bound],
+        state: tuple[Path, Path],
+        reactor: Any,
+        worker: int | None = None,
     ) -> None:
         self._reactor = reactor
         self._clock = SystemClock(reactor)
@@ -73,6 +83,8 @@ class NetrunnerService(Service):
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self.registered = Registered(state[0], self.books.open_database, reactor)
         self.registered.on_change = self._follow_aliases
+        self.neighbours = Neighbours(Siblings(state[0], reactor))
+        self._worker = worker
         self._lag = Lag(self._clock)
         self._state = state[0]
         self._reception: Any = None
@@ -84,7 +96,16 @@ class NetrunnerService(Service):
         """By pools that are gone."""
         self._observed = self._observe()
         self._lasting = Lasting(
-            reactor, self._clock, self._sweep, self.flush, self.live, self.books, self._observed, self.registered
+            reactor,
+            self._clock,
+            self._sweep,
+            self.flush,
+            self.live,
+            self.books,
+            self._observed,
+            self.registered,
+            self.neighbours,
+            None if worker is None else Crew(worker, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
         self._drained: Deferred[None] | None = None
@@ -120,12 +141,33 @@ class NetrunnerService(Service):
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
+        self._look_where_others_write(self.settings)
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
             site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
             self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
+
+    def _look_where_others_write(self, settings: Settings) -> None:
+        """Let a worker that feeds no sinks find records where the one that does has them put."""
+        if self._worker is not None and any(sink.type == "database" for sink in settings.sinks):
+            self.books.open_store()
+
+    def ready(self) -> Deferred[None]:
+        """Fire at once: whoever has started this accepts."""
+        return succeed(None)
+
+    def offer(self, commands: Commands) -> None:
+        """Add the commands by which other processes look at what this one does."""
+        Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
+        if self._worker is not None:
+            commands.add("metrics", NoArguments, self._metrics)
+
+    def _metrics(self, _: NoArguments) -> Reply:
+        if self._drained is not None:
+            raise ControlError("this process is ending")
+        return Reply(msgspec.structs.asdict(page(str(self._worker), registry(self._observed))))
 
     def _build(self, settings: Settings, counters: ICounters) -> Parts:
         return Parts(settings, self._lasting, counters, self._reception_of(settings))
@@ -197,6 +239,7 @@ class NetrunnerService(Service):
             self._start_counters()
         parts.start()
         self.books.replace(settings, self._parts.stop_sinks, parts.sinks, parts.start_sinks)
+        self._look_where_others_write(settings)
         self._retired.append(self._parts)
         self._parts = parts
         self.settings = settings
@@ -368,7 +411,11 @@ class NetrunnerService(Service):
 
 
 def make_service(
-    settings: Settings, listeners: Sequence[listen.Bound], state: tuple[Path, Path], reactor: Any
+    settings: Settings,
+    listeners: Sequence[listen.Bound],
+    state: tuple[Path, Path],
+    reactor: Any,
+    worker: int | None = None,
 ) -> NetrunnerService:
     """Return the service for a validated configuration, its bound sockets, and its state and journal folders."""
-    return NetrunnerService(settings, listeners, state, reactor)
+    return NetrunnerService(settings, listeners, state, reactor, worker)

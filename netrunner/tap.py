@@ -15,23 +15,28 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python import usage
 
 from netrunner import __version__
-from netrunner.config.load import load
+from netrunner.config.load import interpret, read
 from netrunner.config.settings import Settings
 from netrunner.errors import ConfigurationError, Problem
 from netrunner.ids import uuid7
 from netrunner.process import limits, logfile
+from netrunner.process.command import Started
 from netrunner.process.daemon import Daemon, Place
 from netrunner.process.handover import PidFile, Predecessor, inherited
+from netrunner.process.lifeline import Lifeline, Snapshot
 from netrunner.process.listen import bind
 from netrunner.process.reload import Reloading
-from netrunner.process.state import State
+from netrunner.process.state import State, claim
+from netrunner.process.supervisor import Supervisor
+from netrunner.process.upgrade import Upgrade
 from netrunner.registry import Registry
-from netrunner.service import make_service
+from netrunner.service import NetrunnerService, make_service
 
 _log = Logger("netrunner.plugins")
 
@@ -44,16 +49,22 @@ class Options(usage.Options):
 Without --config it listens on http://127.0.0.1:8080 and answers by itself, from its built-in echo provider.
 twistd's own options stand before the word netrunner: -n stays in the foreground, --pidfile= and --logfile= name files.
 SIGTERM drains open streams and ends, a second one ends at once; SIGHUP reloads the configuration, all or nothing;
-SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration means without starting anything."""
+SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of this process.
+`netrunner check FILE` says what a configuration means without starting anything."""
 
     optParameters = [
         ["config", "c", None, "The configuration, a YAML file."],
         ["take-over", None, None, "Take the sockets of the netrunner process PID, then have it drain and end.", int],
+        ["worker", None, None, "Serve under the supervisor at the other end of descriptor N; it says so itself.", int],
     ]
 
     settings: Settings
     warnings: list[str]
     place: Place
+    snapshot: Snapshot
+    """The configuration as it was read last."""
+    started: Started
+    _lifeline: Lifeline | None = None
 
     def opt_version(self) -> NoReturn:
         """Print netrunner's version and exit."""
@@ -70,6 +81,8 @@ SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration m
             self["config"] = os.path.abspath(self["config"])
         try:
             limits.raise_descriptors()
+            if self["worker"] is not None:
+                self._lifeline = _lifeline(self["worker"])
             self.settings, _, self.warnings = self.load()
             self.place = self._take_place()
         except ConfigurationError as error:
@@ -77,15 +90,26 @@ SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration m
             raise SystemExit(1) from error
 
     def load(self) -> tuple[Settings, Registry, list[str]]:
-        """Read the configuration as it is now.
+        """Read the configuration as it is now; in a worker, as its supervisor has sent it last.
 
         Raises:
             ConfigurationError: with everything that is wrong with it.
         """
-        return load(self["config"], lambda directories: Registry.discover(directories, _log), os.environ)
+        if self._lifeline is None:
+            self.snapshot = Snapshot.take(self["config"], read(self["config"]), os.environ)
+        else:
+            self.snapshot = self._lifeline.snapshot
+        snapshot = self.snapshot
+        return interpret(
+            snapshot.path,
+            snapshot.data,
+            lambda directories: Registry.discover(directories, _log),
+            snapshot.variables(),
+        )
 
     def _take_place(self) -> Place:
         twistd: MutableMapping[str, Any] = getattr(self, "parent", None) or {}
+        self.started = Started(sys.argv, twistd, self["config"])
         folder = Path(self.settings.state).absolute()
         predecessor = None if self["take-over"] is None else Predecessor(folder, self["take-over"])
         given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid())
@@ -93,12 +117,20 @@ SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration m
         bound = bind((*self.settings.listen, *(admin.listen if admin is not None else ())), given)
         owner = os.geteuid() if twistd.get("uid") is None else twistd["uid"]
         state = State(folder, uuid7(time.time(), secrets.randbits), owner)
+        try:
+            given_lock = None if predecessor is None else predecessor.lock
+            lock = None if self._lifeline is not None else claim(folder, given_lock, owner)
+        except ConfigurationError:
+            state.close()
+            raise
         return Place(
             state=state,
             bound=bound,
             pid_file=PidFile(twistd),
             predecessor=predecessor,
             log_file=self._log_file(logfile.chosen(twistd)),
+            lock=lock,
+            lifeline=self._lifeline,
         )
 
     def _log_file(self, path: str | None) -> logfile.BoundedLog | None:
@@ -110,12 +142,39 @@ SIGUSR1 reopens the log file. `netrunner check FILE` says what a configuration m
             raise ConfigurationError([Problem("--logfile", f"{path}: {error.strerror}")]) from error
 
 
+def _lifeline(descriptor: int) -> Lifeline:
+    try:
+        return Lifeline(descriptor)
+    except ConnectionResetError:
+        # It was never needed.
+        raise SystemExit(1) from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigurationError([Problem("--worker", f"no supervisor: {error}")]) from error
+
+
 def makeService(options: Options) -> IService:
     """Return the daemon that twistd is to run."""
     from twisted.internet import reactor  # noqa: TID251 - twistd offers no other way to it
 
     limits.forbid_dumps()
-    place = options.place
-    service = make_service(options.settings, place.bound, (place.state.folder, place.state.journal), reactor)
+    place, started = options.place, options.started
+    upgrade = Upgrade(lambda stderr: started.successor(os.environ, os.getpid(), stderr), reactor)
+    service = _serving(options, reactor)
     reloading = Reloading(options.load, service.reload, options.settings)
-    return Daemon(service, place, reloading, options.warnings, reactor)
+    return Daemon(service, place, reloading, upgrade, options.warnings, reactor)
+
+
+def _serving(options: Options, reactor: Any) -> NetrunnerService | Supervisor:
+    """Return what is to be run: the service, or a supervisor of processes that run it."""
+    settings, place = options.settings, options.place
+    if place.lifeline is not None or settings.workers == 1:
+        number = None if place.lifeline is None else place.lifeline.number
+        return make_service(settings, place.bound, (place.state.folder, place.state.journal), reactor, number)
+    return Supervisor(
+        settings,
+        place.bound,
+        lambda: options.started.worker(os.environ, len(place.bound)),
+        lambda: options.snapshot,
+        place.log_file,
+        reactor,
+    )

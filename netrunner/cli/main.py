@@ -44,6 +44,12 @@ def _journal() -> usage.Options:
     return JournalOptions()
 
 
+def _import() -> usage.Options:
+    from netrunner.cli.importing import ImportOptions
+
+    return ImportOptions()
+
+
 def _explain() -> usage.Options:
     from netrunner.cli.explain import ExplainOptions
 
@@ -74,6 +80,12 @@ def _store() -> usage.Options:
     return StoreOptions()
 
 
+def _upgrade() -> usage.Options:
+    from netrunner.cli.upgrade import UpgradeOptions
+
+    return UpgradeOptions()
+
+
 class NetrunnerOptions(usage.Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
@@ -88,6 +100,8 @@ class NetrunnerOptions(usage.Options):
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
+        ("import", None, _import, "Rewrite another system's configuration."),
+        ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
         ("project", None, _project, "Manage projects."),
         ("token", None, _token, "Manage their tokens."),

@@ -66,7 +66,7 @@ def warn(subject: Subject) -> Iterator[str]:
         where = root.at("cors", "origins")
         yield f"{where}: pages of {foreign[0]} are refused all the same while access.mode is open"
     if not (document.providers or document.routes):
-        yield f"{root.where}: neither providers nor routes, so every call will be refused"
+        yield f"{root.where}: neither providers nor routes, so only models that are registered are served"
 
 
 def hosts(document: Document) -> tuple[str, ...]:
@@ -104,10 +104,17 @@ def _shared(subject: Subject) -> Iterator[Problem]:
 
 def _counting(subject: Subject) -> Iterator[Problem]:
     """Several processes that count by themselves would let through a multiple of every limit."""
-    if subject.document.shared == "memory" and getattr(subject.document, "workers", 1) > 1:
-        for one in subject.filters:
-            if isinstance(one.settings, Limits):
-                yield Problem(one.where, f"{one.name} counts, so several workers need shared: redis://HOST:PORT/DB")
+    document, root = subject.document, subject.root
+    if document.shared != "memory" or document.workers == 1:
+        return
+    counting = [(one.where, one.name) for one in subject.filters if isinstance(one.settings, Limits)]
+    for index, model in enumerate(document.models):
+        if any(one.limiting for one in (model.limits, *(each.limits for each in model.targets))):
+            counting.append((root.at("models", index), f"model {model.name}"))
+    if document.access.mode == "projects":
+        counting.append((root.at("access", "mode"), "access.mode projects"))
+    for where, name in counting:
+        yield Problem(where, f"{name} counts, so several workers need shared: redis://HOST:PORT/DB")
 
 
 def _exposure(subject: Subject) -> Iterator[Problem]:
@@ -276,5 +283,5 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("routes",): _route_names,
     ("journal",): _redaction,
     ("shared",): _shared,
-    ("shared", "workers"): _counting,
+    ("shared", "workers", "models", "access"): _counting,
 }

@@ -24,6 +24,8 @@ _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
 """A colon that is neither escaped nor inside the brackets of an IPv6 address."""
 _ARGUMENTS = {"tcp": {"interface", "backlog"}, "tcp6": {"interface", "backlog"}, "unix": {"mode"}}
+_SCHEMES = re.compile(r"(?:https?://)*(https?)://")
+_SLASHES = re.compile("/{2,}")
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
@@ -117,9 +119,20 @@ def _url(text: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError(expected) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "#" in text or port == 0:
+    host_is_odd = not parts.hostname or "@" in parts.netloc or parts.netloc.endswith(":")
+    if parts.scheme not in ("http", "https") or host_is_odd or "#" in text or port == 0:
         raise ValueError(expected)
     return text
+
+
+def mended_url(text: str) -> str:
+    """Return a URL from the environment as it was meant: with a scheme, and with one of it; one slash between parts."""
+    text = text.strip()
+    scheme = _SCHEMES.match(text)
+    rest = text[scheme.end() :] if scheme else text
+    if not rest or "://" in rest or (not scheme and ":/" in rest):
+        return text
+    return (scheme[1] if scheme else "http") + "://" + _SLASHES.sub("/", rest)
 
 
 def _name(text: str) -> str:
@@ -205,8 +218,10 @@ def _redaction(text: str) -> str:
 
 
 def _store(text: str) -> str:
+    if text.startswith("sqlite:"):
+        return "sqlite:" + _path(text.removeprefix("sqlite:"))
     if text != "sqlite" and not text.startswith("postgresql://"):
-        raise ValueError("sqlite or a postgresql:// URL")
+        raise ValueError("sqlite, sqlite:PATH or a postgresql:// URL")
     return text
 
 

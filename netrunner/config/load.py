@@ -31,11 +31,14 @@ class Plugins(Protocol):
 
 
 P = TypeVar("P", bound=Plugins)
+_OF_ALL = {"provider": ("type",), "filter": ("type", "enabled"), "sink": ("type", "enabled", "required")}
+"""Keys of a plugin's section that are not its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Typed:
     type: str = setting(doc="Which plugin it is.")
+    enabled: bool = setting(True, doc="Whether it is there at all; so that an environment variable can say so.")
     required: bool = setting(False, doc="Whether the journal keeps what this sink has not read, whatever that costs.")
 
 
@@ -55,21 +58,32 @@ def load(
     Raises:
         ConfigurationError: with everything that is wrong.
     """
-    loader = _Loader(_read(path), environ)
-    registry = loader.discover(discover)
-    return loader.settings(registry), registry, list(dict.fromkeys(loader.warnings))
+    return interpret(path, read(path), discover, environ)
 
 
-def _read(path: str | None) -> tree.Mapping:
+def read(path: str | None) -> bytes:
+    """Return the text of a configuration; that of the built-in one for None.
+
+    Raises:
+        ConfigurationError: when it cannot be read.
+    """
     if path is None:
-        return tree.parse(builtin.TEXT, builtin.NAME)
+        return builtin.TEXT.encode()
     try:
         with open(path, "rb") as file:
-            data = file.read(tree.MAX_BYTES + 1)
+            return file.read(tree.MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError([Problem(path, f"cannot be read: {reason}")]) from None
-    return tree.parse(data, path)
+
+
+def interpret(
+    path: str | None, data: bytes, discover: Callable[[tuple[str, ...]], P], environ: Mapping[str, str]
+) -> tuple[Settings, P, list[str]]:
+    """Do as ``load`` does with the text of a configuration that was ``read`` before, from ``path``."""
+    loader = _Loader(tree.parse(data, builtin.NAME if path is None else path), environ)
+    registry = loader.discover(discover)
+    return loader.settings(registry), registry, list(dict.fromkeys(loader.warnings))
 
 
 class _Loader:
@@ -154,13 +168,15 @@ class _Loader:
         configured: list[PluginConfig] = []
         for name, section in sections:
             try:
-                configured.append(self._plugin(kind, name, section, registry))
+                plugin = self._plugin(kind, name, section, registry)
+                if plugin is not None:
+                    configured.append(plugin)
             except ConfigurationError as error:
                 self._problems += error.problems
         return tuple(_named(configured))
 
-    def _plugin(self, kind: str, name: str | None, section: Section, registry: Plugins) -> PluginConfig:
-        of_all = ("type", "required") if kind == "sink" else ("type",)
+    def _plugin(self, kind: str, name: str | None, section: Section, registry: Plugins) -> PluginConfig | None:
+        of_all = _OF_ALL[kind]
         typed = section.only(*of_all).read(_Typed)
         type_name = typed.type
         try:
@@ -174,6 +190,8 @@ class _Loader:
         except Exception as error:  # A plugin's own fault must not keep the other problems from being told.
             problem = Problem(section.where, f"{kind} {type_name} failed to read its settings: {type(error).__name__}")
             raise ConfigurationError([problem]) from error
+        if not typed.enabled:
+            return None
         return PluginConfig(
             name=name or type_name,
             type=type_name,

@@ -1,17 +1,15 @@
 """The settings of the daemon: what a configuration file may say, each key with its unit, default and meaning.
 
 ``Document`` is the file as it is read, ``Settings`` what the daemon is started with: the same, plugins parsed
-and defaults that depend on other keys filled in. ``later`` names the keys of the contract that this version
-does not know yet, with the one value that changes nothing and is therefore accepted.
+and defaults that depend on other keys filled in.
 
 This module must not read files, the environment or plugins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from netrunner.config.typed import Section
 from netrunner.routing.proxies import Proxies
@@ -261,10 +259,6 @@ class PluginConfig:
 class Common:
     """The keys that need no plugin to be understood."""
 
-    later: ClassVar[Mapping[str, Any]] = {
-        "workers": 1,
-    }  # fmt: skip
-
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
     env_files: tuple[str, ...] = setting(
         (), form="path", doc="Files of NAME=value lines; the first that has a name wins, the environment before all."
@@ -272,9 +266,12 @@ class Common:
     listen: tuple[str, ...] = setting(
         ("tcp:8080:interface=127.0.0.1",), form="endpoint", doc="Where to listen: an endpoint string or a list of them."
     )
+    workers: int = setting(
+        1, minimum=1, maximum=256, doc="Processes that serve; beyond 1 they stand under one that watches over them."
+    )
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
     store: str = setting(
-        "sqlite", form="store", doc="The database: `sqlite` in the state folder, or a postgresql:// URL."
+        "sqlite", form="store", doc="The database: `sqlite` in the state folder, `sqlite:PATH`, or a postgresql:// URL."
     )
     shared: str = setting(
         "memory", form="shared", doc="Where limits are counted: `memory` of this process, or a redis:// URL."

@@ -120,7 +120,7 @@ class Feeds:
 
     def _known(self, name: str) -> Cursor | None:
         """Return how far a sink has come, if it was ever fed."""
-        if name in self._cursors:
+        if name in self._cursors and self._lock is not None:
             return self._cursors[name]
         path = self._path(name)
         try:
@@ -167,10 +167,13 @@ class Feeds:
             self._lock = None
 
     def reached(self) -> dict[tuple[str, str], int]:
-        """Return up to which offset every required sink has read each lane; nothing of a lane that none is to read."""
+        """Return up to which offset every required sink has read each lane; nothing of a lane that none is to read.
+
+        While another process feeds the sinks, that is what it has written down.
+        """
         places: dict[tuple[str, str], int] = {}
         for sink in self._sinks:
-            cursor = self._cursors.get(sink.name)
+            cursor = self._known(sink.name) if sink.required and self._lock is None else self._cursors.get(sink.name)
             if sink.required and cursor is not None:
                 for folder in (*self._others(), self._journal.folder_name):
                     for lane in LANES:

@@ -33,8 +33,8 @@ from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index
 from netrunner.logserver.reading import Reading
 from netrunner.process import listen
-from netrunner.process.handover import tell_systemd
 from netrunner.process.signals import Ending, install
+from netrunner.process.systemd import tell_systemd
 from netrunner.settings import Secret
 
 THREADS = 8

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IListeningPort, IUNIXTransport
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
@@ -47,6 +48,10 @@ class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """What a command takes that takes nothing."""
 
 
+Stream = Callable[[IUNIXTransport], Callable[[], object]]
+"""Writes lines to a transport until they end or it is lost; returns what is to be called then."""
+
+
 class Reply(msgspec.Struct, frozen=True):
     """What a command answers."""
 
@@ -54,6 +59,8 @@ class Reply(msgspec.Struct, frozen=True):
     """What JSON can hold; ``ok`` is added."""
     descriptors: Sequence[int] = ()
     """Sent along, still open here afterwards."""
+    stream: Stream | None = None
+    """Called with the transport when the answer is out: lines of its own follow, and no more commands are taken."""
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,11 +72,11 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 
 class _Command(Generic[A]):
-    def __init__(self, arguments: type[A], function: Callable[[A], Reply]) -> None:
+    def __init__(self, arguments: type[A], function: Callable[[A], Reply | Deferred[Reply]]) -> None:
         self._decoder = msgspec.json.Decoder(arguments)
         self._function = function
 
-    def __call__(self, arguments: msgspec.Raw) -> Reply:
+    def __call__(self, arguments: msgspec.Raw) -> Reply | Deferred[Reply]:
         return self._function(self._decoder.decode(arguments))
 
 
@@ -79,19 +86,20 @@ class Commands:
     def __init__(self) -> None:
         self._commands: dict[str, _Command[Any]] = {}
 
-    def add(self, name: str, arguments: type[A], function: Callable[[A], Reply]) -> None:
+    def add(self, name: str, arguments: type[A], function: Callable[[A], Reply | Deferred[Reply]]) -> None:
         """Register a command.
 
         Args:
             name: Used once only.
             arguments: What it takes, strictly.
-            function: Does it at once, on the reactor's thread; may raise ``NetrunnerError``.
+            function: Does it on the reactor's thread, at once or later; may raise ``NetrunnerError``, and a Deferred
+                may fail with it.
         """
         if name in self._commands:
             raise ValueError(f"there is a command {name!r} already")
         self._commands[name] = _Command(arguments, function)
 
-    def answer(self, line: bytes) -> Reply:
+    def answer(self, line: bytes) -> Reply | Deferred[Reply]:
         """Do what one request line asks; whatever is wrong with it becomes an error answer."""
         try:
             request = msgspec.json.decode(line, type=_Request)
@@ -100,8 +108,24 @@ class Commands:
                 raise ControlError(f"no command {request.command!r}; there are {', '.join(sorted(self._commands))}")
             reply = command(request.arguments)
         except (NetrunnerError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return Reply({"ok": False, "error": str(error)})
-        return Reply({"ok": True, **reply.values}, reply.descriptors)
+            return _refused(error)
+        if isinstance(reply, Deferred):
+            return reply.addCallbacks(_done, _failed)
+        return _done(reply)
+
+
+def _done(reply: Reply) -> Reply:
+    return Reply({"ok": True, **reply.values}, reply.descriptors, reply.stream)
+
+
+def _failed(failure: Failure) -> Reply:
+    if failure.check(NetrunnerError) is None:
+        _log.failure("a command failed", failure)
+    return _refused(failure.value)
+
+
+def _refused(error: object) -> Reply:
+    return Reply({"ok": False, "error": str(error)})
 
 
 @implementer(IHalfCloseableProtocol)
@@ -114,6 +138,9 @@ class _Conversation(LineOnlyReceiver):
 
     def __init__(self, factory: _ControlFactory) -> None:
         self._factory = factory
+        self._turn: Deferred[Any] = succeed(None)
+        """Fires when all that was asked is answered."""
+        self._ended: Callable[[], object] | None = None
 
     def connectionMade(self) -> None:
         self._factory.conversations.add(self)
@@ -124,25 +151,36 @@ class _Conversation(LineOnlyReceiver):
 
     def readConnectionLost(self) -> None:
         """Answer a client that has said all it will say, as a shell's pipe does."""
-        self.transport.loseConnection()
+        if self._ended is None:
+            self._turn.addCallback(lambda _: self.transport.loseConnection())
+        else:
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """Nothing to do: nobody else closes our half."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._factory.conversations.discard(self)
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
 
     def lineReceived(self, line: bytes) -> None:
-        self._send(self._factory.commands.answer(line))
+        self._turn.addCallback(lambda _: self._factory.commands.answer(line)).addCallback(self._send)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self._send(Reply({"ok": False, "error": f"a request has at most {MAX_REQUEST_BYTES} bytes"}))
         self.transport.loseConnection()
 
     def _send(self, reply: Reply) -> None:
+        if self not in self._factory.conversations:
+            return
         for descriptor in reply.descriptors:
             self.transport.sendFileDescriptor(descriptor)
         self.transport.write(msgspec.json.encode(reply.values) + b"\n")
+        if reply.stream is not None and self._ended is None:
+            self._turn = Deferred()
+            self._ended = reply.stream(self.transport)
 
 
 def _peer(handle: socket.socket) -> int:
@@ -185,11 +223,11 @@ class ControlSocket:
             CannotListenError: when a live process listens there.
         """
         for left in self._path.parent.glob("*.sock"):
-            with _reachable(left) as path:
+            with reachable(left) as path:
                 if not answers(path):
                     left.unlink(missing_ok=True)
         # The folder must stay open, or the port could not remove its path at the end.
-        path = self._reach.enter_context(_reachable(self._path))
+        path = self._reach.enter_context(reachable(self._path))
         self._port = reactor.listenUNIX(path, self._factory, mode=0o600)
 
     async def stop(self) -> None:
@@ -202,7 +240,7 @@ class ControlSocket:
 
 
 @contextlib.contextmanager
-def _reachable(path: Path) -> Iterator[str]:
+def reachable(path: Path) -> Iterator[str]:
     """Give a name of ``path`` that fits into ``sun_path``."""
     if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
         yield str(path)
@@ -232,7 +270,7 @@ def ask_for_descriptors(
     """Do as ``ask`` does, and return the descriptors that came along too; they are the caller's to close."""
     descriptors: list[int] = []
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, _reachable(path) as name:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, reachable(path) as name:
             client.settimeout(timeout_s)
             client.connect(name)
             client.sendall(msgspec.json.encode({"command": command, "arguments": arguments or {}}) + b"\n")

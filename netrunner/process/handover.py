@@ -12,7 +12,6 @@ This module must not bind, accept or end anything itself.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import MutableMapping
@@ -42,6 +41,8 @@ class HandoverAnswer(msgspec.Struct):
 
     listening: list[str]
     """Names of the addresses, in the order of the sockets."""
+    lock: bool = False
+    """Whether the lock of the state folder comes behind them."""
 
 
 class Predecessor:
@@ -56,7 +57,10 @@ class Predecessor:
         self.pid = pid
         try:
             values, descriptors = ask_for_descriptors(self._control, "handover")
-            names = msgspec.convert(values, HandoverAnswer).listening
+            answer = msgspec.convert(values, HandoverAnswer)
+            names = answer.listening
+            self.lock = descriptors.pop() if answer.lock and descriptors else None
+            """Of the state folder."""
             if len(names) != len(descriptors):
                 raise ControlError(f"it sent {len(descriptors)} sockets for {len(names)} addresses")
         except (ControlError, msgspec.ValidationError) as error:
@@ -130,11 +134,3 @@ class PidFile:
             file.write(str(pid))
         os.rename(fresh, path)
         self._twistd["pidfile"] = path
-
-
-def tell_systemd(environ: MutableMapping[str, str], message: str) -> None:
-    """Send ``message`` to systemd if it waits for one (sd_notify(3)); one that is gone changes nothing."""
-    path = environ.get("NOTIFY_SOCKET", "")
-    if path:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-            supervisor.sendto(message.encode(), "\0" + path[1:] if path.startswith("@") else path)

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
+
 from netrunner.errors import ConfigurationError, Problem
 
-FIXED = ("listen", "admin.listen", "workers", "state", "store")
-"""What a process keeps from its start to its end."""
+_RESTART = "a restart takes it into use"
+_UPGRADE = "`netrunner upgrade` takes it into use"
+FIXED = {"listen": _RESTART, "admin.listen": _RESTART, "workers": _UPGRADE, "state": _RESTART, "store": _UPGRADE}
+"""What a process keeps from its start to its end, and what is to be done instead."""
 
 
 class Reloading:
@@ -19,7 +23,8 @@ class Reloading:
 
     Args:
         load: Reads it: settings, registry, warnings; raises ``ConfigurationError``.
-        apply: Takes settings into use, or raises ``NetrunnerError`` and leaves everything as it was.
+        apply: Takes settings into use, or raises ``NetrunnerError`` and leaves everything as it was; may return a
+            Deferred of that.
         settings: The settings in use.
     """
 
@@ -30,8 +35,8 @@ class Reloading:
         self._apply = apply
         self._settings = settings
 
-    def __call__(self) -> list[str]:
-        """Take the configuration as it is now into use; return the warnings about it.
+    def __call__(self) -> Deferred[list[str]]:
+        """Take the configuration as it is now into use; return a Deferred of the warnings about it.
 
         Raises:
             NetrunnerError: when it is wrong or changes what is ``FIXED``; the old one then stays in use.
@@ -40,14 +45,15 @@ class Reloading:
         changed = [name for name in FIXED if _value(settings, name) != _value(self._settings, name)]
         if changed:
             raise ConfigurationError(
-                [
-                    Problem(name, "cannot change while the process runs; start a new one with --take-over")
-                    for name in changed
-                ]
+                [Problem(name, f"cannot change while the process runs; {FIXED[name]}") for name in changed]
             )
-        self._apply(settings)
-        self._settings = settings
-        return warnings
+
+        def applied(_: object) -> list[str]:
+            self._settings = settings
+            return warnings
+
+        applying = self._apply(settings)
+        return (applying if isinstance(applying, Deferred) else succeed(None)).addCallback(applied)
 
 
 def _value(settings: Any, name: str) -> Any:

@@ -1,7 +1,8 @@
 """The state folder: private to its owner, one locked journal folder per running process, one place for control sockets.
 
-Layout: ``journal/<boot-id>/`` locked by flock on the folder itself for as long as its process lives, and ``control/``.
-Several processes may use one state folder at a time; during a hand-over two always do.
+Layout: ``journal/<boot-id>/`` locked by flock on the folder itself for as long as its process lives, ``control/``, and
+``daemon.lock``, which one daemon holds. Several processes may use one state folder at a time: the workers of a daemon,
+and during a hand-over two daemons, the second of which is given the lock of the first.
 
 This module must not read or write what is inside a journal folder.
 """
@@ -57,6 +58,32 @@ class State:
         with contextlib.suppress(OSError):
             self.journal.rmdir()
         os.close(self._lock)
+
+
+def claim(folder: Path, given: int | None, owner: int) -> int:
+    """Make a state folder, which exists, this daemon's own; return the descriptor that holds the lock.
+
+    The lock survives a fork, and ends with the last process that has the descriptor or was given it.
+
+    Args:
+        folder: Absolute path.
+        given: The lock of the daemon whose place is taken, None when there is none.
+        owner: User id the lock's file is to belong to.
+
+    Raises:
+        ConfigurationError: when another daemon has it.
+    """
+    path = folder / "daemon.lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) if given is None else given
+        _give(path, owner)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise _problem(folder, "is used by another netrunner that runs; --take-over PID takes its place") from None
+    except OSError as error:
+        raise _problem(folder, f"cannot be used: {(error.strerror or str(error)).lower()}") from error
+    return lock
 
 
 def control_folder(folder: Path) -> Path:

@@ -196,6 +196,11 @@ class Reception:
         except StoreError as error:
             raise _unavailable() from error
 
+    async def note(self, action: str, actor: Actor, outcome: str) -> None:
+        """Write something into the audit that changes nothing; a database that does not take it is warned about."""
+        if self._office is not None:
+            await self._note_refusal(self._office, actor, action, None, outcome)
+
     def hear(self, project: str) -> None:
         """Another process has changed something about a project: nobody is let in by what was known of it."""
         self.callers.changed(project)
@@ -217,7 +222,7 @@ class Reception:
         try:
             await self._database().write(office.refused, actor, action, subject, code)
         except StoreError as error:
-            self.log.warn("a refused change is not in the audit: {reason}", reason=str(error))
+            self.log.warn("{action} is not in the audit: {reason}", action=action, reason=str(error))
 
     # The database.
 

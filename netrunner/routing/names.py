@@ -101,8 +101,9 @@ class Names:
         """Aliases by name; a configured name goes before one of them."""
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names that callers are told of: configured ones, then aliases."""
+        """Yield the names that callers are told of: configured ones, classes, then aliases."""
         yield from self._models
+        yield from (name for name in self._named if name not in self._models)
         yield from (name for name in self.registered if name not in self._named)
 
     @property

@@ -5,22 +5,23 @@ Each as Server-Sent Events and as a WebSocket. This module must not look into re
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from zope.interface import implementer
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from netrunner.errors import NotFound, Overloaded
 from netrunner.http.request import Request
-from netrunner.interfaces import IClock, IWatcher
-from netrunner.pipeline.exchange import Exchange
+from netrunner.interfaces import IClock
 from netrunner.pipeline.live import Live
-from netrunner.values import Answer, MessageHead, Record
+from netrunner.values import Answer, Record
 from netrunner.web import websocket
 from netrunner.web.gate import Gate, Guarded
+from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.outbox import EventStream, Outbox
-from netrunner.web.rows import row, row_in_progress
+from netrunner.web.rows import newest_first, row_in_progress
+from netrunner.web.tellers import Teller, Watcher
 
 MAX_ONLOOKERS = 100
 """Feeds and tails at once."""
@@ -94,51 +95,51 @@ class Feed(Guarded):
         live: What is in progress.
         onlookers: Those who look on.
         sockets: Whether this is the WebSocket.
+        neighbours: What goes on in other processes.
     """
 
-    def __init__(self, gate: Gate, live: Live, onlookers: Onlookers, sockets: bool) -> None:
+    log = Logger()
+
+    def __init__(
+        self, gate: Gate, live: Live, onlookers: Onlookers, sockets: bool, neighbours: Neighbours = ALONE
+    ) -> None:
         super().__init__(gate)
         self._live = live
         self._onlookers = onlookers
         self._sockets = sockets
+        self._neighbours = neighbours
 
     async def answer(self, request: Request) -> Answer | None:
         """Begin to tell."""
         teller = Teller()
+        elsewhere: list[Callable[[], None]] = []
 
         def asked(what: str) -> None:
             if what == "ping":
                 teller.outbox.put("pong", {})
             elif what == "refresh":
-                self._update(teller)
+                Deferred.fromCoroutine(self._update(teller)).addErrback(
+                    lambda failure: self.log.failure("an onlooker was not told what is in progress", failure)
+                )
 
         def closed() -> None:
             self._live.unfollow(teller)
+            for leave in elsewhere:
+                leave()
 
         teller.outbox = self._onlookers.admit(request, closed, asked if self._sockets else None)
         teller.outbox.begin()
         if teller.outbox.is_open:
-            self._update(teller)
+            elsewhere.append(self._neighbours.follow(teller.outbox))
+            await self._update(teller)
+        if teller.outbox.is_open:
             self._live.follow(teller, teller.began)
         return None
 
-    def _update(self, teller: Teller) -> None:
-        inflight = [row_in_progress(exchange) for exchange in self._live.inflight.values()]
-        teller.outbox.put("dashboard_update", {"inflight": inflight[::-1]})
-
-
-class Teller:
-    """Follows what is in progress, for one who looks on."""
-
-    outbox: Outbox
-
-    def began(self, exchange: Exchange) -> None:
-        """Tell that it began."""
-        self.outbox.put("new_request", row_in_progress(exchange))
-
-    def ended(self, record: Record) -> None:
-        """Tell that it ended."""
-        self.outbox.put("request_completed", row(record))
+    async def _update(self, teller: Teller) -> None:
+        elsewhere = await self._neighbours.in_progress()
+        here = [row_in_progress(exchange) for exchange in self._live.inflight.values()]
+        teller.outbox.put("dashboard_update", {"inflight": newest_first(here[::-1], elsewhere)})
 
 
 class Tail:
@@ -148,12 +149,20 @@ class Tail:
         live: What is in progress.
         ended: Finds the record of one that has ended, or raises ``NotFound``.
         onlookers: Those who look on.
+        neighbours: What goes on in other processes.
     """
 
-    def __init__(self, live: Live, ended: Callable[[str], Awaitable[Record]], onlookers: Onlookers) -> None:
+    def __init__(
+        self,
+        live: Live,
+        ended: Callable[[str], Awaitable[Record]],
+        onlookers: Onlookers,
+        neighbours: Neighbours = ALONE,
+    ) -> None:
         self._live = live
         self._ended = ended
         self._onlookers = onlookers
+        self._neighbours = neighbours
 
     async def open(self, request: Request, id: str, sockets: bool) -> None:
         """Show the rest of an exchange; of one that has ended, its end.
@@ -161,11 +170,16 @@ class Tail:
         Raises:
             NotFound: when there is none of that id.
         """
-        ended = None if id in self._live.inflight else await self._ended(id)
+        here = id in self._live.inflight
+        away = not here and await self._neighbours.progress(id) is not None
+        ended = None if here or away else await self._ended(id)
         watcher = Watcher()
+        elsewhere: list[Callable[[], None]] = []
 
         def closed() -> None:
             self._live.unwatch(id, watcher)
+            for leave in elsewhere:
+                leave()
 
         def asked(what: str) -> None:
             if what == "ping":
@@ -175,47 +189,18 @@ class Tail:
         watcher.outbox.begin()
         if ended is not None:
             watcher.ended(ended)
+        elif away and watcher.outbox.is_open:
+            elsewhere.append(self._neighbours.tail(id, watcher.outbox))
         elif watcher.outbox.is_open and not self._live.watch(id, watcher):
             watcher.outbox.end()
 
 
-@implementer(IWatcher)
-class Watcher:
-    """Shows one exchange to one who looks on."""
-
-    outbox: Outbox
-
-    def __init__(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {"request": decoder("replace"), "response": decoder("replace")}
-
-    def message(self, direction: str, head: MessageHead) -> None:
-        """A message begins."""
-        headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in head.headers]
-        start = head.start.decode("latin-1")
-        self.outbox.put("message", {"direction": direction, "start": start, "headers": headers})
-
-    def piece(self, direction: str, data: bytes) -> None:
-        """More of its body, as text."""
-        self._show(direction, self._decoders[direction].decode(data))
-
-    def ended(self, record: Record) -> None:
-        """It has ended; what is left of a character that never came whole is shown as such."""
-        for direction, decoder in self._decoders.items():
-            self._show(direction, decoder.decode(b"", final=True))
-        self.outbox.finish("ended", row(record))
-
-    def _show(self, direction: str, text: str) -> None:
-        if text:
-            self.outbox.put("piece", {"direction": direction, "text": text})
-
-
-def end(live: Live, id: str) -> dict[str, Any]:
-    """End an exchange in progress.
+async def end(live: Live, id: str, neighbours: Neighbours = ALONE) -> dict[str, Any]:
+    """End an exchange in progress, wherever it is.
 
     Raises:
         NotFound: when there is none of that id.
     """
-    if not live.end(id):
+    if not live.end(id) and not await neighbours.end(id):
         raise NotFound(f"No request {id!r} is in progress.", code="not_found")
     return {"id": id, "ended": True}

@@ -24,7 +24,7 @@ from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.live import Feed, Tail, end
 from netrunner.web.records import Records
-from netrunner.web.rows import elapsed_ms, record_in_progress, row, row_in_progress
+from netrunner.web.rows import record_in_progress, row, row_in_progress
 from netrunner.web.tree import Branch
 from netrunner.web.websocket import is_same_host
 
@@ -84,7 +84,7 @@ class Stats(Told):
             "openai_requests": stats.by_dialect.get("openai", 0),
             "ollama_requests": stats.by_dialect.get("ollama", 0),
             "recent_requests": stats.recent,
-            "inflight_requests": len(records.live.inflight),
+            "inflight_requests": len(await records.in_progress()),
             "by_service_type": stats.by_dialect,
         }
 
@@ -102,16 +102,16 @@ class InFlight(Told):
         if len(path) != 2 or path[1] != b"end":
             raise MethodNotAllowed("Only GET is allowed here.", headers=[(b"allow", b"GET, HEAD")])
         check_same_site(request)
-        return tell(end(self._records.live, path[0].decode("latin-1")))
+        records = self._records
+        return tell(await end(records.live, path[0].decode("latin-1"), records.neighbours))
 
     async def told(self, arguments: Arguments) -> Any:
         """Return a row for each, the newest first."""
-        told = []
-        for exchange in reversed(self._records.live.inflight.values()):
-            full = row_in_progress(exchange)
-            names = ("id", "timestamp", "source_ip", "method", "path", "service_type", "original_model", "mapped_model")
-            told.append({name: full[name] for name in names} | {"elapsed_ms": elapsed_ms(exchange)})
-        return told
+        names = ("id", "timestamp", "source_ip", "method", "path", "service_type", "original_model", "mapped_model")
+        return [
+            {name: full[name] for name in names} | {"elapsed_ms": full["duration_ms"]}
+            for full in await self._records.in_progress()
+        ]
 
 
 class Performance(Told):
@@ -151,7 +151,7 @@ class Logs(Told):
 
     def __init__(self, gate: Gate, records: Records) -> None:
         super().__init__(gate, records)
-        self._tail = Tail(records.live, records.one, records.onlookers)
+        self._tail = Tail(records.live, records.one, records.onlookers, records.neighbours)
 
     async def answer(self, request: Request) -> Answer | None:
         """Answer by what the path names."""
@@ -189,6 +189,9 @@ class Logs(Told):
             return tell(
                 row_in_progress(exchange) | {"request": None, "response": None, "record": record_in_progress(exchange)}
             )
+        elsewhere = await self._records.neighbours.progress(id)
+        if elsewhere is not None:
+            return tell(elsewhere["row"] | {"request": None, "response": None, "record": elsewhere["record"]})
         record = await self._records.one(id)
         messages = {
             direction: _message(self._records.copies, getattr(record, f"{direction}_copy")) for direction in DIRECTIONS
@@ -249,8 +252,8 @@ def api(gate: Gate, records: Records) -> Mapping[bytes, Resource]:
         b"stats": Stats(gate, records),
         b"inflight": InFlight(gate, records),
         b"performance": Performance(gate, records),
-        b"live": Feed(gate, records.live, records.onlookers, False),
+        b"live": Feed(gate, records.live, records.onlookers, False, records.neighbours),
     }.items():
         root.putChild(name, resource)
-    sockets.putChild(b"dashboard", Feed(gate, records.live, records.onlookers, True))
+    sockets.putChild(b"dashboard", Feed(gate, records.live, records.onlookers, True, records.neighbours))
     return {b"api": root, b"ws": sockets}

@@ -62,6 +62,11 @@ class Key(Gate):
 
 
 Does = Callable[[Request], Awaitable[tuple[int, Any]]]
+Named = Callable[[Request], str]
+
+
+def _management(request: Request) -> str:
+    return "management"
 
 
 class Managed(Guarded):
@@ -71,14 +76,16 @@ class Managed(Guarded):
         gate: Who is let in.
         reception: Where things are done.
         sources: Where requests come from.
+        named: Tells the name of who asks, for the audit.
     """
 
     methods = (b"GET", b"HEAD", b"POST", b"PATCH", b"DELETE")
 
-    def __init__(self, gate: Gate, reception: Reception, sources: Sources) -> None:
+    def __init__(self, gate: Gate, reception: Reception, sources: Sources, named: Named = _management) -> None:
         super().__init__(gate)
         self._reception = reception
         self._sources = sources
+        self._named = named
 
     def does(self, rest: tuple[str, ...]) -> dict[bytes, Does]:
         """Return what each method does at what is left of the path; nothing where nothing is."""
@@ -102,7 +109,7 @@ class Managed(Guarded):
     def actor(self, request: Request) -> Actor:
         """Return who asks, by the id that the request came with or was given."""
         id = client_id(request.header(b"x-request-id") or b"") or str(uuid4())
-        return Actor("management", id, self._sources.of(request.client, request.raw_headers))
+        return Actor(self._named(request), id, self._sources.of(request.client, request.raw_headers))
 
 
 _UNCACHED: Headers = [field for field in JSON if field[0] != b"content-type"]
@@ -213,10 +220,10 @@ class Audit(Managed):
 class Manage(Managed):
     """Everything below ``/manage``: the token is asked for before it is told what is there."""
 
-    def __init__(self, gate: Gate, reception: Reception, sources: Sources) -> None:
-        super().__init__(gate, reception, sources)
+    def __init__(self, gate: Gate, reception: Reception, sources: Sources, named: Named = _management) -> None:
+        super().__init__(gate, reception, sources, named)
         kinds = {"projects": Projects, "tokens": Tokens, "audit": Audit}
-        self._parts = {name: kind(gate, reception, sources) for name, kind in kinds.items()}
+        self._parts = {name: kind(gate, reception, sources, named) for name, kind in kinds.items()}
 
     def does(self, rest: tuple[str, ...]) -> dict[bytes, Does]:
         """Return what is done in one of its parts."""

@@ -37,6 +37,7 @@ from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import NONE, TOKENS, Measures, Spread
 from netrunner.routing.targets import STATES, Targets
 from netrunner.values import Answer, Outcome
+from netrunner.web.crew import Crew
 from netrunner.web.families import CUTS, EVENTS, FAMILIES, Family
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.live import Onlookers
@@ -251,21 +252,24 @@ class Metrics(Guarded):
     Args:
         gate: Who is let in.
         registry: What is told.
+        crew: The workers of which this process is one; None where it is the only process.
     """
 
-    def __init__(self, gate: Gate, registry: CollectorRegistry) -> None:
+    def __init__(self, gate: Gate, registry: CollectorRegistry, crew: Crew | None = None) -> None:
         super().__init__(gate)
         self._registry = registry
+        self._crew = crew
 
     async def answer(self, request: Request) -> Answer | None:
         """Tell everything, in the form that is asked for."""
         if any(request.postpath or []):
             raise NotFound("There is nothing at this path.")
+        told: Any = self._registry if self._crew is None else await self._crew.gather(self._registry)
         accept = (request.header(b"accept") or b"").decode("latin-1")
         if "application/json" in accept:
-            return _told("application/json", _encode(_document(self._registry)))
+            return _told("application/json", _encode(_document(told)))
         encode, content_type = choose_encoder(accept)
-        return _told(content_type, encode(self._registry))
+        return _told(content_type, encode(told))
 
 
 def _told(content_type: str, body: bytes) -> Answer:

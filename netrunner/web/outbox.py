@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
@@ -33,13 +34,11 @@ class Outbox:
     """The way to one who looks on: what waits, what was missed, and the end; how events are written is its kind's.
 
     Args:
-        request: What is answered.
         clock: For keepalives.
         closed: Called once, when the browser is gone or nothing follows.
     """
 
-    def __init__(self, request: Request, clock: IClock, closed: Callable[[], None]) -> None:
-        self._request = request
+    def __init__(self, clock: IClock, closed: Callable[[], None]) -> None:
         self._clock = clock
         self._closed: Callable[[], None] | None = closed
         self._paused = False
@@ -140,8 +139,42 @@ class Outbox:
             closed()
 
 
+class Lines(Outbox):
+    """Lines of JSON to another process, ``{"type": NAME, "data": ...}``; begun as soon as it is made.
+
+    Args:
+        transport: To that process.
+        clock: Unused: no proxy in between cuts what is silent.
+    """
+
+    def __init__(self, transport: Any, clock: IClock) -> None:
+        super().__init__(clock, lambda: None)
+        self._transport = transport
+        transport.registerProducer(self, True)
+
+    def _event(self, name: str, data: Any) -> bytes:
+        return msgspec.json.encode({"type": name, "data": data}) + b"\n"
+
+    def _send(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def _send_last(self, data: bytes) -> None:
+        self._transport.unregisterProducer()
+        self._transport.write(data)
+        self._transport.loseConnection()
+
+
 class EventStream(Outbox):
-    """Server-Sent Events as the answer to a request."""
+    """Server-Sent Events as the answer to a request.
+
+    Args:
+        request: What is answered.
+        clock, closed: As of ``Outbox``.
+    """
+
+    def __init__(self, request: Request, clock: IClock, closed: Callable[[], None]) -> None:
+        super().__init__(clock, closed)
+        self._request = request
 
     def begin(self) -> None:
         """Answer; to HEAD, with nothing behind it."""

@@ -14,8 +14,9 @@ from netrunner.pipeline.live import Live
 from netrunner.query import Query, matches
 from netrunner.values import Record
 from netrunner.web.live import Onlookers
+from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.recent import Recent
-from netrunner.web.rows import row, row_in_progress
+from netrunner.web.rows import Row, newest_first, row, row_in_progress
 
 
 class Records:
@@ -28,6 +29,7 @@ class Records:
         clock: Time.
         onlookers: Those who look on.
         recent: What ended lately, whether the log knows it or not.
+        neighbours: What goes on in other processes.
     """
 
     def __init__(
@@ -38,9 +40,15 @@ class Records:
         clock: IClock,
         onlookers: Onlookers,
         recent: Recent,
+        neighbours: Neighbours = ALONE,
     ) -> None:
         self.logs, self.copies, self.live, self.clock = logs, copies, live, clock
-        self.onlookers, self.recent = onlookers, recent
+        self.onlookers, self.recent, self.neighbours = onlookers, recent, neighbours
+
+    async def in_progress(self) -> list[Row]:
+        """Return a row for each exchange in progress, the newest first."""
+        elsewhere = await self.neighbours.in_progress()
+        return newest_first([row_in_progress(one) for one in reversed(self.live.inflight.values())], elsewhere)
 
     async def one(self, id: str) -> Record:
         """Return the record of an exchange that has ended.
@@ -48,7 +56,7 @@ class Records:
         Raises:
             NotFound: when there is none of that id.
         """
-        record: Record | None = self.recent.one(id) or await self.logs().one(id)
+        record: Record | None = self.recent.one(id) or await self.logs().one(id) or await self.neighbours.ended(id)
         if record is None:
             raise NotFound(f"There is no request {id!r}.", code="not_found")
         return record
@@ -59,8 +67,10 @@ class Records:
         The log is asked first: whatever ends while it searches is among what ended lately.
         """
         found = await self.logs().page(query, limit)
-        rows = [row(record) for record in self.recent.merged(found, limit + 1, query)]
+        elsewhere = await self.neighbours.recent(query, limit + 1)
+        rows = [row(record) for record in self.recent.merged([*found, *elsewhere], limit + 1, query)]
         running = self.live.inflight.values()
         rows += [row_in_progress(one) for one in running if matches(query, one.record(), ended=False)]
+        rows += await self.neighbours.matching(query)
         rows.sort(key=lambda one: one["id"], reverse=True)
         return rows[:limit], len(rows) > limit or len(found) == limit

@@ -5,6 +5,7 @@ This module must not look anything up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +14,10 @@ from netrunner.pipeline.exchange import Exchange
 from netrunner.times import stamp
 from netrunner.values import Record
 
+Row = dict[str, Any]
 
-def row(record: Record) -> dict[str, Any]:
+
+def row(record: Record) -> Row:
     """Return what the log API tells of a record."""
     first = record.timings.get("first_byte")
     return {
@@ -52,7 +55,7 @@ def record_in_progress(exchange: Exchange) -> dict[str, Any]:
     return told | {"status": None, "outcome": None, "duration_s": None}
 
 
-def row_in_progress(exchange: Exchange) -> dict[str, Any]:
+def row_in_progress(exchange: Exchange) -> Row:
     """Return the same of an exchange that has not ended; what is not known yet is null."""
     told = row(exchange.record())
     told.update(
@@ -69,3 +72,12 @@ def row_in_progress(exchange: Exchange) -> dict[str, Any]:
 def elapsed_ms(exchange: Exchange) -> float:
     """Return how long an exchange has taken so far."""
     return round(float(exchange.clock.seconds() - exchange.started) * 1000, 3)
+
+
+def newest_first(here: Sequence[Row], elsewhere: Sequence[Row]) -> list[Row]:
+    """Return the rows of this process, which are sorted, among those of others."""
+    return sorted((*here, *elsewhere), key=_id, reverse=True) if elsewhere else list(here)
+
+
+def _id(one: Row) -> str:
+    return str(one["id"])

@@ -44,9 +44,13 @@ class TargetsPage(Guarded):
         """Tell everything."""
         if any(request.postpath or []):
             raise NotFound("There is nothing at this path.")
-        now = self._clock.seconds()
-        body = _encode({"targets": [self._told(one, now) for one in self._targets]})
+        body = _encode({"targets": self.told()})
         return Answer(200, [*JSON, (b"cache-control", b"no-store")], body)
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return what is told of each."""
+        now = self._clock.seconds()
+        return [self._told(one, now) for one in self._targets]
 
     def _told(self, target: Target, now: float) -> dict[str, Any]:
         state = target.state(now)

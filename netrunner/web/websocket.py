@@ -78,7 +78,8 @@ class WebSocket(Outbox):
     def __init__(
         self, request: Request, clock: IClock, closed: Callable[[], None], asked: Callable[[str], None], key: bytes
     ) -> None:
-        super().__init__(request, clock, closed)
+        super().__init__(clock, closed)
+        self._request = request
         self._key = key
         self._asked = asked
         self._wire = Connection(ConnectionType.SERVER)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from twisted.logger import Logger
 
+from netrunner.config.forms import listener
 from netrunner.config.load import load
 from netrunner.config.settings import Document, Settings
+from netrunner.process.listen import name_of
 from netrunner.registry import Registry
 from netrunner.settings import ProviderSettings
 from tests.config.reference import rows
@@ -43,11 +44,6 @@ def section(heading: str) -> str:
     _, found, part = PAGE.partition(f"\n{heading}\n")
     assert found, f"{heading} is missing"
     return re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def test_every_key_of_a_later_version_is_named() -> None:
-    later: Any = Document.later
-    assert [key for key in later if f"`{key}`" not in PAGE] == []
 
 
 def test_every_setting_of_a_built_in_plugin_is_documented_under_its_name() -> None:
@@ -121,6 +117,12 @@ def test_the_unit_of_systemd_hands_over_every_secret_of_the_configuration_for_pr
     named = re.findall(r"CREDENTIALS_DIRECTORY:-/etc/netrunner}/(\w+)", (ROOT / "conf" / "prod.yaml").read_text())
     handed = re.findall(r"^LoadCredential=(\w+):/etc/netrunner/\1$", UNIT, re.MULTILINE)
     assert set(handed) == set(named) == set(SECRETS)
+
+
+def test_the_socket_unit_listens_where_prod_yaml_does() -> None:
+    (stream,) = re.findall(r"(?m)^ListenStream=(.*)$", (ROOT / "conf" / "netrunner.socket").read_text())
+    (listen,) = re.findall(r"(?m)^listen: (.*)$", (ROOT / "conf" / "prod.yaml").read_text())
+    assert name_of(listener(listen)) == stream
 
 
 @pytest.mark.parametrize("name", ["dev.yaml", "prod.yaml"])

@@ -56,8 +56,8 @@ def test_plugins_are_looked_for_where_the_file_says(loaded: Loader) -> None:
 
 
 def test_a_registry_that_cannot_be_made_is_told_beside_other_problems(loaded: Loader) -> None:
-    assert loaded.problems("workers: 2\nplugins: {directories: [/no-plugins]}\n") == [
-        "netrunner.yaml:1: not yet: workers arrives with a later version",
+    assert loaded.problems("workers: 0\nplugins: {directories: [/no-plugins]}\n") == [
+        "netrunner.yaml:1: workers: expected a number from 1 to 256, got 0",
         "netrunner.yaml:2: two providers are called echo",
         "netrunner.yaml:2: and two sinks console",
     ]
@@ -77,6 +77,17 @@ def test_filters_and_sinks_are_named_by_type_and_numbered(loaded: Loader) -> Non
     )
     assert [(each.name, each.settings.count) for each in parsed.filters] == [("no_think", 2)]
     assert [each.name for each in parsed.sinks] == ["jsonl", "console", "jsonl-2"]
+
+
+def test_a_filter_or_sink_that_is_not_enabled_is_checked_and_left_out(loaded: Loader) -> None:
+    text = (
+        ECHO + 'filters: [{type: no_think, enabled: "${STRIP:-no}"}]\nsinks: [{type: console, enabled: "${LOG:-yes}"}]'
+    )
+    off, _ = loaded(text)
+    on, _ = loaded(text, STRIP="TRUE", LOG="0")
+    assert ([one.type for one in off.filters], [one.type for one in off.sinks]) == ([], ["console"])
+    assert ([one.type for one in on.filters], [one.type for one in on.sinks]) == (["no_think"], [])
+    assert loaded.problems(f"{ECHO}filters:\n  - {{type: no_think, enabled: false, count: 99}}\n") != []
 
 
 def test_a_type_that_nobody_offers_is_told_with_those_there_are(loaded: Loader) -> None:
@@ -261,7 +272,9 @@ def test_a_master_key_is_32_bytes(loaded: Loader) -> None:
 
 
 def test_nothing_to_serve_is_a_warning(loaded: Loader) -> None:
-    assert loaded("")[1] == ["netrunner.yaml:1: neither providers nor routes, so every call will be refused"]
+    assert loaded("")[1] == [
+        "netrunner.yaml:1: neither providers nor routes, so only models that are registered are served"
+    ]
 
 
 def test_everything_wrong_is_told_in_one_go_in_the_order_of_the_lines(loaded: Loader) -> None:

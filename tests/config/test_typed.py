@@ -96,14 +96,6 @@ def test_a_word_comes_before_a_secret() -> None:
     assert section("base_url: http://a\napi_key: ~").read(ProviderSettings).api_key is None
 
 
-def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("workers: 2\nsecrets: {a: b}", Document) == [
-        "x.yaml:1: not yet: workers arrives with a later version",
-        "x.yaml:2: not yet: secrets arrives with a later version",
-    ]
-    section("workers: 1\nstore: sqlite").read(Document)
-
-
 @pytest.mark.parametrize("url", ["redis://", "redis://h/x", "http://h/0", "redis://:canary@h:0/1", "redis://h/0?a=b"])
 def test_what_is_no_redis_is_refused_and_not_repeated(url: str) -> None:
     expected = "x.yaml:1: shared: expected memory or a URL such as redis://127.0.0.1:6379/0"
@@ -113,10 +105,6 @@ def test_what_is_no_redis_is_refused_and_not_repeated(url: str) -> None:
 @pytest.mark.parametrize("url", ["memory", "redis://h", "redis://u:p@[::1]:6380/2", "rediss://h:1"])
 def test_counters_may_be_shared_through_redis(url: str) -> None:
     assert section(f"shared: '{url}'").read(Document).shared == url
-
-
-def test_a_variable_nobody_set_is_told_for_a_later_key_too() -> None:
-    assert problems("workers: ${NONE}", Document) == ["x.yaml:1: not yet: workers arrives with a later version"]
 
 
 def test_one_may_stand_where_a_list_of_endpoints_is_expected() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from netrunner.journal.upkeep import is_live
 from netrunner.process.control import ControlError, ask
 from netrunner.process.state import control_path
 from tests.support.daemon import ECHO, PATIENCE_S, ROOT, Daemon, listening_socket
@@ -138,14 +139,17 @@ def test_help_and_version_are_our_own(tmp_path: Path) -> None:
     assert twistd(tmp_path, "netrunner", "--version").stdout.startswith("netrunner 0.")
 
 
-def test_two_daemons_share_a_state_folder(tmp_path: Path) -> None:
-    with Daemon(tmp_path / "a") as one, Daemon(tmp_path / "b", state=one.state) as two:
-        statuses = [one.control("status"), two.control("status")]
-        assert [status["pid"] for status in statuses] == [one.pid, two.pid]
-        journals = {status["boot_id"] for status in statuses}
-        assert {path.name for path in (one.state / "journal").iterdir()} == journals
-        assert len(journals) == 2
-        assert one.request("GET", "/live")[0] == two.request("GET", "/live")[0] == 200
+def test_a_second_daemon_on_the_same_state_is_one_clear_line_and_leaves_nothing(tmp_path: Path) -> None:
+    with Daemon(tmp_path / "a") as one:
+        other = Daemon(tmp_path / "b", state=one.state)
+        other.start()
+        assert other.wait() == 1
+        assert other.log() == (
+            f"netrunner cannot start:\n  state: {one.state} is used by another netrunner that runs;"
+            " --take-over PID takes its place\n"
+        )
+        assert [path.name for path in (one.state / "journal").iterdir()] == [one.control("status")["boot_id"]]
+        assert one.request("GET", "/live")[0] == 200
 
 
 def test_nothing_is_left_in_the_state_folder_by_a_clean_end_nor_for_long_by_a_kill(tmp_path: Path) -> None:
@@ -220,9 +224,11 @@ def test_a_daemon_in_the_background_keeps_its_sockets_lock_and_pid_file(tmp_path
     death = os.pidfd_open(pid)
     try:
         status = ask(control_path(tmp_path / "var", pid), "status")
-        with Daemon(tmp_path / "other", state=tmp_path / "var"):
-            # It would have found and removed an empty journal that nobody has locked.
-            assert (tmp_path / "var" / "journal" / status["boot_id"]).exists()
+        # The lock of the folder, and that of the journal in it, were taken before the fork.
+        other = Daemon(tmp_path / "other", state=tmp_path / "var")
+        other.start()
+        assert other.wait() == 1
+        assert is_live(tmp_path / "var" / "journal" / status["boot_id"])
         with dial(port) as client:
             client.send(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.until(b"\r\n").startswith(b"HTTP/1.1 200")

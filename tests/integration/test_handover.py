@@ -22,9 +22,17 @@ CLOSE = b"GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class Load:
-    """Clients that ask again and again until told to stop, and note everything that is not an answer."""
+    """Clients that ask again and again until told to stop, and note everything that is not an answer.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: Of this machine.
+        request: What they ask.
+        pace: Requests a second, of all of them together; as many as they can when not given.
+    """
+
+    def __init__(self, port: int, request: bytes = LIVE, pace: float | None = None) -> None:
+        self._request = request
+        self._gap_s = 4 / pace if pace else 0.0
         self.answers = 0
         self.failures: list[str] = []
         self._port = port
@@ -64,12 +72,13 @@ class Load:
         with self.stirred:
             self.answers += 1
             self.stirred.notify_all()
+        self._over.wait(self._gap_s)
 
     def _fresh(self) -> None:
         """Each request on a connection of its own."""
         while not self._over.is_set():
             with dial(self._port) as peer:
-                peer.send(CLOSE)
+                peer.send(self._request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
                 self._answered(peer.message()[0])
                 assert peer.rest() == b""
 
@@ -79,7 +88,7 @@ class Load:
             with dial(self._port) as peer:
                 head = b""
                 while not self._over.is_set() and b"connection: close" not in head.lower():
-                    peer.send(LIVE)
+                    peer.send(self._request)
                     head = peer.message()[0]
                     self._answered(head)
 

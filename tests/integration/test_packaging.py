@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PRICES = "netrunner/projects/prices.yaml"
 pytestmark = pytest.mark.integration
 
 
@@ -47,13 +48,13 @@ def test_wheel_carries_every_module_its_types_and_what_pages_are_made_of(wheel: 
     folders = (ROOT / "netrunner" / "web" / "dashboard" / name for name in ("templates", "static"))
     drawn = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
     carried = {name for name in wheel.namelist() if name.startswith("netrunner/")}
-    assert modules | drawn | {"netrunner/py.typed"} == carried
+    assert modules | drawn | {"netrunner/py.typed", PRICES} == carried
 
 
 def test_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
     folders = {name.partition("/")[0] for name in wheel.namelist()}
     assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"netrunner", "twisted"}
-    assert [name for name in wheel.namelist() if name.endswith((".pth", ".yaml"))] == []
+    assert [name for name in wheel.namelist() if name.endswith((".pth", ".yaml"))] == [PRICES]
 
 
 def test_wheel_names_its_command_licence_and_python(wheel: zipfile.ZipFile) -> None:

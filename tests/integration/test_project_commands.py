@@ -120,7 +120,7 @@ def test_the_database_says_which_migration_it_is_of(shell: Shell, tmp_path: Path
     config = str(tmp_path / "x.yaml")
     assert shell.run("store", "--config", config, "status").returncode == 1
     done = shell.run("store", "--config", config, "migrate")
-    assert (done.returncode, "migration 0002" in done.stdout) == (0, True)
+    assert (done.returncode, "migration 0003" in done.stdout) == (0, True)
 
 
 def test_a_state_folder_that_is_not_there_is_named(shell: Shell, tmp_path: Path) -> None:

@@ -354,3 +354,21 @@ def test_the_journal_keeps_what_a_required_sink_has_not_read_while_sinks_are_rep
     desk.feeds.finish(5.0)
     room = keep(desk, state, max_bytes=2000)
     assert (room.crowded, room.deleted) == (True, 0)
+
+
+def test_a_process_that_feeds_nothing_goes_by_what_the_one_that_does_has_written_down(
+    state: Path, journal_in: MakeJournal, clock: FakeClock, logged_failures: FailureLog
+) -> None:
+    feeding = Desk(state, journal_in(segment_bytes=1000), clock).start(required=True)
+    feeding.keeper.failing = True
+    for number in range(1, 7):
+        feeding.record(number)
+    feeding.pass_time(1)
+    waiting = Desk(state, journal_in("b-waiting"), clock).start(required=True)
+    arguments = {"max_bytes": 2000, "gone": set()}
+    assert (keep(waiting, state, **arguments).crowded, keep(waiting, state, **arguments).deleted) == (True, 0)
+    logged_failures.flush(ValueError)
+    feeding.keeper.failing = False
+    feeding.pass_time(60)
+    assert keep(waiting, state, **arguments).deleted >= 3
+    assert waiting.keeper.all == []

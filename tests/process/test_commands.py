@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
+from twisted.internet.defer import Deferred
 
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 
@@ -27,13 +30,20 @@ def commands() -> Commands:
     return commands
 
 
+def answered(commands: Commands, line: bytes) -> dict[str, Any]:
+    """Return what a command answers that does its work at once."""
+    reply = commands.answer(line)
+    assert isinstance(reply, Reply)
+    return dict(reply.values)
+
+
 def test_a_command_is_given_its_arguments(commands: Commands) -> None:
     line = b'{"command": "divide", "arguments": {"left": 6, "right": 3}}'
-    assert commands.answer(line).values == {"ok": True, "result": 2}
+    assert answered(commands, line) == {"ok": True, "result": 2}
 
 
 def test_arguments_may_be_left_out(commands: Commands) -> None:
-    assert commands.answer(b'{"command": "ping"}').values == {"ok": True}
+    assert answered(commands, b'{"command": "ping"}') == {"ok": True}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +62,7 @@ def test_arguments_may_be_left_out(commands: Commands) -> None:
     ],
 )
 def test_bad_input_is_answered_with_what_is_wrong(commands: Commands, line: bytes, error: str) -> None:
-    answer = commands.answer(line).values
+    answer = answered(commands, line)
     assert answer["ok"] is False
     assert error in answer["error"]
 
@@ -60,3 +70,21 @@ def test_bad_input_is_answered_with_what_is_wrong(commands: Commands, line: byte
 def test_a_name_is_given_once(commands: Commands) -> None:
     with pytest.raises(ValueError, match="'ping' already"):
         commands.add("ping", NoArguments, lambda _: Reply())
+
+
+def test_an_answer_may_come_later_and_so_may_a_refusal(commands: Commands) -> None:
+    waiting: list[Deferred[Reply]] = []
+
+    def wait(_: NoArguments) -> Deferred[Reply]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    commands.add("wait", NoArguments, wait)
+    replies: list[Reply] = []
+    for _ in range(2):
+        later = commands.answer(b'{"command": "wait"}')
+        assert isinstance(later, Deferred)
+        later.addCallback(replies.append)
+    waiting[1].errback(ControlError("not now"))
+    waiting[0].callback(Reply({"x": 1}))
+    assert [reply.values for reply in replies] == [{"ok": False, "error": "not now"}, {"ok": True, "x": 1}]

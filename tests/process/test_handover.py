@@ -1,4 +1,4 @@
-"""Sockets by inheritance, the pid file that changes hands, and what systemd is told."""
+"""Sockets by inheritance, and the pid file that changes hands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netrunner.errors import ConfigurationError
-from netrunner.process.handover import PidFile, Predecessor, inherited, tell_systemd
+from netrunner.process.handover import PidFile, Predecessor, inherited
 
 
 @pytest.fixture
@@ -73,13 +73,3 @@ def test_the_pid_file_passes_from_one_process_to_the_next(tmp_path: Path) -> Non
 
 def test_no_pid_file_is_an_empty_path() -> None:
     assert PidFile({"pidfile": None}).path == PidFile({}).release() == ""
-
-
-def test_systemd_is_told_where_it_listens(tmp_path: Path) -> None:
-    path = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(path)
-        tell_systemd({"NOTIFY_SOCKET": path}, "READY=1")
-        assert supervisor.recv(100) == b"READY=1"
-    tell_systemd({"NOTIFY_SOCKET": path}, "STOPPING=1")
-    tell_systemd({}, "STOPPING=1")

@@ -37,10 +37,17 @@ class Loaded:
         self.applied.append(settings)
 
 
+def reloaded(loaded: Loaded) -> list[str]:
+    """Return the warnings of a reload that ends at once."""
+    warnings: list[list[str]] = []
+    loaded.reloading().addCallback(warnings.append)
+    return warnings[0]
+
+
 def test_what_may_change_is_applied_and_warnings_come_back() -> None:
     loaded = Loaded()
     loaded.file = Settings(drain_s=1.0)
-    assert loaded.reloading() == ["a warning"]
+    assert reloaded(loaded) == ["a warning"]
     assert loaded.applied == [Settings(drain_s=1.0)]
 
 

@@ -165,7 +165,7 @@ class Daemon:
         return self.process.wait(timeout_s)
 
     def notifications(self) -> list[str]:
-        """Return what it has told its supervisor since last asked (sd_notify(3))."""
+        """Return what it, or its successor, has told its supervisor since last asked (sd_notify(3))."""
         told = []
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -451,7 +451,7 @@ def test_every_metric_is_documented(family: Any) -> None:
 
 
 def test_no_metric_is_documented_that_is_not_there(plant: Plant) -> None:
-    there = {family.name for family in FAMILIES}
+    there = {family.name for family in FAMILIES} | {"netrunner_worker_restarts_total"}  # that is its supervisor's
     documented = set(re.findall(r"\bnetrunner_[a-z_]+", PAGE))
     assert documented <= there
     assert set(re.findall(r"\bprocess_[a-z_]+", PAGE)) == {

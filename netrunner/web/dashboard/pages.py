@@ -6,7 +6,7 @@ This module must not read the journal or the store itself, and must not decide w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -23,12 +23,21 @@ from netrunner.web.dashboard.charts import SPANS, Span, charts, stages
 from netrunner.web.dashboard.look import JSON, SAFE
 from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.gate import Gate, Guarded
+from netrunner.web.neighbours import ALONE, Neighbours
+from netrunner.web.rows import newest_first
 
 PAGE = 100
 """Records on a page of the log."""
 LATEST = 25
 """Records on the first page."""
 SHOWN_IN_FLIGHT = 200
+
+
+class InFlight(NamedTuple):
+    """What is in progress in all processes."""
+
+    rows: list[rows.Row]
+    total: int
 
 
 class Dashboard:
@@ -40,14 +49,22 @@ class Dashboard:
         copies: Reads recorded messages.
         lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
+        neighbours: What goes on in other processes.
     """
 
     def __init__(
-        self, gate: Gate, logs: Callable[[], ILogs], copies: ICopies, lookout: Lookout, terms: form.Terms
+        self,
+        gate: Gate,
+        logs: Callable[[], ILogs],
+        copies: ICopies,
+        lookout: Lookout,
+        terms: form.Terms,
+        neighbours: Neighbours = ALONE,
     ) -> None:
         self.gate, self._logs, self.copies, self.terms = gate, logs, copies, terms
         self.live, self.clock, self.look = lookout.live, lookout.clock, lookout.look
         self.figures, self.recent = lookout.figures, lookout.recent
+        self.neighbours = neighbours
 
     @property
     def logs(self) -> ILogs:
@@ -71,12 +88,16 @@ class Dashboard:
         Raises:
             StoreError: when the log cannot be read.
         """
-        return self.recent.merged(await self.logs.page(query, limit), limit, query)
+        found = await self.logs.page(query, limit)
+        return self.recent.merged([*found, *await self.neighbours.recent(query, limit)], limit, query)
 
-    def in_flight(self) -> list[rows.Row]:
-        """Return what is in progress, newest first; not more than a page can show."""
+    async def in_flight(self) -> InFlight:
+        """Return what is in progress, newest first and not more than a page can show, and how much that is in all."""
         newest = list(self.live.inflight.values())[: -SHOWN_IN_FLIGHT - 1 : -1]
-        return [rows.row_in_flight(exchange) for exchange in newest]
+        here = [rows.row_in_flight(exchange) for exchange in newest]
+        elsewhere = [rows.flying(told) for told in await self.neighbours.in_progress()]
+        total = len(self.live.inflight) + len(elsewhere)
+        return InFlight(newest_first(here, elsewhere)[:SHOWN_IN_FLIGHT], total)
 
     async def totals(self) -> dict[str, int]:
         """Return how many records there are, by kind.
@@ -159,11 +180,12 @@ class Overview(Page):
         # Nobody waits for what was before the start: the script asks for the charts again, and has the rest then.
         recalling = Deferred.fromCoroutine(dashboard.figures.recall(dashboard.logs))
         recalling.addErrback(lambda failure: failure.trap(StoreError))
+        in_flight = await dashboard.in_flight()
         values = {
             "here": "overview",
             "totals": totals,
-            "in_flight": dashboard.in_flight(),
-            "count_in_flight": len(dashboard.live.inflight),
+            "in_flight": in_flight.rows,
+            "count_in_flight": in_flight.total,
             "latest": latest,
             "readable": totals["all"] is not None,
             "charts": dashboard.charts(span),
@@ -189,9 +211,10 @@ class Now(Page):
             totals = await dashboard.totals() if b"totals" in request.args else None
         except StoreError as error:
             raise _unreadable(error) from error
+        in_flight = await dashboard.in_flight()
         document = {
-            "in_flight": dashboard.in_flight(),
-            "count_in_flight": len(dashboard.live.inflight),
+            "in_flight": in_flight.rows,
+            "count_in_flight": in_flight.total,
             "latest": latest,
             "totals": totals,
             "charts": dashboard.charts(_span(request)),
@@ -239,6 +262,9 @@ class Logs(Page):
         if exchange is not None:
             row = rows.row_in_flight(exchange)
             return dashboard.look.page("live", {"here": "logs", "row": row})
+        elsewhere = await dashboard.neighbours.progress(id)
+        if elsewhere is not None:
+            return dashboard.look.page("live", {"here": "logs", "row": rows.flying(elsewhere["row"])})
         record, known = await self._record(id)
         values = {
             "here": "logs",
@@ -259,7 +285,7 @@ class Logs(Page):
             raise _unreadable(error) from error
         if record is not None:
             return record, True
-        record = self.dashboard.recent.one(id)
+        record = self.dashboard.recent.one(id) or await self.dashboard.neighbours.ended(id)
         if record is None:
             raise NotFound("There is no such exchange. It may be older than what is kept.")
         return record, False

@@ -13,7 +13,7 @@ from typing import Any
 from netrunner.pipeline.exchange import Exchange
 from netrunner.values import Record
 from netrunner.web.dashboard.figures import is_failure
-from netrunner.web.rows import elapsed_ms, row, row_in_progress
+from netrunner.web.rows import row, row_in_progress
 
 Row = dict[str, Any]
 UNKNOWN = "\u2013"
@@ -30,8 +30,13 @@ def row_of(record: Record) -> Row:
 
 def row_in_flight(exchange: Exchange) -> Row:
     """Return the row of an exchange in progress."""
-    told = {"state": "flying", "word": "in flight", "elapsed_ms": elapsed_ms(exchange)}
-    return row_in_progress(exchange) | told | {"was": _was(exchange.model, exchange.upstream_model)}
+    return flying(row_in_progress(exchange))
+
+
+def flying(told: Row) -> Row:
+    """Return the row of an exchange in progress, of this process or of another, as ``row_in_progress`` told it."""
+    more = {"state": "flying", "word": "in flight", "elapsed_ms": told["duration_ms"]}
+    return told | more | {"was": _was(told["original_model"], told["mapped_model"])}
 
 
 BLANK: Row = {

@@ -1,0 +1,90 @@
+"""The command line this process was started by, and those that start others like it; and how those ended.
+
+This module must not start anything.
+"""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.python.failure import Failure
+
+WORKER_LIFELINE = 3
+"""The descriptor at which a worker finds its lifeline; listening sockets follow."""
+STDERR = "NETRUNNER_STDERR"
+"""Names the descriptor of a successor's real standard error, until it serves."""
+_PLAIN = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What a worker's own environment keeps, beside Python's and the locale's; the rest comes by the lifeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is executed."""
+
+    arguments: Sequence[str]
+    """The first is the program."""
+    environ: Mapping[str, str]
+    folder: str
+
+
+class Started:
+    """How this process was started.
+
+    Args:
+        arguments: ``sys.argv``.
+        twistd: twistd's options, with its grammar.
+        config: Absolute path of the configuration; None for the built-in one.
+    """
+
+    def __init__(self, arguments: Sequence[str], twistd: Any, config: str | None) -> None:
+        self._program = [sys.executable, os.path.abspath(arguments[0])]
+        self._twistd = twistd
+        self._options = _before_the_plugin(list(arguments[1:]), twistd)
+        self._config = config
+        self._folder = os.getcwd()
+
+    def worker(self, environ: Mapping[str, str], sockets: int) -> Command:
+        """Return what starts a worker with so many listening sockets; it logs to its standard output."""
+        options = ["-n", "--pidfile=", "--logfile=-"]
+        if self._twistd.get("syslog"):
+            options += ["--syslog", f"--prefix={self._twistd['prefix']}"]
+        if self._twistd.get("logger"):
+            options.append(f"--logger={self._twistd['logger']}")
+        kept = {name: value for name, value in environ.items() if name in _PLAIN or name.startswith(("PYTHON", "LC_"))}
+        first = WORKER_LIFELINE + 1
+        kept["NETRUNNER_LISTEN_FDS"] = ",".join(str(number) for number in range(first, first + sockets))
+        arguments = [*self._program, *options, "netrunner", "--worker", str(WORKER_LIFELINE)]
+        return Command(arguments, kept, self._folder)
+
+    def successor(self, environ: Mapping[str, str], pid: int, stderr: int) -> Command:
+        """Return what starts the successor of process ``pid``, as this one was started.
+
+        Args:
+            environ: Of this process.
+            pid: Whose place is taken.
+            stderr: Descriptor of what is standard error once it serves.
+        """
+        given = {name: value for name, value in environ.items() if name != "WATCHDOG_PID"}
+        config = [] if self._config is None else ["--config", self._config]
+        arguments = [*self._program, *self._options, "--pidfile=", "netrunner", *config, "--take-over", str(pid)]
+        return Command(arguments, {**given, STDERR: str(stderr)}, self._folder)
+
+
+def how_it_ended(reason: Failure) -> str:
+    """Return with which status or by which signal a process has ended."""
+    ended: Any = reason.value
+    return f"status {ended.exitCode}" if ended.signal is None else f"signal {ended.signal}"
+
+
+def _before_the_plugin(arguments: list[str], twistd: Any) -> list[str]:
+    """Return twistd's own options: what stands before the word ``netrunner``."""
+    try:
+        _, rest = getopt.getopt(arguments, twistd.shortOpt, twistd.longOpt)
+    except (AttributeError, getopt.GetoptError):
+        return []
+    return arguments[: len(arguments) - len(rest)]

@@ -1,0 +1,383 @@
+"""The supervisor of several workers: one process that holds the listening sockets and never accepts, and N that do.
+
+A worker is an ordinary netrunner process on the same sockets, with a journal and a control socket of its own. One that
+dies is started again: at once if it had lived for a while, else after a pause that grows to ``MAX_PAUSE_S``. Workers
+are executed, not forked: each begins with a memory of its own and nothing of the supervisor's. One more waits, started
+up to the point where it has to be told what to run, so that nobody waits for its imports when it is needed.
+
+This module must not serve, and must not read what a configuration says beyond ``workers`` and ``server.drain_s``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from netrunner.config.settings import Settings
+from netrunner.errors import NetrunnerError
+from netrunner.http.flush import Flush
+from netrunner.process.command import WORKER_LIFELINE, Command, how_it_ended
+from netrunner.process.control import Commands, ControlError, NoArguments, Reply
+from netrunner.process.lifeline import Order, Report, Snapshot, hold
+from netrunner.process.listen import Bound
+from netrunner.process.logfile import BoundedLog
+
+SHORT_LIFE_S = 5.0
+"""A worker that dies sooner after its start is started again after a pause."""
+PAUSE_S = 0.05
+"""The first one; each further death doubles it."""
+MAX_PAUSE_S = 1.0
+END_S = 5.0
+"""What workers get beyond ``drain_s`` before they are killed."""
+ANSWER_S = 30.0
+"""How long a worker may take to reload before it is killed, and started again with the new configuration."""
+
+
+class Worker(ProcessProtocol):
+    """One worker, from its start to its end.
+
+    Args:
+        supervisor: Whose it is.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self.number = 0
+        """From 1; the one that takes its place has the same. 0 while it waits to be needed."""
+        self.serves = False
+        self.started = 0.0
+        self.line: Any = None
+        self.runs: Snapshot | None = None
+        """What it was told to run last."""
+        self.asked: Deferred[str | None] | None = None
+        """Fires when a reload is answered: with None, or why it was refused."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 once it is gone."""
+        return getattr(self.transport, "pid", None) or 0
+
+    def heard(self, message: bytes) -> None:
+        """It reports."""
+        report = msgspec.msgpack.decode(message, type=Report)
+        if not self.serves:
+            self.serves = True
+            self._supervisor.serves(self)
+        else:
+            self.answered(report.refused)
+
+    def answered(self, refused: str | None) -> None:
+        """Tell whoever asked for a reload."""
+        asked, self.asked = self.asked, None
+        if asked is not None:
+            asked.callback(refused)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; one that is gone needs none."""
+        try:
+            if self.transport is not None:
+                self.transport.signalProcess(int(number))
+        except ProcessExitedAlready:
+            pass
+
+    def outReceived(self, data: bytes) -> None:
+        """Write down what it logs."""
+        self._supervisor.write(data)
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: Failure) -> None:
+        """It is gone."""
+        self.answered("the worker died")
+        if self.line is not None:
+            self.line.transport.loseConnection()
+        self._supervisor.ended(self, how_it_ended(reason))
+
+
+class Supervisor(Service):
+    """Starts workers, starts them again, reloads them, ends them.
+
+    Args:
+        settings: How many, and how long they may take to drain.
+        bound: The listening sockets.
+        command: Returns what starts a worker.
+        snapshot: Returns the configuration as it was read last.
+        log_file: Where workers log to; None lets them have this process's standard output.
+        reactor: Of this process.
+    """
+
+    _log = Logger()
+    flush: Flush | None = None
+    """Nothing is sent from here."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bound: Sequence[Bound],
+        command: Callable[[], Command],
+        snapshot: Callable[[], Snapshot],
+        log_file: BoundedLog | None,
+        reactor: Any,
+    ) -> None:
+        self._count = settings.workers
+        self._settings = settings
+        self._bound = bound
+        self._command = command
+        self._snapshot = snapshot
+        self._current: Snapshot | None = None
+        """What workers run, or are to run."""
+        self._log_file = log_file
+        self._reactor = reactor
+        self._workers: dict[int, Worker] = {}
+        self._spare: Worker | None = None
+        self._pauses: dict[int, float] = {}
+        self._waiting: dict[int, IDelayedCall] = {}
+        self._turn = DeferredLock()
+        self._ready: Deferred[None] = Deferred()
+        self._gone: Deferred[None] | None = None
+        self._limit: IDelayedCall | None = None
+        self.restarts = 0
+
+    # What the daemon asks.
+
+    def startService(self) -> None:
+        """Start the workers once the reactor runs, which has to hear of their ends."""
+        super().startService()
+        self._current = self._snapshot()
+        self._reactor.callWhenRunning(self._start_all)
+
+    def ready(self) -> Deferred[None]:
+        """Fire when every worker serves; fail when one has died before that."""
+        return self._ready
+
+    def stopService(self) -> Deferred[Any]:
+        """Have the workers drain; fire when all are gone, those that do not go being killed."""
+        super().stopService()
+        for call in self._waiting.values():
+            call.cancel()
+        self._waiting.clear()
+        if self._spare is not None:
+            self._spare.signal(signal.SIGKILL)
+        self._gone = Deferred()
+        for one in self._bound:
+            one.close()
+        self._all(signal.SIGTERM)
+        self._limit = self._reactor.callLater(self._settings.server.drain_s + END_S, self._all, signal.SIGKILL)
+        self._look()
+        return self._gone
+
+    def end_now(self) -> None:
+        """Have the workers cut their drain short."""
+        self._all(signal.SIGTERM)
+
+    def reload(self, settings: Settings) -> Deferred[None]:
+        """Have every worker run the configuration that was read last.
+
+        One worker is asked before the others: when it refuses, nothing has changed anywhere. One of the others that
+        refuses what the first has taken is started anew with it.
+
+        Raises:
+            NetrunnerError: (by the Deferred) when it is refused.
+        """
+        snapshot = self._snapshot()
+        return self._turn.run(lambda: Deferred.fromCoroutine(self._reload(settings, snapshot)))
+
+    def inflight(self) -> list[dict[str, Any]]:
+        """Return nothing: workers have what is in progress."""
+        return []
+
+    def end(self, id: str) -> bool:
+        """Return False: nothing is in progress here."""
+        return False
+
+    def windows(self) -> list[Any]:
+        """Return nothing: what several workers count they count in Redis."""
+        return []
+
+    def absorb_windows(self, windows: list[Any]) -> None:
+        """Nothing is counted here."""
+
+    def read_aliases(self) -> None:
+        """Workers are told themselves."""
+
+    def project_changed(self, id: str) -> None:
+        """Workers are told themselves."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many workers there are, how many of them serve, and how many took the place of another."""
+        serving = sum(worker.serves for worker in self._workers.values())
+        return {"workers": len(self._workers), "serving": serving, "restarts": self.restarts}
+
+    def offer(self, commands: Commands) -> None:
+        """Add what only a supervisor can be asked."""
+        commands.add("workers", NoArguments, lambda _: Reply({"workers": self._listed()}))
+        commands.add("metrics", NoArguments, lambda _: Reply(self._metrics()))
+
+    def _metrics(self) -> dict[str, Any]:
+        """Return what the supervisor adds to the metrics of its workers, as they tell theirs to each other."""
+        if self._gone is not None:
+            raise ControlError("this process is ending")
+        name = "netrunner_worker_restarts"
+        sample = {"name": f"{name}_total", "labels": {}, "value": self.restarts}
+        meaning = "Workers that died and were started again, as their supervisor counts them."
+        return {
+            "worker": "supervisor",
+            "families": [{"name": name, "type": "counter", "help": meaning, "samples": [sample]}],
+        }
+
+    def _listed(self) -> list[dict[str, Any]]:
+        return [
+            {"number": worker.number, "pid": worker.pid, "serves": worker.serves}
+            for _, worker in sorted(self._workers.items())
+        ]
+
+    # What workers tell.
+
+    def serves(self, worker: Worker) -> None:
+        """One accepts; what was reloaded while it started it has yet to be told."""
+        self._log.info("worker {number} serves, process {pid}", number=worker.number, pid=worker.pid)
+        if worker.runs is not self._current:
+            self._order(worker)
+        if sum(one.serves for one in self._workers.values()) == self._count:
+            self._keep_spare()
+            if not self._ready.called:
+                self._ready.callback(None)
+
+    def write(self, data: bytes) -> None:
+        """Write down what one logs."""
+        if self._log_file is not None:
+            self._log_file.write(data.decode(errors="replace"))
+            self._log_file.flush()
+
+    def ended(self, worker: Worker, how: str) -> None:
+        """One is gone: start another, unless all are to go."""
+        if worker is self._spare:
+            self._spare = None  # There will be one again when another worker has begun to serve.
+            self._look()
+            return
+        del self._workers[worker.number]
+        if self._gone is not None:
+            self._look()
+            return
+        if not self._ready.called:
+            self._ready.errback(Failure(NetrunnerError(f"worker {worker.number} did not start: it ended with {how}")))
+            return
+        pause = self._pause(worker)
+        self._log.error(
+            "worker {number} (process {pid}) ended with {how}; another one is started in {pause} s",
+            number=worker.number, pid=worker.pid, how=how, pause=pause,
+        )  # fmt: skip
+        self._waiting[worker.number] = self._reactor.callLater(pause, self._start_again, worker.number)
+
+    def _pause(self, worker: Worker) -> float:
+        number = worker.number
+        if worker.serves and self._reactor.seconds() - worker.started >= SHORT_LIFE_S:
+            self._pauses.pop(number, None)
+            return 0.0
+        pause = self._pauses.get(number, PAUSE_S)
+        self._pauses[number] = min(pause * 2, MAX_PAUSE_S)
+        return pause
+
+    # Starting and ending.
+
+    def _start_all(self) -> None:
+        for number in range(1, self._count + 1):
+            if self._gone is None:
+                self._start(number)
+
+    def _start_again(self, number: int) -> None:
+        del self._waiting[number]
+        self.restarts += 1
+        self._start(number)
+
+    def _start(self, number: int) -> None:
+        worker, self._spare = self._spare or self._launched(), None
+        worker.number = number
+        worker.started = self._reactor.seconds()
+        self._workers[number] = worker
+        self._order(worker)
+
+    def _keep_spare(self) -> None:
+        if self._spare is None and self._gone is None:
+            self._spare = self._launched()
+
+    def _launched(self) -> Worker:
+        """Return a worker that waits for its first order."""
+        worker = Worker(self)
+        ours, theirs = socket.socketpair()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        command = self._command()
+        shown: dict[int, int | str] = {1: 1, 2: 2} if self._log_file is None else {1: "r", 2: "r"}
+        shared = {WORKER_LIFELINE + 1 + index: one.fileno() for index, one in enumerate(self._bound)}
+        try:
+            self._reactor.spawnProcess(
+                worker,
+                command.arguments[0],
+                list(command.arguments),
+                env=dict(command.environ),
+                path=command.folder,
+                childFDs={0: nothing, **shown, WORKER_LIFELINE: theirs.fileno(), **shared},
+            )
+        finally:
+            theirs.close()
+            os.close(nothing)
+        worker.line = hold(self._reactor, ours, worker.heard, lambda: None)
+        return worker
+
+    def _order(self, worker: Worker) -> None:
+        assert self._current is not None
+        worker.runs = self._current
+        worker.line.sendString(msgspec.msgpack.encode(Order(worker.number, self._current)))
+
+    def _all(self, number: signal.Signals) -> None:
+        for worker in list(self._workers.values()):
+            worker.signal(number)
+
+    def _look(self) -> None:
+        gone = self._gone
+        if gone is not None and not self._workers and self._spare is None and not gone.called:
+            if self._limit is not None and self._limit.active():
+                self._limit.cancel()
+            gone.callback(None)
+
+    async def _reload(self, settings: Settings, snapshot: Snapshot) -> None:
+        before, self._current = self._current, snapshot
+        taken = False
+        for worker in [worker for worker in self._workers.values() if worker.serves]:
+            refused = await self._asked(worker)
+            if refused is None:
+                taken = True
+            elif self._workers.get(worker.number) is not worker:
+                continue  # It died, and the next one begins with the new configuration.
+            elif not taken:
+                self._current = before
+                raise NetrunnerError(refused)
+            else:
+                self._log.error("worker {number} is started anew: {why}", number=worker.number, why=refused)
+                worker.signal(signal.SIGTERM)
+        self._settings = settings
+
+    def _asked(self, worker: Worker) -> Deferred[str | None]:
+        answer: Deferred[str | None] = Deferred()
+        worker.asked = answer
+        self._order(worker)
+        limit = self._reactor.callLater(ANSWER_S, worker.signal, signal.SIGKILL)
+
+        def answered(refused: str | None) -> str | None:
+            if limit.active():
+                limit.cancel()
+            return refused
+
+        return answer.addCallback(answered)

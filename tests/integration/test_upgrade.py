@@ -1,0 +1,83 @@
+"""Upgrades: a daemon starts its own successor, and nobody notices but whoever reads the log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_handover import Load
+from tests.support.daemon import ECHO, Daemon
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, chat, dial, event
+from tests.support.upgrades import end, replaced, serving
+
+pytestmark = pytest.mark.integration
+
+
+def upgrade(daemon: Daemon) -> subprocess.CompletedProcess[str]:
+    """Run ``netrunner upgrade``."""
+    program = str(Path(sys.executable).with_name("netrunner"))
+    arguments = [program, "upgrade", "--state", str(daemon.state)]
+    return subprocess.run(arguments, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("workers", "upgrades"), [(1, 2), (2, 1)])
+def test_upgrades_refuse_nobody_and_cut_no_stream(tmp_path: Path, workers: int, upgrades: int) -> None:
+    pid_file = tmp_path / "netrunner.pid"
+    with Provider() as provider, ExitStack() as opened:
+        config = f"{provider.config}workers: {workers}\n"
+        daemon = opened.enter_context(Daemon(tmp_path / "daemon", config, twistd=[f"--pidfile={pid_file}"]))
+        streams = []
+        for _ in range(6):
+            client = opened.enter_context(dial(daemon.port))
+            client.send(chat())
+            upstream = opened.enter_context(provider.accept())
+            upstream.message()
+            upstream.send(STREAM_HEAD + event("before"))
+            client.until(b"before")
+            streams.append((client, upstream))
+        load = Load(daemon.port, pace=200)
+        with load.running():
+            load.wait_for_more(50)
+            told = upgrade(daemon)
+            assert (told.returncode, told.stderr) == (0, "")
+            pids = [daemon.pid, replaced(daemon, daemon.pid)]
+            load.wait_for_more(50)
+            while len(pids) <= upgrades:
+                os.kill(pids[-1], signal.SIGUSR2)
+                pids.append(replaced(daemon, pids[-1]))
+                load.wait_for_more(50)
+        assert load.failures == []
+        for client, upstream in streams:
+            upstream.send(event("after") + event("[DONE]") + END_OF_BODY)
+            assert b"after" in client.until(END_OF_BODY)
+        assert daemon.wait() == 0
+        assert pid_file.read_text() == str(pids[-1])
+        assert daemon.notifications() == [f"MAINPID={pid}\nREADY=1" for pid in pids[1:]]
+        end(pids[-1])
+        assert not pid_file.exists()
+
+
+def test_a_successor_that_does_not_start_leaves_the_old_one_and_is_told_why(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.write_config("lisen: 1\n")
+        told = upgrade(daemon)
+        assert told.returncode == 1
+        assert f"not upgraded, process {daemon.pid} goes on: it ended with status 1" in told.stderr
+        assert "unknown key 'lisen'" in told.stderr
+        daemon.write_config(ECHO)
+        assert serving(daemon)["pid"] == daemon.pid
+        assert daemon.request("GET", "/live")[0] == 200
+        assert "not upgraded, this process goes on" in daemon.log()
+
+
+def test_nobody_to_upgrade_is_one_clear_line(tmp_path: Path) -> None:
+    program = str(Path(sys.executable).with_name("netrunner"))
+    arguments = [program, "upgrade", "--state", str(tmp_path)]
+    told = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (1, f"netrunner: no netrunner runs on the state folder {tmp_path}\n")
