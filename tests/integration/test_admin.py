@@ -109,7 +109,7 @@ def test_a_token_is_shown_once_used_and_revoked(daemon: Daemon, visit: Visit) ->
     assert ask(daemon, token) == 200
     page.get_by_role("link", name="Its limits and use").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("first")
-    daemon.wait_for(lambda: "1 of 5" in (visit.page.reload() and page.locator(".bars").text_content() or ""))
+    daemon.wait_for(lambda: "1 of 5" in ((visit.page.reload() and page.locator(".bars").text_content()) or ""))
     assert token not in page.content()
     page.locator('section[aria-labelledby="change"]').get_by_label("Name").fill("renamed")
     page.get_by_role("button", name="Save").click()

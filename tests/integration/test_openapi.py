@@ -40,10 +40,10 @@ def test_what_is_asked_by_the_document_is_answered_by_it(tmp_path: Path) -> None
         _, _, issued = daemon.request("POST", "/manage/tokens", wanted, manage)
         caller = {"Authorization": f"Bearer {json.loads(issued)['token']}"}
         document = json.loads(daemon.request("GET", "/openapi.json")[2])
-        schema = schemathesis.openapi.from_dict(document)
+        schema: Any = schemathesis.openapi.from_dict(document)
         asked = 0
         for found in schema.get_all_operations():
-            operation: Any = found.ok()
+            operation = found.ok()
             if "feeds" in operation.tags:
                 continue  # These answers do not end; tests/web/test_live.py reads them.
             managed = "/manage/" in operation.path or "register" in operation.path
