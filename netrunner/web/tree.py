@@ -20,6 +20,7 @@ from netrunner.pipeline.images import ImageRun
 from netrunner.pipeline.refusal import refusal
 from netrunner.values import Headers
 from netrunner.web.models import GeminiModels, Models, OllamaList, OllamaShow
+from netrunner.web.openapi import OpenApi
 from netrunner.web.pages import Health, Ready, Text
 from netrunner.web.proxy import Entry, ModelRoute
 from netrunner.web.raw import Prefixes
@@ -39,7 +40,7 @@ _API = (b"chat", b"generate", b"embed", b"embeddings")
 """Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
     {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/model/list", b"/health", b"/live"}
-    | {b"/ready", b"/ping", b"/image"}
+    | {b"/ready", b"/ping", b"/image", b"/openapi.json"}
     | {b"/v1/" + endpoint for endpoint in _V1}
     | {b"/api/" + endpoint for endpoint in (*_API, b"tags", b"ps", b"show", b"version")}
 )
@@ -238,6 +239,7 @@ def tree(
         b"health": Health(clock),
         b"live": Text(b"OK"),
         b"ready": Ready(),
+        b"openapi.json": OpenApi(),
     }
     named = {name: page for name, page in pages.items() if name}
     # Groq's SDK knows no other path; without a place of its own in the list of them, any raw route goes before it.
@@ -264,7 +266,7 @@ def _ollama(entry: Entry) -> dict[bytes, Resource]:
 def pages_alone(pages: Mapping[bytes, Resource], clock: IClock) -> Resource:
     """Return the root of a listener that serves nothing but pages."""
     root = Root(Front(Text(b"OK"), pages.get(b"")))
-    for name, page in {**pages, b"health": Health(clock)}.items():
+    for name, page in {**pages, b"health": Health(clock), b"openapi.json": OpenApi()}.items():
         if name:
             root.putChild(name, page)
     return root
