@@ -35,14 +35,6 @@ def daemon(upstream: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield daemon
 
 
-@pytest.fixture(scope="module")
-def second(daemon: Daemon, upstream: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Another process of the same state folder; ``before`` was registered before it started."""
-    assert register(daemon, "before", at(upstream))[0] == 200
-    with Daemon(tmp_path_factory.mktemp("second"), config(upstream), state=daemon.state) as another:
-        yield another
-
-
 def config(upstream: Daemon) -> str:
     return f"{ECHO}register: {{allow: ['127.0.0.1:{upstream.port}']}}\n"
 
@@ -95,26 +87,20 @@ def test_an_alias_is_listed_with_its_model_and_when_it_was_registered(daemon: Da
         assert entry["registered_at"].endswith("Z")
 
 
-def test_another_process_knows_an_alias_from_its_start(second: Daemon) -> None:
-    assert chat(second, "before")[0] == 200
+def test_every_worker_knows_an_alias_when_its_registration_is_answered(upstream: Daemon, tmp_path: Path) -> None:
+    with Daemon(tmp_path, config(upstream) + "workers: 2\n") as daemon:
+        assert register(daemon, "shared", at(upstream))[0] == 200
+        assert {chat(daemon, "shared")[0] for _ in range(10)} == {200}
+        assert daemon.request("DELETE", "/register-model/shared")[0] == 200
+        assert {chat(daemon, "shared")[1]["error"]["code"] for _ in range(10)} == {"model_not_found"}
 
 
-def test_every_process_knows_an_alias_when_its_registration_is_answered(
-    daemon: Daemon, second: Daemon, upstream: Daemon
-) -> None:
-    assert register(daemon, "shared", at(upstream))[0] == 200
-    assert chat(second, "shared")[0] == 200
-    assert second.request("DELETE", "/register-model/shared")[0] == 200
-    status, answer = chat(daemon, "shared")
-    assert (status, answer["error"]["code"]) == (404, "model_not_found")
-    assert daemon.request("DELETE", "/register-model/shared")[0] == 404
-
-
-def test_an_alias_is_kept_in_the_database(daemon: Daemon, upstream: Daemon, tmp_path: Path) -> None:
-    assert register(daemon, "kept", at(upstream))[0] == 200
-    copy = daemon.state / FILE
+def test_an_alias_is_kept_in_the_database(upstream: Daemon, tmp_path: Path) -> None:
+    with Daemon(tmp_path / "first", config(upstream)) as first:
+        assert register(first, "kept", at(upstream))[0] == 200
+    copy = first.state / FILE
     copy.unlink()
-    with Daemon(tmp_path / "later", config(upstream), state=daemon.state) as later:
+    with Daemon(tmp_path / "later", config(upstream), state=first.state) as later:
         later.wait_for(lambda: chat(later, "kept")[0] == 200)
     assert copy.exists()
 

@@ -8,7 +8,6 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -279,14 +278,6 @@ def test_a_refused_change_is_in_the_audit_with_its_request(daemon: Daemon) -> No
         "127.0.0.1",
         "management",
     )
-
-
-def test_another_process_on_the_same_state_hears_of_a_revocation(daemon: Daemon, config: str, tmp_path: Path) -> None:
-    told = token(daemon, project(daemon))
-    with Daemon(tmp_path, config, state=daemon.state, environ={"MANAGEMENT_TOKEN": MANAGEMENT}) as other:
-        other.wait_for(lambda: chat(other, told["token"])[0] == 200)
-        assert manage(daemon, "DELETE", f"/manage/tokens/{told['id']}")[0] == 204
-        assert chat(other, told["token"])[2]["error"]["code"] == "token_inactive"
 
 
 def test_no_canary_lies_in_the_state_folder_or_the_log(daemon: Daemon) -> None:
