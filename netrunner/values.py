@@ -163,6 +163,13 @@ class Usage(msgspec.Struct, frozen=True):
     audio: int | None = None
     source: Literal["provider", "counted"] = "provider"
 
+    @property
+    def total(self) -> int | None:
+        """Tokens in and out together; None if neither is known."""
+        if self.input_total is None and self.output_total is None:
+            return None
+        return (self.input_total or 0) + (self.output_total or 0)
+
 
 class Outcome(enum.Enum):
     """How an exchange ended; every exchange has exactly one."""

@@ -185,9 +185,7 @@ def _taken(exchange: Any, outcome: Outcome) -> int | None:
     if not exchange.attempts or outcome in _UNSERVED or (exchange.status >= 400 and outcome is Outcome.DONE):
         return 0
     usage = None if exchange.tap is None else exchange.tap.usage
-    if usage is None or (usage.input_total is None and usage.output_total is None):
-        return None
-    return (usage.input_total or 0) + (usage.output_total or 0)
+    return None if usage is None else usage.total
 
 
 def _refusal(denial: Denial, per: str) -> RateLimited:

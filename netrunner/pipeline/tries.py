@@ -380,7 +380,7 @@ def _limited(denial: Denial) -> RateLimited:
 def _tokens(exchange: Exchange) -> int | None:
     """Return how many tokens the provider counted; None if it did not say."""
     usage = None if exchange.tap is None else exchange.tap.usage
-    return None if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
+    return None if usage is None else usage.total or 0
 
 
 def _answers(error: UpstreamError) -> bool:

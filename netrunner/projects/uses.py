@@ -100,7 +100,7 @@ class Uses:
     def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record) -> None:
         """Count what a request took; it is over."""
         usage = record.usage
-        taken = 0 if usage is None else (usage.input_total or 0) + (usage.output_total or 0)
+        taken = 0 if usage is None else usage.total or 0
         counters.release(grant, taken)
         if usage is None or not taken:
             return

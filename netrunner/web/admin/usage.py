@@ -47,7 +47,7 @@ def _chart(key: str, name: str, records: Sequence[Record], span: Span, now_s: fl
         if 0 <= place < span.slots:
             (failed if is_failure(record) else good)[place] += 1
     top = ceiling(max(one + other for one, other in zip(good, failed, strict=True)))
-    tokens = sum((one.usage.input_total or 0) + (one.usage.output_total or 0) for one in records if one.usage)
+    tokens = sum(one.usage.total or 0 for one in records if one.usage)
     figure = f"{brief(len(records))} requests, {brief(tokens)} tokens"
     shapes = (
         Shape("good", "answered", False, bars(good, top, failed)),
