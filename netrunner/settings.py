@@ -184,7 +184,7 @@ class Limits:
         """Return its windows: the name of each, what it counts, its seconds, and how many it takes."""
         named = [
             (name, kind, length_s, limit)
-            for name, kind, length_s in _NAMED_WINDOWS
+            for name, kind, length_s in NAMED_WINDOWS
             if (limit := getattr(self, name)) is not None
         ]
         for window in self.windows:
@@ -214,11 +214,14 @@ class Limits:
         return found
 
 
-_NAMED_WINDOWS = (
+NAMED_WINDOWS = (
     ("requests_per_minute", "requests", 60.0),
     ("requests_per_hour", "requests", 3600.0),
     ("requests_per_day", "requests", 86400.0),
     ("tokens_per_minute", "tokens", 60.0),
     ("tokens_per_day", "tokens", 86400.0),
 )
+"""The windows of ``Limits`` that have a name: what each counts, and its seconds."""
+COUNTS = (*(name for name, _, _ in NAMED_WINDOWS), "concurrency")
+"""Everything of ``Limits`` that is one count."""
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))

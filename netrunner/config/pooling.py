@@ -15,18 +15,10 @@ from netrunner.errors import Problem
 from netrunner.routing.pool import Member, Pool
 from netrunner.routing.table import Candidate, Table
 from netrunner.routing.targets import Targets
-from netrunner.settings import Health, Limits
+from netrunner.settings import COUNTS, Health, Limits
 
 CLASSES = ("BIG", "SMALL")
 """Names that stand for all targets of the models of a class."""
-_COUNTS = (
-    "requests_per_minute",
-    "requests_per_hour",
-    "requests_per_day",
-    "tokens_per_minute",
-    "tokens_per_day",
-    "concurrency",
-)
 
 
 def table_of(settings: Settings) -> Table:
@@ -131,4 +123,4 @@ def _of_model(model: ModelSettings, root: Section, index: int) -> Iterator[Probl
 
 def _shut(limits: Limits) -> bool:
     """Return whether limits never let anybody in."""
-    return any(getattr(limits, name) == 0 for name in _COUNTS)
+    return any(getattr(limits, name) == 0 for name in COUNTS)

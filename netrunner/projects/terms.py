@@ -12,19 +12,10 @@ from typing import Annotated, Any
 import msgspec
 
 from netrunner.projects.wither import Wither, left
-from netrunner.settings import Limits
+from netrunner.settings import COUNTS, Limits
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Money = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]
-WINDOWS = (
-    "requests_per_minute",
-    "requests_per_hour",
-    "requests_per_day",
-    "tokens_per_minute",
-    "tokens_per_day",
-    "concurrency",
-)
-"""What withers; the names of ``Limits``."""
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -45,7 +36,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def beyond(self, other: Terms) -> str | None:
         """Return the name of something that these terms allow and ``other`` do not; None if there is nothing."""
-        for name in (*WINDOWS, "max_tokens", "max_cost"):
+        for name in (*COUNTS, "max_tokens", "max_cost"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None and mine > theirs:
                 return name
@@ -53,7 +44,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def limits(self, share: float = 1.0) -> Limits:
         """Return what is counted by, ``share`` of each limit."""
-        named: Any = {name: left(limit, share) for name in WINDOWS if (limit := getattr(self, name)) is not None}
+        named: Any = {name: left(limit, share) for name in COUNTS if (limit := getattr(self, name)) is not None}
         return Limits(**named)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netrunner.projects.terms import WINDOWS
+from netrunner.settings import COUNTS
 from tests.support.binaries import require_binary
 from tests.support.daemon import ROOT, Daemon
 
@@ -49,4 +49,4 @@ def test_the_page_is_a_tutorial_that_works(tmp_path: Path) -> None:
 
 
 def test_every_limit_is_told() -> None:
-    assert [name for name in (*WINDOWS, "max_tokens", "max_cost", "max_requests") if f"`{name}`" not in PAGE] == []
+    assert [name for name in (*COUNTS, "max_tokens", "max_cost", "max_requests") if f"`{name}`" not in PAGE] == []

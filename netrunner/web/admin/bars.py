@@ -11,16 +11,11 @@ from typing import Any
 import msgspec
 
 from netrunner.limits.account import Kept
-from netrunner.settings import Limits
+from netrunner.settings import NAMED_WINDOWS
 from netrunner.web.admin.forms import LIMITS
 from netrunner.web.dashboard.rows import brief
 
-_WINDOWS = {
-    (name.startswith("tokens"), length_s): name
-    for name, _, length_s, _ in Limits(
-        requests_per_minute=1, requests_per_hour=1, requests_per_day=1, tokens_per_minute=1, tokens_per_day=1
-    ).lengths()
-}
+_WINDOWS = {(kind == "tokens", length_s): name for name, kind, length_s in NAMED_WINDOWS}
 """Names of windows, by whether they count tokens and by their length in seconds."""
 
 
