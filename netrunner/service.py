@@ -36,7 +36,7 @@ from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
-from netrunner.process.neighbours import tell_of_project
+from netrunner.process.peers import PROJECT_CHANGED, tell_others
 from netrunner.process.siblings import Siblings
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
@@ -297,9 +297,8 @@ class NetrunnerService(Service):
             self._reception.hear(id)
 
     def _tell_of_project(self, id: str) -> Deferred[list[str]]:
-        return deferToThreadPool(
-            self._reactor, self._reactor.getThreadPool(), tell_of_project, self._state, id, os.getpid()
-        )
+        threads, told = self._reactor.getThreadPool(), {"id": id}
+        return deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
 
     def windows(self) -> list[Any]:
         """Return what limits have counted in this process, in terms of JSON, for a successor."""

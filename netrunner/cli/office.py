@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from netrunner.cli.database import Place
 from netrunner.errors import ExchangeError, NetrunnerError
-from netrunner.process.neighbours import tell_of_project
+from netrunner.process.peers import PROJECT_CHANGED, tell_others
 from netrunner.projects.office import Actor, Change, Office
 from netrunner.projects.tokens import Mint
 from netrunner.store.secrets import made_pepper
@@ -71,7 +71,7 @@ class Here:
             self._place.database.write(self._office.refused, self._actor, action, subject, error.code)
             raise Refused(error.message) from error
         if change.project is not None:
-            for problem in tell_of_project(self._place.state, change.project):
+            for problem in tell_others(self._place.state, None, PROJECT_CHANGED, {"id": change.project}):
                 raise Refused(f"It is done, but a daemon has not heard of it yet: {problem}")
         return change.told
 

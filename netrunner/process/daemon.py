@@ -31,7 +31,7 @@ from netrunner.process.handover import DrainArguments, HandoverAnswer, PidFile, 
 from netrunner.process.lifeline import Lifeline
 from netrunner.process.listen import Bound, name_of
 from netrunner.process.logfile import BoundedLog
-from netrunner.process.neighbours import PROJECT_CHANGED
+from netrunner.process.peers import PROJECT_CHANGED
 from netrunner.process.signals import Ending, install
 from netrunner.process.state import State, control_path
 from netrunner.process.systemd import Systemd

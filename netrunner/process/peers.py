@@ -1,27 +1,44 @@
 """The other processes of a state folder, as far as one process has something to tell them.
 
-This module must not know what any command does.
+This module must not know what any command does, nor run on the reactor's thread: it waits for answers.
 """
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from netrunner.process.control import ControlError, ask
 from netrunner.process.state import control_folder, control_path
 
 ANSWER_S = 1.0
 """How long one of them may take."""
+PROJECT_CHANGED = "project-changed"
+"""The command by which a process hears that something about a project or its tokens was changed."""
 
 
-def tell_others(state_folder: Path, pid: int, command: str) -> None:
-    """Ask every process of a state folder but ``pid`` to do ``command``, and wait until they have done it.
+def tell_others(
+    state_folder: Path, own_pid: int | None, command: str, arguments: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Ask every other process of a state folder to do a command, and wait until they have done it.
 
-    One that has gone, or that does not know the command, is passed over. Blocks for up to ``ANSWER_S`` for each.
+    Args:
+        state_folder: Whose processes are told.
+        own_pid: Of the process that tells, if it has a control socket itself.
+        command, arguments: What they are asked to do.
+
+    Returns:
+        A sentence for each that could not be told; one that is gone needs nothing.
     """
-    own = control_path(state_folder, pid)
+    own = None if own_pid is None else control_path(state_folder, own_pid)
+    problems = []
     for path in sorted(control_folder(state_folder).glob("*.sock")):
-        if path != own:
-            with contextlib.suppress(ControlError):
-                ask(path, command, None, ANSWER_S)
+        if path == own:
+            continue
+        try:
+            ask(path, command, arguments, ANSWER_S)
+        except ControlError as error:
+            if not isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError):
+                problems.append(str(error))
+    return problems
