@@ -76,6 +76,11 @@ def basic(value: bytes | None) -> bytes:
         return b""
 
 
+def bearer(value: bytes | None) -> bytes:
+    """Return the token of an Authorization field (RFC 6750); empty when it has none."""
+    return b"" if value is None or value[:7].lower() != b"bearer " else value[7:].strip()
+
+
 @implementer(IReadsHead, IRefuses)
 class Guarded(Resource):
     """A resource behind the gate: asks before any body is read, and answers by ``answer``.

@@ -32,7 +32,7 @@ from netrunner.store.audit import Filters
 from netrunner.values import Answer, Headers
 from netrunner.web.access import Sources
 from netrunner.web.arguments import MAX_ROWS, Arguments, is_id
-from netrunner.web.gate import Gate, Guarded
+from netrunner.web.gate import Gate, Guarded, bearer
 from netrunner.web.logs import JSON, tell
 from netrunner.web.proxy import client_id
 
@@ -55,9 +55,8 @@ class Key(Gate):
 
     def check(self, request: Request) -> None:
         """Refuse everybody else, in constant time."""
-        given = request.header(b"authorization") or b""
-        bearer = given[7:].strip() if given[:7].lower() == b"bearer " else b""
-        if self._token is None or not hmac.compare_digest(bearer, self._token):
+        given = bearer(request.header(b"authorization"))
+        if self._token is None or not hmac.compare_digest(given, self._token):
             raise Unauthenticated("The management token is required.", code="invalid_token", headers=_CHALLENGE)
 
 

@@ -22,7 +22,7 @@ from netrunner.routing.names import Names
 from netrunner.routing.patterns import MAX_NAME_CHARACTERS
 from netrunner.settings import Secret
 from netrunner.values import Alias, Answer, Origin
-from netrunner.web.gate import Gate, Guarded
+from netrunner.web.gate import Gate, Guarded, bearer
 from netrunner.web.pages import JSON
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -39,7 +39,7 @@ class Management(Gate):
 
     def __init__(self, token: Secret | None) -> None:
         super().__init__(None, None)
-        self._bearer = None if token is None else b"bearer " + token.reveal().encode()
+        self._token = None if token is None else token.reveal().encode()
 
     def check(self, request: Request) -> None:
         """Refuse who may not manage.
@@ -48,15 +48,14 @@ class Management(Gate):
             Unauthenticated: for any credential but the token as Authorization Bearer, compared in constant time.
             Forbidden: ``not_local`` when there is no token and the request is not certainly of this machine.
         """
-        if self._bearer is None:
+        if self._token is None:
             if not is_local(request):
                 raise Forbidden(
                     "Only local requests may manage: configure access.management_token to ask for it.",
                     code="not_local",
                 )
             return
-        scheme, space, token = (request.header(b"authorization") or b"").partition(b" ")
-        if not hmac.compare_digest(scheme.lower() + space + token.strip(), self._bearer):
+        if not hmac.compare_digest(bearer(request.header(b"authorization")), self._token):
             raise Unauthenticated("The management token is required.", headers=((b"www-authenticate", b"Bearer"),))
 
 
