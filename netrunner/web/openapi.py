@@ -34,12 +34,8 @@ def _encoded() -> bytes:
 
 
 class OpenApi(Page):
-    """The document; it is read as the daemon starts, since that takes a while."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._encoded = _encoded()
+    """The document, read when it is first asked for."""
 
     def content(self, request: Request) -> Answer:
         """Return it as JSON."""
-        return Answer(200, JSON, self._encoded)
+        return Answer(200, JSON, _encoded())
