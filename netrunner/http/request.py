@@ -354,6 +354,11 @@ class Request(server.Request):
         """Whether another request may follow on the connection."""
         return self._keep_alive
 
+    @property
+    def close_is_known(self) -> bool:
+        """Whether the client could tell from the answer, or from what it asked, that the connection ends with it."""
+        return not (self.chunked and self.facts.keep_alive)
+
     def process(self) -> None:
         """Render the resource found when the head arrived."""
         try:
