@@ -289,7 +289,7 @@ def test_a_request_that_crosses_with_the_stop_is_answered_as_the_last_one() -> N
     assert client.is_over()
 
 
-def test_a_stream_that_ends_after_the_stop_leaves_its_connection_a_moment_since_its_end_is_not_announced() -> None:
+def test_a_stream_under_way_at_the_stop_leaves_its_connection_a_moment_and_the_next_one_announces_its_end() -> None:
     requests: list[Request] = []
     site, clock = site_of(leaf(requests.append))
     client, silent = Client(site, clock).say(GET), Client(site, clock).say(GET)
@@ -299,7 +299,8 @@ def test_a_stream_that_ends_after_the_stop_leaves_its_connection_a_moment_since_
         request.send(b"stream", last=True)
     assert (client.is_over(), silent.is_over()) == (False, False)
     client.say(GET)
-    requests[2].respond(200, [], b"last")
+    requests[2].begin(200, b"", [])
+    requests[2].send(b"last", last=True)
     said = answers(client.heard())
     assert [(answer.body, answer.headers.get(b"connection")) for answer in said] == [
         (b"stream", None),
