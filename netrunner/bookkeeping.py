@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -30,6 +30,9 @@ from netrunner.journal.upkeep import Upkept, keep_up
 from netrunner.pipeline.live import Live
 from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.live import Onlookers
+
+if TYPE_CHECKING:
+    from netrunner.store.threads import Store
 
 UPKEEP_S = 5.0
 """How often journals left behind are looked for, and old segments deleted."""
@@ -79,6 +82,7 @@ class Bookkeeping:
         self.copies = Copies(state / "journal")
         self._journal_logs = JournalLogs(state, reactor, self._pool)
         self._store: Any = None
+        self._database: Store | None = None
         self.onlookers = Onlookers(clock)
         """Those who look at exchanges as they happen."""
         self.lookout = Lookout(live, clock)
@@ -89,14 +93,21 @@ class Bookkeeping:
         self.recovered = Upkept()
         """All that was found of processes that are gone."""
 
-    def open_store(self) -> ILogStore:
+    def open_database(self) -> Store:
         """Return the database, which is opened when somebody first asks: it is loaded only where it is used."""
-        if self._store is None:
-            from netrunner.store.logs import open_store
+        if self._database is None:
+            from netrunner.store.threads import Store
 
-            store = open_store(self._settings.store, self._state, self._reactor, self._clock)
-            store.start()
-            self._store = store
+            self._database = Store(self._settings.store, self._state, self._reactor, self._clock)
+            self._database.start()
+        return self._database
+
+    def open_store(self) -> ILogStore:
+        """Return the database as a place for records; from then on they are found there."""
+        if self._store is None:
+            from netrunner.store.logs import LogStore
+
+            self._store = LogStore(self.open_database())
         opened: ILogStore = self._store
         return opened
 
@@ -137,10 +148,10 @@ class Bookkeeping:
             self.log.failure("the sinks did not stop", result)
         self.journal.stop()
         self._pool.stop()
-        if self._store is None:
+        if self._database is None:
             return None
-        stopped = self._store.stop()
-        stopped.addTimeout(left_s(), self._clock)
+        stopped = self._database.stop()
+        stopped.addTimeout(left_s(), self._clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
         return stopped.addErrback(lambda _: self.log.error("the database was not left in time"))
 
     def counts(self) -> dict[str, int]:

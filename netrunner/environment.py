@@ -17,7 +17,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from netrunner.http.tls import TlsContexts
-from netrunner.interfaces import IClock, ICopies, IEnvironment, ILogStore
+from netrunner.interfaces import IClock, ICopies, ICounters, IEnvironment, ILogStore
 
 
 @implementer(IEnvironment)
@@ -31,6 +31,7 @@ class Environment:
         chance: The one source of chance.
         copies: Reads recorded messages; only a sink is given it.
         open_store: Returns the database, the same one each time; only a sink is given it.
+        counters: What limits count with.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Environment:
         chance: random.Random,
         copies: ICopies | None = None,
         open_store: Callable[[], ILogStore] | None = None,
+        counters: ICounters | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -50,6 +52,7 @@ class Environment:
         self._http: Any = None
         self.copies = copies
         self._open_store = open_store
+        self.counters = counters
 
     @property
     def store(self) -> ILogStore | None:

@@ -67,13 +67,15 @@ class ExchangeError(NetrunnerError):
         self.status = status or self.default_status
         self.retry_after_s = retry_after_s
         self.headers = tuple(headers)
+        self.exhausted = False
+        """It was tried again here already, as often as makes sense: clients had better not go on with that."""
 
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Return the header fields of its answer: its own, ``Retry-After``, and whether to come again at all."""
         fields = list(self.headers)
         if self.wait_s is not None:
             fields.append((b"retry-after", b"%d" % self.wait_s))
-        if self._is_final():
+        if self.exhausted or self._is_final():
             fields.append((b"x-should-retry", b"false"))
         return fields
 
@@ -172,6 +174,19 @@ class UpstreamTimeout(UpstreamError):
     """The provider did not answer in its time."""
 
     kind, default_status, default_code = "timeout", 504, "upstream_timeout"
+
+
+class ProxyFailed(UpstreamError):
+    """The proxy on the way to the provider could not be reached, or could not or would not connect."""
+
+    default_code = "proxy_connection_failed"
+    sent = False
+
+
+class ProxyUnauthorized(ProxyFailed):
+    """The proxy on the way to the provider asks who we are, and is not satisfied."""
+
+    default_code = "proxy_auth_required"
 
 
 class UpstreamRejected(UpstreamError):

@@ -114,6 +114,13 @@ class Vectors(Event, frozen=True, kw_only=True):
     vectors: list[list[float]]
 
 
+class Image(Event, frozen=True, kw_only=True):
+    """A finished image."""
+
+    data: bytes
+    mime: str
+
+
 class UsageSeen(Event, frozen=True, kw_only=True):
     """Counts so far; field by field the last one that is not None holds."""
 

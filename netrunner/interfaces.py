@@ -27,6 +27,51 @@ class IClock(Interface):
         """Call ``callable`` after ``delay`` seconds; return an ``IDelayedCall`` whose owner cancels it."""
 
 
+class ICounters(Interface):
+    """Counts what limits limit, for everybody who limits: filters, models, targets, tokens.
+
+    A ``netrunner.claims.Claim`` names whom something is counted for, and what it may have. Whoever holds a grant ends
+    it in one place, which every exchange passes: by ``release``, or by ``withdraw``.
+    """
+
+    denials = Attribute("Counter: how often a limit refused somebody, by the claim's scope and the limit's name.")
+    available = Attribute("bool: whether it is counted where it should be.")
+    fallbacks = Attribute("int: how many requests were counted elsewhere, while it was not.")
+
+    async def reserve(claims, tokens=0):
+        """Admit one request against all of ``claims``, or against none of them.
+
+        Where counts are kept in this process it never waits.
+
+        Args:
+            claims: A sequence of ``Claim``, no two for the same subject of a scope.
+            tokens: What the request is expected to take, its answer included; 0 if nobody limits tokens. A window that
+                is smaller lets it in when nothing else is in it.
+
+        Returns:
+            A ``Grant``, or a ``Denial`` that tells which claim was refused and when to come again; nothing is counted
+            then.
+
+        Raises:
+            Overloaded: ``counters_unavailable``, when counts are shared and cannot be reached.
+        """
+
+    def release(grant, tokens=None):
+        """The request is over; it does not count as one of those at once any more. Idempotent.
+
+        Args:
+            grant: What ``reserve`` returned.
+            tokens: What it really took, counted in place of what was expected in those windows that it was admitted to
+                and that are open still; None if nobody knows.
+        """
+
+    def withdraw(grant):
+        """Take a grant back, as if nobody had asked for it but for the gap it began. Idempotent.
+
+        For a request that others refused, or that was not sent after all; after ``release`` it does nothing.
+        """
+
+
 class ISection(Interface):
     """One mapping of the configuration, located by file and line."""
 
@@ -53,6 +98,7 @@ class IEnvironment(Interface):
     random = Attribute("random.Random: the one source of chance.")
     copies = Attribute("ICopies: recorded messages; for sinks.")
     store = Attribute("ILogStore: the configured database, loaded when first asked for; for sinks.")
+    counters = Attribute("ICounters: what limits count with, in this process or shared with others.")
 
     def http_for(ca_file):
         """Return ``http`` that trusts the authorities of a PEM file instead of the system's; ``http`` for None.
@@ -238,6 +284,58 @@ class IAttemptPhase(Interface):
         """Return None, or an ``UpstreamRequest`` to be sent instead; or raise an ``ExchangeError``."""
 
 
+class ICallers(Interface):
+    """Knows who calls by their tokens; what ``access.mode: projects`` asks."""
+
+    def known(credential):
+        """Return the ``ICaller`` of a credential that is known here, None for one that has to be asked for."""
+
+    async def ask(credential):
+        """Return the ``ICaller`` of a credential.
+
+        Raises:
+            Unauthenticated: for what nobody was given.
+            Overloaded: ``store_unavailable`` when that cannot be told now.
+        """
+
+    async def admit(caller, counters):
+        """Count one request of ``caller``, who has been checked, its windows by ``counters``.
+
+        Returns:
+            A ``Grant``, or a ``Denial`` when there were too many in a window.
+
+        Raises:
+            RateLimited: when what it may have in its life is used up.
+        """
+
+    def over(caller, counters, grant, record):
+        """A request that was admitted has ended; ``record`` tells what it took."""
+
+
+class ICaller(Interface):
+    """A token and its project, as they are known now; stands in ``exchange.holder``."""
+
+    id = Attribute("str: the token's id.")
+    masked = Attribute("str: what is shown of the token.")
+    project = Attribute("str: the project's id.")
+    metadata = Attribute("Mapping of lowercase names to what ``X-PROXY-<NAME>`` has to say.")
+
+    def check(wall_s):
+        """See whether it is let in at a Unix time.
+
+        Raises:
+            Unauthenticated: when the token is revoked or expired.
+            Forbidden: when its project is not active.
+        """
+
+    def key(provider):
+        """Return the project's key for a provider, as bytes; several are used in turn.
+
+        Raises:
+            Forbidden: ``project_key_missing`` when it has none.
+        """
+
+
 class IResponsePhase(Interface):
     """A filter that sees the answer's head before it is committed."""
 
@@ -272,6 +370,17 @@ class IFinishPhase(Interface):
         """Called exactly once, whatever happened, with an ``Outcome``; plain and quick."""
 
 
+class IRetries(Interface):
+    """A filter that says what is tried again. It has no phase: the path of an exchange asks it, once per failure.
+
+    Of several filters in a chain the first one counts.
+    """
+
+    settings = Attribute(
+        "Has ``attempts``, ``base_delay_s``, ``max_delay_s``, ``jitter`` and ``unanswered``, as the filter ``retry``."
+    )
+
+
 class ILogSink(Interface):
     """Writes records down, outside the request.
 
@@ -288,6 +397,17 @@ class ILogSink(Interface):
         Returns:
             None, or a mark: a short text that is kept with the cursor and handed to ``resume`` at the next start.
         """
+
+
+class ITraces(Interface):
+    """A sink that wants to know the place of each exchange in a trace; optional beside ``ILogSink``.
+
+    It is not asked for anything while a request is served: what it says here is read once, at the start, and records
+    then have a ``trace``. Of several such sinks the first one counts.
+    """
+
+    share = Attribute("float: the share of traces to be kept, 0 to 1, of those that begin here.")
+    follows = Attribute("bool: whether a caller's trace is gone on with, and its decision whether it is kept.")
 
 
 class IResumes(Interface):

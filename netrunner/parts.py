@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
@@ -18,35 +20,55 @@ from twisted.web.resource import Resource
 
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
+from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
+from netrunner.config.naming import names_of
+from netrunner.config.outward import chosen
+from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
+from netrunner.filters.projects import Projects
 from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
+from netrunner.http.proxied import ProxiedPool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
-from netrunner.interfaces import ILiveSink, IStartable, IUpstream
+from netrunner.http.vetted import vetted
+from netrunner.http.via import Marking, Via
+from netrunner.interfaces import ICounters, ILiveSink, IStartable, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
+from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.live import Live
+from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.pipeline.tracing import Tracing
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
-from netrunner.routing.table import Candidate, Table
-from netrunner.settings import PoolLimits, ProviderSettings, Timeouts
+from netrunner.registered import Registered
+from netrunner.routing.addresses import AddressPolicy
+from netrunner.routing.table import Table
+from netrunner.settings import PoolLimits, Timeouts
 from netrunner.web.access import Door, Sources
+from netrunner.web.admin.entrance import Entrance
+from netrunner.web.admin.pages import Shelf
+from netrunner.web.admin.root import Admin
+from netrunner.web.cors import CrossOrigin
 from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.neighbours import Neighbours
-from netrunner.web.proxy import Entry
+from netrunner.web.proxy import Entry, WaryEntry
 from netrunner.web.raw import RawRoute
 from netrunner.web.records import Records
-from netrunner.web.tree import pages_alone, tree
+from netrunner.web.register import Management, Register
+from netrunner.web.targets import TargetsPage
+from netrunner.web.tree import Branch, pages_alone, tree
 
 RESERVED_DESCRIPTORS = 64
 """Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
@@ -54,124 +76,244 @@ STOP_S = 5.0
 """How long plugins may take to stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What outlives a configuration."""
+
+    reactor: Any
+    clock: SystemClock
+    sweep: Sweep
+    flush: Flush
+    live: Live
+    books: Bookkeeping
+    observed: Observed
+    registered: Registered
+    neighbours: Neighbours
+    crew: Crew | None
+    """Tells of all workers; None where there is one process."""
+
+
 class Parts:
-    """Everything one configuration is made of: built whole, started and stopped together."""
+    """Everything one configuration is made of: built whole, started and stopped together.
+
+    Args:
+        settings: The configuration.
+        lasting: What outlives it.
+        counters: What limits count with.
+        reception: Knows projects and their tokens; None where there are none.
+    """
 
     log = Logger()
 
-    def __init__(
-        self,
-        settings: Settings,
-        reactor: Any,
-        clock: SystemClock,
-        sweep: Sweep,
-        flush: Flush,
-        live: Live,
-        books: Bookkeeping,
-        observed: Observed,
-        neighbours: Neighbours,
-        crew: Crew | None,
-    ) -> None:
+    def __init__(self, settings: Settings, lasting: Lasting, counters: ICounters, reception: Any) -> None:
         self.settings = settings
         self._plugins: list[Any] = []
         self._sinks_run = False
-        self._books = books
-        self._observed = observed
-        self._neighbours, self._crew = neighbours, crew
+        self._lasting = lasting
+        self._clock = lasting.clock
+        self.counters = counters
+        self._reception = reception
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
-        self._reactor, self._clock, self._sweep, self._flush = reactor, clock, sweep, flush
         self._random = random.SystemRandom()
+        self._via = Via(self._random.getrandbits) if _may_loop(settings) else None
+        """Marks what leaves, where it might come back."""
         providers = {}
         for config in settings.providers:
             provider = self._build(config)
-            upstream = provider if IUpstream.providedBy(provider) else self._pool(config.name, config.settings)
+            upstream = provider if IUpstream.providedBy(provider) else self._upstream(config.name, config.settings)
             providers[config.name] = (provider, upstream)
         filters = [self._build(config) for config in settings.filters]
         access = settings.access
         if access.mode == "token":
             assert access.token is not None
             filters.insert(0, Bearer(access.token, access.header))
+        elif access.mode == "projects":
+            filters.insert(0, Projects(reception, counters, lasting.clock, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         secret_header = access.header.encode() if access.header else None
         self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
         chain = Chain(filters)
+        table = table_of(settings)
         self.pipeline = Pipeline(
             chain,
-            _table(settings),
+            table,
             providers,
-            books.journal,
-            clock,
+            lasting.books.journal,
+            lasting.clock,
             max_streams(settings),
-            live,
+            lasting.live,
             self._observing,
-            ServerTiming(observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            ServerTiming(lasting.observed.lag, bool(chain.request)) if settings.server.server_timing else None,
+            self._choosing(table, providers),
+            names_of(settings, lasting.registered.aliases),
+            self._tracing(),
         )
-        observed.measures.know(self.pipeline.table.names())
-        door = Door(access.mode == "open", access.public)
-        entry = Entry(
-            self.pipeline, door, Sources(settings.server.trusted_proxies), random.Random(self._random.random())
+        self._sources = Sources(settings.server.trusted_proxies)
+        policy = AddressPolicy(settings.register.allow)
+        self._alias_providers = AliasProviders(
+            self.pipeline,
+            self._marked(self._pool("aliases", settings.register, dial=vetted(policy.permits))),
+            _leaves_credentials(settings),
         )
-        routes = {
+        lasting.observed.measures.know(self.pipeline.names.fixed)
+        self.root, self.admin_root = self._trees(policy)
+
+    def _tracing(self) -> Tracing | None:
+        """Return what gives exchanges their place in traces, if a sink wants to know it."""
+        for sink in self.sinks:
+            if ITraces.providedBy(sink.plugin):
+                chance = random.Random(self._random.random())
+                return Tracing(sink.plugin.share, sink.plugin.follows, chance.getrandbits)
+        return None
+
+    def _trees(self, policy: AddressPolicy) -> tuple[Resource, Resource | None]:
+        """Return what is served to callers, and what where ``admin.listen`` says, if it says so."""
+        settings = self.settings
+        entry = self._entry(self.pipeline)
+        pages = {**self._pages(), **self._management(policy)}
+        apart = settings.admin is not None and bool(settings.admin.listen)
+        root = tree(entry, self._routes(entry), {} if apart else pages, settings.record_unknown)
+        if settings.cors.origins:
+            root = CrossOrigin(root, settings.cors.origins)
+        return root, pages_alone(pages, self._clock) if apart else None
+
+    def _entry(self, pipeline: Pipeline) -> Entry:
+        """Return how requests become exchanges."""
+        access = self.settings.access
+        rest = (
+            pipeline,
+            Door(access.mode == "open", access.public),
+            self._sources,
+            random.Random(self._random.random()),
+        )
+        return Entry(*rest) if self._via is None else WaryEntry(self._via, *rest)
+
+    def _routes(self, entry: Entry) -> dict[bytes, Resource]:
+        """Return the raw routes by their prefixes."""
+        quiet = self._entry(self.pipeline.unrecorded())
+        return {
             route.source.encode(): RawRoute(
-                entry,
+                entry if route.record else quiet,
                 "openai",
                 route.name,
                 route.destination,
-                self._pool(route.name, ProviderSettings(base_url=route.destination)),
+                self._upstream(route.name, route),
                 route.source.encode() if route.rewrite == "replace" else b"",
             )
-            for route in settings.routes
+            for route in self.settings.routes
         }
-        pages = self._pages(live)
-        apart = settings.admin is not None and bool(settings.admin.listen)
-        self.root = tree(entry, routes, {} if apart else pages)
-        self.admin_root = pages_alone(pages, clock) if apart else None
-        """What is served where ``admin.listen`` says, if it says so."""
 
-    def _pages(self, live: Live) -> dict[bytes, Resource]:
+    def _choosing(self, table: Table, providers: Mapping[str, tuple[Any, Any]]) -> Choosing:
+        """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
+        settings, targets = self.settings, self._lasting.observed.targets
+        of = {config.name: config.settings for config in settings.providers}
+        own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
+        apart = {
+            (name, timeouts): self._upstream(name, of[name], timeouts) for name, timeouts in own if timeouts is not None
+        }
+        pools = pools_of(settings, table, targets)
+        every_s = {name: one.look_every_s for name, one in health_of(settings).items() if one.look_every_s is not None}
+        self._looks = Looks(providers, targets, self._clock, every_s)
+        return Choosing(targets, pools, claims_of(settings), self.counters, self._random, apart)
+
+    def _pages(self) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
-        books = self._books
-        recent, neighbours = books.lookout.recent, self._neighbours
-        records = Records(lambda: books.logs, books.copies, live, self._clock, books.onlookers, recent, neighbours)
+        books, observed = self._lasting.books, self._lasting.observed
+        recent, neighbours = books.lookout.recent, self._lasting.neighbours
+        records = Records(
+            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, recent, neighbours
+        )
         dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse, neighbours)
-        metrics = Metrics(gate, registry(self._observed), self._crew)
-        return {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        metrics = Metrics(gate, registry(observed), self._lasting.crew)
+        pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
+        health = Branch()
+        targets = TargetsPage(gate, observed.targets, self.pipeline.table, self._clock)
+        health.putChild(b"targets", targets)
+        pages[b"api"].putChild(b"health", health)
+        pages[b"admin"] = self._admin(targets.told)
+        return pages
+
+    def _admin(self, targets: Callable[[], Any]) -> Resource:
+        """Return the admin pages."""
+        settings, books = self.settings, self._lasting.books
+        lookout, admin = books.lookout, settings.admin
+        user, password = (None, None) if admin is None else (admin.user, admin.password)
+        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources)
+        shelf = Shelf(settings, lambda: books.logs, targets, lookout)
+        managing = None
+        if self._reception is not None:
+            # With it comes the database, which is loaded only where it is used.
+            from netrunner.web.admin.projects import ProjectPages, Rules
+
+            asking = [one.name for one in settings.providers if getattr(one.settings, "api_key", None) == "project"]
+            rules = Rules(tuple(asking), settings.access.requests_per_hour)
+            managing = ProjectPages(shelf, entrance, self._reception, self.counters, rules)
+        return Admin(entrance, shelf, managing)
+
+    def _management(self, policy: AddressPolicy) -> dict[bytes, Resource]:
+        """Return what those who manage use."""
+        own = partial(is_own, self.settings)
+        token = self.settings.access.management_token
+        register = Register(Management(token), self._lasting.registered, self.pipeline.names, policy, own, self._clock)
+        model = Branch()
+        model.putChild(b"register", register)
+        pages: dict[bytes, Resource] = {b"register-model": register, b"model": model}
+        if self._reception is not None:
+            # With it comes the database, which is loaded only where it is used.
+            from netrunner.web.manage import manage
+
+            pages[b"manage"] = manage(token, self._reception, self._sources)
+        return pages
+
+    def follow_aliases(self) -> None:
+        """Serve the aliases that are registered now."""
+        self._alias_providers.follow(self._lasting.registered.aliases)
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._reactor, self._clock, self._random)
+        environment = Environment(config.name, self._lasting.reactor, self._clock, self._random, counters=self.counters)
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin
 
     def _sink(self, config: PluginConfig) -> Any:
         """Return a sink; it is started by ``start_sinks``, since another process may still run it."""
-        environment = Environment(
-            config.name, self._reactor, self._clock, self._random, self._books.copies, self._books.open_store
-        )
+        reactor, books = self._lasting.reactor, self._lasting.books
+        environment = Environment(config.name, reactor, self._clock, self._random, books.copies, books.open_store)
         return config.factory.build(config.settings, environment)
 
-    def _pool(self, name: str, settings: Any) -> Pool:
-        ca_file = getattr(settings, "ca_file", None)
-        pool = Pool(
-            self._reactor,
-            self._sweep,
-            getattr(settings, "timeouts", Timeouts()),
+    def _upstream(self, name: str, settings: Any, timeouts: Timeouts | None = None) -> IUpstream:
+        """Return what carries the requests of a provider or route."""
+        proxies = chosen(getattr(settings, "proxy", None), self.settings.environment)
+        kind = Pool if proxies is None else partial(ProxiedPool, proxies)
+        return self._marked(self._pool(name, settings, kind, timeouts=timeouts or getattr(settings, "timeouts", None)))
+
+    def _marked(self, pool: Pool) -> IUpstream:
+        return pool if self._via is None else Marking(pool, self._via)
+
+    def _pool(self, name: str, settings: Any, kind: Callable[..., Pool] = Pool, **more: Any) -> Pool:
+        pool = kind(
+            self._lasting.reactor,
+            self._lasting.sweep,
+            more.pop("timeouts", None) or getattr(settings, "timeouts", Timeouts()),
             getattr(settings, "pool", PoolLimits()),
             resend=getattr(settings, "resend", "unsent"),
-            tls=TlsContexts(ca_file),
-            flush=self._flush,
+            tls=TlsContexts(getattr(settings, "ca_file", None)),
+            flush=self._lasting.flush,
+            **more,
         )
         self.pools.append((name, pool))
         return pool
 
     def start(self) -> None:
         """Start what is no sink."""
+        self.follow_aliases()
         for plugin in self._plugins:
             if IStartable.providedBy(plugin):
                 plugin.start()
+        self._looks.start()
 
     def start_sinks(self) -> None:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
@@ -196,6 +338,7 @@ class Parts:
 
     def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
         """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
+        self._looks.stop()
         for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins, within_s)
@@ -212,6 +355,11 @@ class Parts:
             self.log.error("a plugin did not stop in time")
         else:
             self.log.failure("a plugin did not stop", failure)
+
+
+def _may_loop(settings: Settings) -> bool:
+    """Return whether anything is relayed as it is, or through a proxy."""
+    return bool(settings.routes) or any(getattr(one.settings, "proxy", None) for one in settings.providers)
 
 
 def max_streams(settings: Settings) -> int:
@@ -260,11 +408,22 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def _table(settings: Settings) -> Table:
-    models = {
-        model.name: tuple(Candidate(target.provider, target.model) for target in model.targets)
-        for model in settings.models
-    }
-    unknown = None if settings.unknown_model == "reject" else settings.unknown_model
-    draining = frozenset(model.name for model in settings.models if model.on_disconnect == "drain")
-    return Table(models, unknown, settings.default_provider, draining)
+def _leaves_credentials(settings: Settings) -> bool:
+    """Return whether the usual fields hold the caller's own credential, and not the one for this server."""
+    header = settings.access.header
+    return settings.access.mode == "open" or (header is not None and header not in CREDENTIAL_HEADERS)
+
+
+def receiving(settings: Settings) -> Any:
+    """Return what of a configuration matters to who knows projects."""
+    from netrunner.projects.reception import Rules
+
+    access = settings.access
+    return Rules(
+        key=settings.secrets.key,
+        previous=settings.secrets.previous,
+        providers=[one.name for one in settings.providers if getattr(one.settings, "api_key", None) == "project"],
+        per_hour=access.requests_per_hour,
+        clean_s=access.clean_s,
+        keep_days=access.keep_expired_days,
+    )

@@ -5,6 +5,7 @@ This module must not hold behaviour that could live where it wires from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
@@ -25,13 +27,19 @@ from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
-from netrunner.parts import STOP_S, Parts, limits, max_streams
+from netrunner.interfaces import ICounters, IStartable
+from netrunner.limits.memory import Counted, MemoryCounters
+from netrunner.limits.place import open_counters
+from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
+from netrunner.process.neighbours import tell_of_project
 from netrunner.process.siblings import Siblings
+from netrunner.registered import Registered
+from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.crew import Crew, page
 from netrunner.web.metrics import Observed, registry
@@ -73,14 +81,33 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
+        self.registered = Registered(state[0], self.books.open_database, reactor)
+        self.registered.on_change = self._follow_aliases
         self.neighbours = Neighbours(Siblings(state[0], reactor))
         self._worker = worker
         self._lag = Lag(self._clock)
+        self._state = state[0]
+        self._reception: Any = None
+        """Projects and their tokens, once a configuration has had them."""
+        self._boot_id = state[1].name
+        self._counters = open_counters(settings, self._clock, reactor, self._boot_id)
         self._retired: list[Parts] = []
         self._resent = 0
         """By pools that are gone."""
         self._observed = self._observe()
-        self._parts = self._build(settings)
+        self._lasting = Lasting(
+            reactor,
+            self._clock,
+            self._sweep,
+            self.flush,
+            self.live,
+            self.books,
+            self._observed,
+            self.registered,
+            self.neighbours,
+            None if worker is None else Crew(worker, self.neighbours),
+        )
+        self._parts = self._build(settings, self._counters)
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._limit = 0.0
@@ -109,8 +136,11 @@ class NetrunnerService(Service):
         super().startService()
         self._sweep.start()
         self._lag.start()
+        self._start_counters()
+        self._receive()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
+        self.registered.start(self.settings.store)
         self._look_where_others_write(self.settings)
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
@@ -139,20 +169,42 @@ class NetrunnerService(Service):
             raise ControlError("this process is ending")
         return Reply(msgspec.structs.asdict(page(str(self._worker), registry(self._observed))))
 
-    def _build(self, settings: Settings) -> Parts:
-        crew = None if self._worker is None else Crew(self._worker, self.neighbours)
-        return Parts(
-            settings,
-            self._reactor,
-            self._clock,
-            self._sweep,
-            self.flush,
-            self.live,
-            self.books,
-            self._observed,
-            self.neighbours,
-            crew,
-        )
+    def _build(self, settings: Settings, counters: ICounters) -> Parts:
+        return Parts(settings, self._lasting, counters, self._reception_of(settings))
+
+    def _follow_aliases(self) -> None:
+        self._parts.follow_aliases()
+
+    def _reception_of(self, settings: Settings) -> Any:
+        """Return what knows projects, if the configuration has them; it is loaded then only."""
+        if settings.access.mode != "projects":
+            return None
+        from netrunner.projects.reception import Reception
+
+        if self._reception is None:
+            self._reception = Reception(
+                receiving(settings),
+                self.books.open_database,
+                self._state,
+                self._clock,
+                self.live.holders,
+                self.live.end_of,
+                self._tell_of_project,
+            )
+        return self._reception
+
+    def _receive(self) -> None:
+        """Go by the configuration in use."""
+        if self._reception is not None:
+            self._reception.apply(receiving(self.settings))
+
+    def _start_counters(self) -> None:
+        if IStartable.providedBy(self._counters):
+            self._counters.start()
+
+    def _stop_counters(self, counters: ICounters) -> Deferred[Any]:
+        stopping = maybeDeferred(counters.stop) if IStartable.providedBy(counters) else succeed(None)
+        return stopping.addErrback(lambda failure: self.log.failure("counters did not stop", failure))
 
     def _observe(self) -> Observed:
         measures = Measures()
@@ -167,7 +219,10 @@ class NetrunnerService(Service):
             sinks=self.books.feeds.summaries,
             sites=lambda: self._sites,
             pools=self._pools,
+            counters=lambda: self._counters,
             resent=lambda: self._resent,
+            targets=Targets(),
+            clock=self._clock,
         )
 
     def _pools(self) -> list[tuple[str, Pool]]:
@@ -175,13 +230,20 @@ class NetrunnerService(Service):
 
     def reload(self, settings: Settings) -> None:
         """Serve new requests by another configuration; those in progress finish on the one they began with."""
-        parts = self._build(settings)
+        counters = self._counters
+        if (settings.shared, settings.shared_down) != (self.settings.shared, self.settings.shared_down):
+            counters = open_counters(settings, self._clock, self._reactor, self._boot_id)
+        parts = self._build(settings, counters)
+        if counters is not self._counters:
+            self._counters = counters
+            self._start_counters()
         parts.start()
         self.books.replace(settings, self._parts.stop_sinks, parts.sinks, parts.start_sinks)
         self._look_where_others_write(settings)
         self._retired.append(self._parts)
         self._parts = parts
         self.settings = settings
+        self._receive()
         self.site.resource = parts.root
         self.site.limits = limits(settings)
         if self._admin_site is not None and parts.admin_root is not None:
@@ -195,6 +257,8 @@ class NetrunnerService(Service):
             self._retired.remove(parts)
             self._resent += sum(pool.resent for _, pool in parts.pools)
             parts.stop().addErrback(lambda failure: self.log.failure("an old configuration did not stop", failure))
+            if not any(parts.counters is other.counters for other in [*self._retired, self._parts]):
+                self._stop_counters(parts.counters)
         if self._retired and self.running:
             self._retiring = self._clock.callLater(1.0, self._retire)
 
@@ -227,6 +291,34 @@ class NetrunnerService(Service):
             "delayed_calls": len(self._reactor.getDelayedCalls()),
         }
 
+    def project_changed(self, id: str) -> None:
+        """Another process has changed something about a project or its tokens."""
+        if self._reception is not None:
+            self._reception.hear(id)
+
+    def _tell_of_project(self, id: str) -> Deferred[list[str]]:
+        return deferToThreadPool(
+            self._reactor, self._reactor.getThreadPool(), tell_of_project, self._state, id, os.getpid()
+        )
+
+    def windows(self) -> list[Any]:
+        """Return what limits have counted in this process, in terms of JSON, for a successor."""
+        counters = self._counters
+        found: list[Any] = msgspec.to_builtins(counters.windows() if isinstance(counters, MemoryCounters) else [])
+        return found
+
+    def absorb_windows(self, windows: list[Any]) -> None:
+        """Go on with what the limits of a predecessor have counted."""
+        if isinstance(self._counters, MemoryCounters):
+            try:
+                self._counters.absorb(msgspec.convert(windows, list[Counted]))
+            except msgspec.ValidationError as error:
+                self.log.error("what limits have counted is lost: {error}", error=error)
+
+    def read_aliases(self) -> None:
+        """Read the aliases that another process has changed."""
+        self.registered.read()
+
     def end(self, id: str) -> bool:
         """End one exchange in progress; return whether there was one of that id."""
         return self.live.end(id)
@@ -245,6 +337,8 @@ class NetrunnerService(Service):
     def drain(self) -> Deferred[None]:
         """Stop accepting; fire when the last exchange has ended, at the latest after ``drain_s``."""
         self.stop_accepting()
+        for parts in [*self._retired, self._parts]:
+            parts.pipeline.hurry()
         if self._drained is None:
             self._drained = Deferred()
             self._limit = self._clock.seconds() + self.settings.server.drain_s
@@ -297,8 +391,19 @@ class NetrunnerService(Service):
             self._retiring.cancel()
         # All that follows waits once, whatever of it hangs.
         self._limit = min(self._limit + LEAVE_S, self._clock.seconds() + STOP_S)
-        stopped = DeferredList([parts.stop(self._left_s()) for parts in [*self._retired, self._parts]])
+        every = [*self._retired, self._parts]
+        stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
+        for counters in {id(parts.counters): parts.counters for parts in every}.values():
+            self._stop_counters(counters)
+        if self._reception is not None:
+            stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))
+
+    def _leave_reception(self) -> Deferred[Any]:
+        """Write down what tokens have used, before the database is closed."""
+        left: Deferred[Any] = self._reception.stop()
+        left.addTimeout(self._left_s(), self._clock)  # type: ignore[arg-type]  # all it needs is callLater
+        return left.addErrback(lambda failure: self.log.failure("the last uses were not written down", failure))
 
     def _left_s(self) -> float:
         """Return how long what stops now may take; a moment it always has."""

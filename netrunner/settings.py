@@ -44,6 +44,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     form: str | None = None,
+    key: str | None = None,
 ) -> Any:
     """Make a documented field of a settings dataclass.
 
@@ -54,10 +55,11 @@ def setting(
         form: A check beyond the type: ``url`` (absolute http or https URL with a host), ``name``
             (1-64 characters of ``A-Za-z0-9._-``), ``path`` (made absolute at once), ``text`` (printable, not
             empty), ``prefix`` (a path beginning with a slash), ``header``, ``host``, ``network``, ``endpoint``,
-            ``redaction``;
+            ``origin``, ``authority`` (host, or host and port), ``proxy``, ``redaction``;
             ``netrunner.config.forms`` has them all. Of a mapping it checks the keys.
+        key: What the configuration calls it, where Python keeps that word for itself.
     """
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form}
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "form": form, "key": key}
     if isinstance(default, (list, dict)):
         raise TypeError("a default must be immutable")
     return dataclasses.field(default=default, metadata=metadata)
@@ -84,17 +86,51 @@ class PoolLimits:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """When a target that fails is left alone."""
+
+    failures: int = setting(
+        5,
+        doc="Failures in a row (502, 503, 504, 529, no answer) after which a target is left alone; 0 for never.",
+        minimum=0,
+    )
+    open_s: float = setting(30.0, doc="Seconds for which it is left alone.", minimum=0.001)
+    probe_s: float = setting(
+        10.0, doc="Seconds between two requests that then reach it, until one is answered.", minimum=0.001
+    )
+    pause_s: float = setting(
+        60.0,
+        doc="Seconds for which a target is asked last after any failure, unless it says itself when to come again; "
+        "0 for not at all.",
+        minimum=0.0,
+    )
+    alone: bool = setting(
+        False, doc="Whether a target is left alone, and its requests answered with 503, where its model has no other."
+    )
+    look_every_s: float | None = setting(
+        None,
+        doc="Seconds between two looks at whether a provider answers, by asking for its list of models.",
+        minimum=0.1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
     """What every provider over HTTP understands; a provider's own settings extend this."""
 
     base_url: str = setting(doc="Where the API lives, path prefix included.", form="url")
-    api_key: Secret | Literal["passthrough"] | None = setting(
-        None, doc="The stored key, `passthrough` for the caller's own credential, or nothing."
+    api_key: Secret | Literal["passthrough", "project"] | None = setting(
+        None,
+        doc="The stored key, `passthrough` for the caller's own credential, `project` for the key of the caller's "
+        "project, or nothing.",
     )
     timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream may take.")
     pool: PoolLimits = setting(PoolLimits(), doc="Connections kept for it.")
     ca_file: str | None = setting(
         None, doc="PEM file of the authorities to trust instead of the system's.", form="path"
+    )
+    proxy: Secret | str | None = setting(
+        None, form="proxy", doc="URL of the proxy to go through, http, https, socks5 or socks5h; or `environment`."
     )
     resend: Literal["unsent", "no_response", "never"] = setting(
         "unsent", doc="When a request is sent again after a warm connection turned out dead."
@@ -114,3 +150,75 @@ class ProviderSettings:
     max_gap_wait_s: float = setting(
         30.0, doc="Most seconds that a call waits for the two above; beyond them it is refused with 429.", minimum=0.0
     )
+    health: Health | None = setting(None, doc="When its targets are left alone, in place of the daemon's `health`.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSettings:
+    """A window of any length, beside those that have names."""
+
+    length_s: float = setting(doc="Seconds from its first request to its end.", minimum=0.001, maximum=31622400.0)
+    requests: int | None = setting(None, doc="Requests in it.", minimum=0)
+    tokens: int | None = setting(None, doc="Tokens in it.", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of something there may be: what is absent is unlimited, and of a count of 0 nothing is ever let in."""
+
+    requests_per_minute: int | None = setting(None, doc="Requests a minute.", minimum=0)
+    requests_per_hour: int | None = setting(None, doc="Requests an hour.", minimum=0)
+    requests_per_day: int | None = setting(None, doc="Requests in 24 hours.", minimum=0)
+    tokens_per_minute: int | None = setting(None, doc="Tokens a minute, those of requests and answers.", minimum=0)
+    tokens_per_day: int | None = setting(None, doc="Tokens in 24 hours.", minimum=0)
+    windows: tuple[WindowSettings, ...] = setting((), doc="Further windows, of any length.")
+    concurrency: int | None = setting(None, doc="Requests at once.", minimum=0)
+    min_gap_s: float | None = setting(None, doc="Least seconds between the beginnings of two requests.", minimum=0.0)
+
+    @property
+    def limiting(self) -> bool:
+        """Whether anything is limited at all."""
+        return any(getattr(self, name) not in (None, ()) for name in _LIMITS)
+
+    def lengths(self) -> list[tuple[str, str, float, int]]:
+        """Return its windows: the name of each, what it counts, its seconds, and how many it takes."""
+        named = [
+            (name, kind, length_s, limit)
+            for name, kind, length_s in _NAMED_WINDOWS
+            if (limit := getattr(self, name)) is not None
+        ]
+        for window in self.windows:
+            for kind, limit in (("requests", window.requests), ("tokens", window.tokens)):
+                if limit is not None:
+                    named.append((f"{kind}_per_{window.length_s:g}s", kind, window.length_s, limit))
+        return named
+
+    def contradictions(self) -> list[str]:
+        """Return what cannot be meant, a clause each: windows that stand twice, or that a longer one makes idle."""
+        found = [
+            "a window counts neither requests nor tokens"
+            for window in self.windows
+            if window.requests is None and window.tokens is None
+        ]
+        windows = self.lengths()
+        for name, kind, length_s, limit in windows:
+            for other, of, longer_s, most in windows:
+                if of != kind or other == name:
+                    continue
+                if longer_s == length_s and other > name:
+                    found.append(f"{name} and {other} are the same window")
+                elif longer_s > length_s and most < limit:
+                    found.append(f"{name} is {limit}, which {other} of {most} never lets happen")
+        names = [name for name, *_ in windows]
+        found += [f"{name} stands twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+        return found
+
+
+_NAMED_WINDOWS = (
+    ("requests_per_minute", "requests", 60.0),
+    ("requests_per_hour", "requests", 3600.0),
+    ("requests_per_day", "requests", 86400.0),
+    ("tokens_per_minute", "tokens", 60.0),
+    ("tokens_per_day", "tokens", 86400.0),
+)
+_LIMITS = tuple(field.name for field in dataclasses.fields(Limits))

@@ -79,6 +79,17 @@ class UpstreamRequest(msgspec.Struct):
     upgrade: bytes | None = None
 
 
+class Alias(msgspec.Struct, frozen=True):
+    """A name that was registered for a model somewhere."""
+
+    name: str
+    model: str
+    """The name by which the model is known there."""
+    api_url: str
+    """Takes the place of ``/v1``."""
+    at_registered: float
+
+
 class Envelope(msgspec.Struct):
     """What routing reads of a request body; ``body`` stays the bytes as they came."""
 
@@ -120,11 +131,13 @@ class Call(msgspec.Struct):
     """The name this provider knows; empty when the request names none."""
     stream: bool
     authorization: bytes | None = None
-    """The caller's own Authorization value, only for a ``passthrough`` provider."""
+    """The caller's own Authorization value for a ``passthrough`` provider, its project's key for a ``project`` one."""
     upgrade: bytes | None = None
     gaps: Any = None
     """``netrunner.dialects.gaps.Gaps`` of a request that was translated, or may be changed: what the provider gives up
     is told there."""
+    translated: bool = False
+    """It was written in the provider's dialect for a caller of another, who sees nothing of the answer's form."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -206,6 +219,35 @@ class Attempt(msgspec.Struct):
     """The provider's own id of the request, as its answer told it."""
 
 
+class Span(msgspec.Struct):
+    """One attempt, as a trace tells it."""
+
+    id: str
+    """16 hexadecimal digits; the upstream was told it."""
+    upstream: str
+    """The origin called."""
+    began_s: float
+    """Seconds since the record's ``at_accept``."""
+    ended_s: float | None = None
+    """The same, of an attempt that failed and was not the end; None where it ended with the exchange."""
+
+
+class Trace(msgspec.Struct):
+    """The place of one exchange in a trace (W3C Trace Context)."""
+
+    id: str
+    """32 hexadecimal digits."""
+    span: str
+    """16 hexadecimal digits: the exchange's own."""
+    parent: str | None
+    """The caller's span; None if the trace begins here."""
+    state: str | None
+    """What the caller said in ``tracestate``."""
+    sampled: bool
+    attempts: list[Span] = []
+    """One for each of the record's."""
+
+
 class Record(msgspec.Struct):
     """What is written down about one exchange."""
 
@@ -255,3 +297,7 @@ class Record(msgspec.Struct):
     response_copy: Copy | None = None
     dropped: list[str] = []
     """The caller's names of what had no place in the provider's dialect."""
+    resolved: list[str] = []
+    """The steps from the model's name to what it meant; empty where it is a configured one and meant itself."""
+    trace: Trace | None = None
+    """Where traces are kept, its place in one."""

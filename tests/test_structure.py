@@ -34,7 +34,7 @@ BLIND_EXCEPTS = {
     "netrunner/journal/feed.py:resume": "sink call: the same, at its start",
     "netrunner/journal/journal.py:_append_due": "plugin's data: a record that cannot be written costs itself only",
     "netrunner/pipeline/recording.py:_tell": "watcher call: one that raises sees nothing more, and touches no request",
-    "netrunner/pipeline/run.py:_watchers": "sink call: a live sink that raises never touches a request",
+    "netrunner/pipeline/intent.py:_watchers": "sink call: a live sink that raises never touches a request",
     "netrunner/pipeline/run.py:_launch": "hands on what was raised, to the one place that ends an exchange",
     "netrunner/registry.py:_drop_ins": "plugin call: a drop-in that cannot be loaded costs itself only",
     "netrunner/registry.py:_load": "plugin call: a plugin that cannot be loaded is told to whoever named it",

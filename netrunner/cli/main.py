@@ -44,6 +44,42 @@ def _journal() -> usage.Options:
     return JournalOptions()
 
 
+def _import() -> usage.Options:
+    from netrunner.cli.importing import ImportOptions
+
+    return ImportOptions()
+
+
+def _explain() -> usage.Options:
+    from netrunner.cli.explain import ExplainOptions
+
+    return ExplainOptions()
+
+
+def _project() -> usage.Options:
+    from netrunner.cli.projects import ProjectOptions
+
+    return ProjectOptions()
+
+
+def _token() -> usage.Options:
+    from netrunner.cli.projects import TokenOptions
+
+    return TokenOptions()
+
+
+def _secrets() -> usage.Options:
+    from netrunner.cli.secrets import SecretsOptions
+
+    return SecretsOptions()
+
+
+def _store() -> usage.Options:
+    from netrunner.cli.store import StoreOptions
+
+    return StoreOptions()
+
+
 def _upgrade() -> usage.Options:
     from netrunner.cli.upgrade import UpgradeOptions
 
@@ -60,11 +96,17 @@ class NetrunnerOptions(usage.Options):
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
         ("check", None, _check, "Validate a configuration and show who is there."),
+        ("explain", None, _explain, "Say who would serve a request, and why."),
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
+        ("import", None, _import, "Rewrite another system's configuration."),
         ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
+        ("project", None, _project, "Manage projects."),
+        ("token", None, _token, "Manage their tokens."),
+        ("secrets", None, _secrets, "Look after what is sealed in the database."),
+        ("store", None, _store, "Look at the database, or migrate it."),
     ]
 
     def opt_version(self) -> NoReturn:

@@ -10,7 +10,7 @@ listen: tcp:8080:interface=127.0.0.1
 providers:
   echo: {type: echo}
 models:
-  - {name: echo, targets: [{provider: echo, model: echo}]}
+  - {name: echo, images: true, targets: [{provider: echo, model: echo}]}
 default_provider: echo
 sinks: [{type: console}]
 """

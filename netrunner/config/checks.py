@@ -7,15 +7,21 @@ This module must not read anything; it looks at what was read.
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from netrunner.config import pooling
 from netrunner.config.forms import Listener, listener
-from netrunner.config.settings import LOOPBACK_NAMES, Document, PluginConfig
+from netrunner.config.settings import LOOPBACK_NAMES, Common, Document, PluginConfig
 from netrunner.config.typed import Section
 from netrunner.errors import Problem
-from netrunner.settings import Secret
+from netrunner.settings import Limits, Secret
+from netrunner.values import Origin
 
+_LOOPBACK = frozenset(name.strip("[]") for name in LOOPBACK_NAMES)
 CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Where a caller's own provider credential comes in."""
 
@@ -27,6 +33,7 @@ class Subject:
     document: Document
     root: Section
     providers: Sequence[PluginConfig]
+    filters: Sequence[PluginConfig] = ()
 
     @property
     def listeners(self) -> list[Listener]:
@@ -54,8 +61,12 @@ def warn(subject: Subject) -> Iterator[str]:
         yield f"{where}: access.public lets everybody who reaches this server use it, and its providers' keys"
     if document.access.mode == "open" and document.access.token:
         yield f"{root.at('access', 'token')}: access.token is not asked for while access.mode is open"
+    foreign = [origin for origin in document.cors.origins if urlsplit(origin).hostname not in _LOOPBACK]
+    if foreign and document.access.mode == "open" and not document.access.public:
+        where = root.at("cors", "origins")
+        yield f"{where}: pages of {foreign[0]} are refused all the same while access.mode is open"
     if not (document.providers or document.routes):
-        yield f"{root.where}: neither providers nor routes, so every call will be refused"
+        yield f"{root.where}: neither providers nor routes, so only models that are registered are served"
 
 
 def hosts(document: Document) -> tuple[str, ...]:
@@ -64,6 +75,14 @@ def hosts(document: Document) -> tuple[str, ...]:
         return document.server.hosts
     addresses = [listener(text).host for text in document.listen]
     return tuple(dict.fromkeys((*LOOPBACK_NAMES, *filter(None, addresses))))
+
+
+def is_own(common: Common, origin: Origin) -> bool:
+    """Return whether an origin is certainly this server: a loopback name at a port of it, or a host it answers for."""
+    local = {host.strip("[]") for host in LOOPBACK_NAMES}
+    if origin.host in local:
+        return origin.port in {listener(text).port for text in common.listen}
+    return origin.host in {host.strip("[]") for host in common.server.hosts} - local
 
 
 def _redaction(subject: Subject) -> Iterator[Problem]:
@@ -78,6 +97,26 @@ def _redaction(subject: Subject) -> Iterator[Problem]:
             yield Problem(subject.root.at("journal", "redact"), f"redact: expected {error}")
 
 
+def _shared(subject: Subject) -> Iterator[Problem]:
+    if subject.document.shared != "memory" and importlib.util.find_spec("txredisapi") is None:
+        yield Problem(subject.root.at("shared"), "shared: Redis needs txredisapi: pip install 'netrunner[redis]'")
+
+
+def _counting(subject: Subject) -> Iterator[Problem]:
+    """Several processes that count by themselves would let through a multiple of every limit."""
+    document, root = subject.document, subject.root
+    if document.shared != "memory" or document.workers == 1:
+        return
+    counting = [(one.where, one.name) for one in subject.filters if isinstance(one.settings, Limits)]
+    for index, model in enumerate(document.models):
+        if any(one.limiting for one in (model.limits, *(each.limits for each in model.targets))):
+            counting.append((root.at("models", index), f"model {model.name}"))
+    if document.access.mode == "projects":
+        counting.append((root.at("access", "mode"), "access.mode projects"))
+    for where, name in counting:
+        yield Problem(where, f"{name} counts, so several workers need shared: redis://HOST:PORT/DB")
+
+
 def _exposure(subject: Subject) -> Iterator[Problem]:
     access, root = subject.document.access, subject.root
     if access.mode == "open" and not access.public:
@@ -87,8 +126,6 @@ def _exposure(subject: Subject) -> Iterator[Problem]:
                 f"listen: {text} is not on loopback while access.mode is open; choose access.mode: token,"
                 " or access.public: true to let everybody in",
             )
-    if access.mode == "projects":
-        yield Problem(root.at("access", "mode"), "not yet: access.mode projects arrives with a later version")
     if access.mode == "token" and access.token is None:
         yield Problem(root.at("access"), "access.token is missing, and access.mode is token")
 
@@ -103,6 +140,15 @@ def _hosts(subject: Subject) -> Iterator[Problem]:
             )
     if "*" in document.server.hosts and document.access.mode == "open":
         yield Problem(root.at("server", "hosts"), 'server.hosts: "*" needs an access.mode that asks for credentials')
+
+
+def _cors(subject: Subject) -> Iterator[Problem]:
+    document, root = subject.document, subject.root
+    if "*" in document.cors.origins and document.access.mode != "open":
+        yield Problem(
+            root.at("cors", "origins"),
+            'cors.origins: "*" is for an access.mode that asks for no credentials; name the origins that may call',
+        )
 
 
 def _listeners(subject: Subject) -> Iterator[Problem]:
@@ -129,10 +175,31 @@ def _shared_header(subject: Subject) -> Iterator[Problem]:
 
 
 def _project_keys(subject: Subject) -> Iterator[Problem]:
+    """A project's key needs a caller who has a project, and a provider that is asked with a key as it is."""
     for provider in subject.providers:
-        if getattr(provider.settings, "api_key", None) == Secret("project"):
+        if getattr(provider.settings, "api_key", None) == "project":
             where = subject.root.at("providers", provider.name, "api_key")
-            yield Problem(where, "not yet: api_key project arrives with a later version")
+            if subject.document.access.mode != "projects":
+                yield Problem(where, "api_key: project needs access.mode: projects")
+
+
+def _secrets(subject: Subject) -> Iterator[Problem]:
+    settings, root = subject.document.secrets, subject.root
+    if settings.required and settings.key is None:
+        yield Problem(root.at("secrets"), "secrets.key is missing, and secrets.required is true")
+    for name, key in [("key", settings.key), *(("previous", key) for key in settings.previous)]:
+        if key is not None and not _is_master_key(key):
+            yield Problem(
+                root.at("secrets", name),
+                f"{name}: expected base64 of 32 bytes, as `openssl rand -base64 32` prints them",
+            )
+
+
+def _is_master_key(key: Secret) -> bool:
+    try:
+        return len(base64.b64decode(key.reveal().strip(), validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _provider_names(subject: Subject) -> Iterator[Problem]:
@@ -145,6 +212,9 @@ def _provider_names(subject: Subject) -> Iterator[Problem]:
         named.append((document.default_provider, ("default_provider",)))
     for name, path in named:
         yield from _dangling(name, path[0], root.at(*path), known)
+    for index, rule in enumerate(document.rules):
+        if rule.to.provider is not None:
+            yield from _dangling(rule.to.provider, "provider", root.at("rules", index, "to", "provider"), known)
 
 
 def _model_providers(subject: Subject) -> Iterator[Problem]:
@@ -157,15 +227,31 @@ def _model_providers(subject: Subject) -> Iterator[Problem]:
             yield from _dangling(target.provider, "provider", where, document.providers or {})
 
 
-def _model_names(subject: Subject) -> Iterator[Problem]:
+def _filters(subject: Subject) -> Iterator[Problem]:
+    for further in [one for one in subject.filters if one.type == "retry"][1:]:
+        yield Problem(further.where, "filter retry stands twice: what is tried again is decided in one place")
+
+
+def _models(subject: Subject) -> Iterator[Problem]:
     models = enumerate(subject.document.models)
+    yield from pooling.find(subject.document, subject.root)
     yield from _duplicates([(model.name, subject.root.at("models", i, "name")) for i, model in models], "model")
+
+
+def _leads(subject: Subject) -> Iterator[Problem]:
+    document = subject.document
+    if document.rules or document.model_map:
+        # RE2 is loaded by those who use it only.
+        from netrunner.config.naming import find
+
+        yield from find(document, subject.root)
 
 
 def _route_names(subject: Subject) -> Iterator[Problem]:
     routes, root = subject.document.routes, subject.root
     yield from _duplicates([(route.name, root.at("routes", i, "name")) for i, route in enumerate(routes)], "route")
-    yield from _duplicates([(route.source, root.at("routes", i, "source")) for i, route in enumerate(routes)], "source")
+    sources = [(route.source.rstrip("/") or "/", root.at("routes", i, "source")) for i, route in enumerate(routes)]
+    yield from _duplicates(sources, "source")
 
 
 def _dangling(name: str, key: str, where: str, known: Mapping[str, object]) -> Iterator[Problem]:
@@ -185,11 +271,17 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen", "access"): _exposure,
     ("listen", "access", "server"): _hosts,
     ("listen",): _listeners,
+    ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
-    (): _project_keys,
-    ("providers",): _provider_names,
+    ("access", "providers"): _project_keys,
+    ("filters",): _filters,
+    ("secrets",): _secrets,
+    ("providers", "rules"): _provider_names,
+    ("models", "rules", "model_map"): _leads,
     ("providers", "models"): _model_providers,
-    ("models",): _model_names,
+    ("models",): _models,
     ("routes",): _route_names,
     ("journal",): _redaction,
+    ("shared",): _shared,
+    ("shared", "workers", "models", "access"): _counting,
 }

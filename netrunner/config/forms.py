@@ -15,12 +15,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from netrunner.routing.proxies import ENVIRONMENT, Proxy
+
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
+_AUTHORITY = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])((?::[1-9][0-9]{0,4})?)")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SEPARATOR = re.compile(r"(?<!\\):(?![^\[]*\])")
 """A colon that is neither escaped nor inside the brackets of an IPv6 address."""
 _ARGUMENTS = {"tcp": {"interface", "backlog"}, "tcp6": {"interface", "backlog"}, "unix": {"mode"}}
+_SCHEMES = re.compile(r"(?:https?://)*(https?)://")
+_SLASHES = re.compile("/{2,}")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -112,9 +119,20 @@ def _url(text: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError(expected) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "#" in text or port == 0:
+    host_is_odd = not parts.hostname or "@" in parts.netloc or parts.netloc.endswith(":")
+    if parts.scheme not in ("http", "https") or host_is_odd or "#" in text or port == 0:
         raise ValueError(expected)
     return text
+
+
+def mended_url(text: str) -> str:
+    """Return a URL from the environment as it was meant: with a scheme, and with one of it; one slash between parts."""
+    text = text.strip()
+    scheme = _SCHEMES.match(text)
+    rest = text[scheme.end() :] if scheme else text
+    if not rest or "://" in rest or (not scheme and ":/" in rest):
+        return text
+    return (scheme[1] if scheme else "http") + "://" + _SLASHES.sub("/", rest)
 
 
 def _name(text: str) -> str:
@@ -136,8 +154,8 @@ def _path(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    if not text.startswith("/") or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
-        raise ValueError("a path beginning with a slash")
+    if not text.startswith("/") or not text.isascii() or _UNPRINTABLE.search(text) or "?" in text or "#" in text:
+        raise ValueError("a path beginning with a slash, in ASCII")
     return text
 
 
@@ -145,6 +163,28 @@ def _host(text: str) -> str:
     if not _HOST.fullmatch(text.lower()):
         raise ValueError("a host name, an address (IPv6 in brackets), or *")
     return text.lower()
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454, 6.2): in lower case, without the scheme's own port."""
+    found = _ORIGIN.fullmatch(text.lower())
+    if text == "*":
+        return text
+    if found is None:
+        raise ValueError("an origin such as https://app.example, or *")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
+
+
+def _authority(text: str) -> str:
+    found = _AUTHORITY.fullmatch(text.lower())
+    try:
+        if found is None:
+            raise ValueError
+        host, rest = found[1], found[2]
+        return (f"[{ipaddress.IPv6Address(host[1:-1])}]" if host[0] == "[" else host) + rest
+    except ValueError:
+        raise ValueError("a host name or an address (IPv6 in brackets), with `:port` or without") from None
 
 
 def _network(text: str) -> str:
@@ -160,6 +200,16 @@ def _header(text: str) -> str:
     return text.lower()
 
 
+def _proxy(text: str) -> str:
+    if text != ENVIRONMENT and "@" in text:
+        raise ValueError(
+            "a URL without user and password; with them the whole URL comes as {env: NAME} or {file: PATH}"
+        )
+    if text != ENVIRONMENT:
+        Proxy.of(text)
+    return text
+
+
 def _redaction(text: str) -> str:
     # RE2 is loaded by those who use it only.
     from netrunner.redaction.redact import checked
@@ -168,17 +218,39 @@ def _redaction(text: str) -> str:
 
 
 def _store(text: str) -> str:
+    if text.startswith("sqlite:"):
+        return "sqlite:" + _path(text.removeprefix("sqlite:"))
     if text != "sqlite" and not text.startswith("postgresql://"):
-        raise ValueError("sqlite or a postgresql:// URL")
+        raise ValueError("sqlite, sqlite:PATH or a postgresql:// URL")
+    return text
+
+
+def _shared(text: str) -> str:
+    expected = "memory or a URL such as redis://127.0.0.1:6379/0"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if text != "memory" and (
+        parts.scheme not in ("redis", "rediss")
+        or not parts.hostname
+        or port == 0
+        or parts.query
+        or parts.fragment
+        or not re.fullmatch("/?[0-9]{0,5}", parts.path)
+    ):
+        raise ValueError(expected)
     return text
 
 
 FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
-        "endpoint": _endpoint, "header": _header, "host": _host, "name": _name, "network": _network,
-        "path": _path, "prefix": _prefix, "redaction": _redaction, "store": _store, "text": _text, "url": _url,
+        "authority": _authority, "endpoint": _endpoint, "header": _header, "host": _host, "name": _name,
+        "network": _network, "origin": _origin, "path": _path, "prefix": _prefix, "proxy": _proxy,
+        "redaction": _redaction, "shared": _shared, "store": _store, "text": _text, "url": _url,
     }
 )  # fmt: skip
 
-ALONE = frozenset({"endpoint", "host"})
+ALONE = frozenset({"authority", "endpoint", "host", "network"})
 """Forms of which one may stand where a list is expected."""

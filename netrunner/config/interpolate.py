@@ -5,11 +5,13 @@ This module must not look at ``os.environ``; the environment is an argument.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from netrunner.config import tree
 from netrunner.errors import Problem
@@ -49,6 +51,37 @@ def _scalar(scalar: tree.Scalar, environ: Mapping[str, str]) -> tree.Scalar:
             return replace(scalar, problem=Problem(scalar.where, message))
     text = _REFERENCE.sub(lambda match: _replacement(match, environ), scalar.text)
     return replace(scalar, text=text, interpolated=any(match["name"] for match in references))
+
+
+def structure(scalar: tree.Scalar) -> tree.Node:
+    """Return the list or mapping that is written as JSON in a scalar that came from the environment.
+
+    Raises:
+        ValueError: with what is wrong, never quoting it.
+    """
+    try:
+        value = json.loads(scalar.text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return _node(value, scalar.where)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def _node(value: Any, where: str) -> tree.Node:
+    if isinstance(value, dict):
+        entries = {key: _node(one, where) for key, one in value.items()}
+        return tree.Mapping(where, entries, dict.fromkeys(entries, where))
+    if isinstance(value, list):
+        return tree.Sequence(where, tuple(_node(one, where) for one in value))
+    text = value if isinstance(value, str) else json.dumps(value)
+    return tree.Scalar(where, text, not isinstance(value, str), interpolated=True)
 
 
 def _lacking(match: re.Match[str], environ: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from netrunner.config import builtin, checks, tree
+from netrunner.config import builtin, checks, outward, tree
 from netrunner.config.interpolate import interpolate, read_env_files
 from netrunner.config.settings import Common, Document, PluginConfig, Settings
 from netrunner.config.typed import Section, Surroundings
@@ -31,11 +31,14 @@ class Plugins(Protocol):
 
 
 P = TypeVar("P", bound=Plugins)
+_OF_ALL = {"provider": ("type",), "filter": ("type", "enabled"), "sink": ("type", "enabled", "required")}
+"""Keys of a plugin's section that are not its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Typed:
     type: str = setting(doc="Which plugin it is.")
+    enabled: bool = setting(True, doc="Whether it is there at all; so that an environment variable can say so.")
     required: bool = setting(False, doc="Whether the journal keeps what this sink has not read, whatever that costs.")
 
 
@@ -90,7 +93,8 @@ class _Loader:
         self.warnings: list[str] = []
         self._problems: list[Problem] = []
         self._broken: set[str] = set()
-        self._root = self._section(document, self._environment(document, environ))
+        self._environ = self._environment(document, environ)
+        self._root = self._section(_routes_listed(document), self._environ)
 
     def _section(self, mapping: tree.Mapping, environ: Mapping[str, str]) -> Section:
         interpolated = interpolate(mapping, environ)
@@ -125,14 +129,16 @@ class _Loader:
         providers = self._plugins("provider", list((document.providers or {}).items()), registry)
         filters = self._plugins("filter", [(None, section) for section in document.filters], registry)
         sinks = self._plugins("sink", [(None, section) for section in self._sinks(document)], registry)
-        subject = checks.Subject(document, self._root, providers)
+        subject = checks.Subject(document, self._root, providers, filters)
         self._problems += checks.check(subject, self._broken)
+        proxies, problems = outward.check(subject, self._broken, self._environ)
+        self._problems += problems
         if self._problems:
             raise self._failure()
         self.warnings += checks.warn(subject)
         common = {each.name: getattr(document, each.name) for each in dataclasses.fields(Common)}
         common["server"] = dataclasses.replace(document.server, hosts=checks.hosts(document))
-        return Settings(**common, providers=providers, filters=filters, sinks=sinks)
+        return Settings(**common, providers=providers, filters=filters, sinks=sinks, environment=proxies)
 
     def _failure(self) -> ConfigurationError:
         return ConfigurationError(sorted(dict.fromkeys(self._problems), key=_place))
@@ -162,13 +168,15 @@ class _Loader:
         configured: list[PluginConfig] = []
         for name, section in sections:
             try:
-                configured.append(self._plugin(kind, name, section, registry))
+                plugin = self._plugin(kind, name, section, registry)
+                if plugin is not None:
+                    configured.append(plugin)
             except ConfigurationError as error:
                 self._problems += error.problems
         return tuple(_named(configured))
 
-    def _plugin(self, kind: str, name: str | None, section: Section, registry: Plugins) -> PluginConfig:
-        of_all = ("type", "required") if kind == "sink" else ("type",)
+    def _plugin(self, kind: str, name: str | None, section: Section, registry: Plugins) -> PluginConfig | None:
+        of_all = _OF_ALL[kind]
         typed = section.only(*of_all).read(_Typed)
         type_name = typed.type
         try:
@@ -182,6 +190,8 @@ class _Loader:
         except Exception as error:  # A plugin's own fault must not keep the other problems from being told.
             problem = Problem(section.where, f"{kind} {type_name} failed to read its settings: {type(error).__name__}")
             raise ConfigurationError([problem]) from error
+        if not typed.enabled:
+            return None
         return PluginConfig(
             name=name or type_name,
             type=type_name,
@@ -190,6 +200,23 @@ class _Loader:
             where=section.where,
             required=typed.required,
         )
+
+
+def _routes_listed(document: tree.Mapping) -> tree.Mapping:
+    """Return the document with routes as a list, where they are a mapping by name."""
+    routes = document.entries.get("routes")
+    if not isinstance(routes, tree.Mapping):
+        return document
+    items: list[tree.Node] = []
+    for name, route in routes.entries.items():
+        if not isinstance(route, tree.Mapping):
+            items.append(route)
+            continue
+        where = routes.key_where[name]
+        entries = {"name": tree.Scalar(where, name, False), **route.entries}
+        items.append(dataclasses.replace(route, entries=entries, key_where={"name": where, **route.key_where}))
+    listed = tree.Sequence(routes.where, tuple(items))
+    return dataclasses.replace(document, entries={**document.entries, "routes": listed})
 
 
 def _named(configured: Sequence[PluginConfig]) -> list[PluginConfig]:

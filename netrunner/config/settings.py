@@ -1,20 +1,19 @@
 """The settings of the daemon: what a configuration file may say, each key with its unit, default and meaning.
 
 ``Document`` is the file as it is read, ``Settings`` what the daemon is started with: the same, plugins parsed
-and defaults that depend on other keys filled in. ``later`` names the keys of the contract that this version
-does not know yet, with the one value that changes nothing and is therefore accepted.
+and defaults that depend on other keys filled in.
 
 This module must not read files, the environment or plugins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from netrunner.config.typed import Section
-from netrunner.settings import Secret, setting
+from netrunner.routing.proxies import Proxies
+from netrunner.settings import Health, Limits, Secret, Timeouts, setting
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """Host names that mean this machine; an IPv6 address stands in brackets, as in a Host field."""
@@ -56,16 +55,37 @@ class ServerSettings:
 class AccessSettings:
     """Who may call."""
 
-    later: ClassVar[Mapping[str, Any]] = {"management_token": None}
-
     mode: Literal["open", "token", "projects"] = setting(
-        "open", doc="`open` asks for nothing, on loopback only; `token` for one shared token."
+        "open",
+        doc="`open` asks for nothing, on loopback only; `token` for one shared token; `projects` for a token of a "
+        "project's.",
     )
     token: Secret | None = setting(None, doc="The shared token.")
+    management_token: Secret | None = setting(
+        None,
+        doc="Opens `/manage/`, where projects and their tokens are made, and which nobody gets into without it; "
+        "without it only local requests may register models.",
+    )
+    requests_per_hour: int | None = setting(
+        1000, minimum=0, doc="Requests an hour of a project's token that has no limit of its own; null for no limit."
+    )
+    clean_s: float = setting(3600.0, minimum=0.0, doc="Seconds between two deletions of expired tokens; 0 for none.")
+    keep_expired_days: float = setting(7.0, minimum=0.0, doc="Days that an expired token is known as expired.")
     header: str | None = setting(
         None, form="header", doc="The one header the token comes in, when Authorization is the upstream's."
     )
     public: bool = setting(False, doc="Lets `open` be reached from elsewhere, by whoever can.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretsSettings:
+    """What seals the provider keys of projects in the database."""
+
+    key: Secret | None = setting(
+        None, doc="The master key: 32 bytes in base64. Without it `secret.key` in the state folder is used, or made."
+    )
+    previous: tuple[Secret, ...] = setting((), doc="Master keys of before, which only open what they have sealed.")
+    required: bool = setting(False, doc="Refuses to start without `key`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,29 +103,68 @@ class LogSettings:
     keep: int = setting(5, minimum=0, doc="Rotated log files that are kept.")
 
 
+Strategy = Literal["priority", "weighted", "round_robin", "least_latency", "least_busy"]
+"""The ways to choose among targets."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
     """One place a model is served from."""
 
-    later: ClassVar[Mapping[str, Any]] = {"priority": 1, "weight": 1, "max_request_bytes": None, "limits": {}}
-
     provider: str = setting(doc="Name of the provider.")
     model: str = setting(doc="The model's name there.")
+    priority: int = setting(1, minimum=0, doc="Those of the lowest number are asked first.")
+    weight: float = setting(1.0, minimum=0.0, doc="Its share of the requests where `strategy` is `weighted`.")
+    max_request_bytes: int | None = setting(
+        None, minimum=0, doc="Bytes of the largest body that it is asked with; any when absent."
+    )
+    limits: Limits = setting(Limits(), doc="How much it may be asked.")
+    timeouts: Timeouts | None = setting(None, doc="How long it may take, in place of its provider's `timeouts`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """A model name that callers use."""
 
-    later: ClassVar[Mapping[str, Any]] = {"class": None, "strategy": "priority", "limits": {}}
-
     name: str = setting(form="text", doc="What callers ask for.")
     targets: tuple[TargetSettings, ...] = setting(doc="Who serves it, in order.")
+    size_class: Literal["BIG", "SMALL"] | None = setting(
+        None, key="class", doc="`BIG` or `SMALL`: callers who ask for that word get a target of any such model."
+    )
+    strategy: Strategy = setting(
+        "priority",
+        doc="Who is asked first among targets of one priority: the least recently used (`priority`), each by its share "
+        "(`weighted`), each in turn (`round_robin`), the quickest (`least_latency`), or the one with the fewest "
+        "requests in progress (`least_busy`).",
+    )
+    limits: Limits = setting(Limits(), doc="How much it may be asked for, whoever serves it.")
     on_disconnect: Literal["cancel", "drain"] = setting(
         "cancel",
         doc="What becomes of an answer whose client has left: its provider is told to stop, or it is read to its end "
         "(five minutes at most), so that its usage is known.",
     )
+    images: bool = setting(
+        False,
+        doc="Whether it makes images: `POST /image` tries those that do, in their order, where no model is named.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTargetSettings:
+    """What a rule leads to."""
+
+    model: str | None = setting(None, form="text", doc="The name that takes the place of the one asked for.")
+    provider: str | None = setting(None, doc="The provider that is asked, whatever the name means otherwise.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """What certain requests mean; the first rule that matches decides."""
+
+    source: tuple[str, ...] = setting((), form="network", doc="Addresses or networks the caller is in one of.")
+    model: str | None = setting(None, form="text", doc="The name asked for, or a pattern between slashes.")
+    path: str | None = setting(None, form="prefix", doc="The path asked at, or what it begins with up to a slash.")
+    to: RuleTargetSettings = setting(doc="What is meant: a `model`, a `provider`, or both.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +176,33 @@ class RouteSettings:
     name: str = setting(form="name", doc="Name in logs and records.")
     rewrite: Literal["keep", "replace"] = setting(
         "keep", doc="Whether the path behind `destination` keeps the prefix or has it replaced."
+    )
+    record: bool = setting(True, doc="Whether its requests are recorded.")
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream may take.")
+    ca_file: str | None = setting(
+        None, form="path", doc="PEM file of the authorities to trust instead of the system's."
+    )
+    proxy: Secret | str | None = setting(
+        None, form="proxy", doc="URL of the proxy to go through, http, https, socks5 or socks5h; or `environment`."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """Where models that callers register may be served."""
+
+    allow: tuple[str, ...] = setting(
+        (), form="authority", doc="Hosts, `host` or `host:port`, that may be registered besides those of public https."
+    )
+    timeouts: Timeouts = setting(Timeouts(), doc="How long the upstream behind an alias may take.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorsSettings:
+    """Which other pages' scripts may read answers."""
+
+    origins: tuple[str, ...] = setting(
+        (), form="origin", doc="Origins whose pages may read answers of models, `*` for any while nobody needs a token."
     )
 
 
@@ -173,11 +259,6 @@ class PluginConfig:
 class Common:
     """The keys that need no plugin to be understood."""
 
-    later: ClassVar[Mapping[str, Any]] = {
-        "shared": "memory", "secrets": None, "model_map": {}, "register": {"allow": []},
-        "cors": {"origins": []},
-    }  # fmt: skip
-
     server: ServerSettings = setting(ServerSettings(), doc="What clients may do to the server.")
     env_files: tuple[str, ...] = setting(
         (), form="path", doc="Files of NAME=value lines; the first that has a name wins, the environment before all."
@@ -190,16 +271,33 @@ class Common:
     )
     state: str = setting("./var", form="path", doc="Folder of what outlives a start; made with mode 0700.")
     store: str = setting(
-        "sqlite", form="store", doc="The database: `sqlite` in the state folder, or a postgresql:// URL."
+        "sqlite", form="store", doc="The database: `sqlite` in the state folder, `sqlite:PATH`, or a postgresql:// URL."
+    )
+    shared: str = setting(
+        "memory", form="shared", doc="Where limits are counted: `memory` of this process, or a redis:// URL."
+    )
+    shared_down: Literal["refuse", "local"] = setting(
+        "refuse", doc="While Redis is away, `refuse` what is limited, or go by `local` counts of this process."
     )
     journal: JournalSettings = setting(JournalSettings(), doc="The record of every exchange.")
     access: AccessSettings = setting(AccessSettings(), doc="Who may call.")
+    secrets: SecretsSettings = setting(SecretsSettings(), doc="What seals the keys of projects.")
     admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
+    rules: tuple[RuleSettings, ...] = setting((), doc="What requests mean by source, model and path; the first wins.")
+    model_map: dict[str, str] | None = setting(
+        None, doc="Names, or patterns between slashes, and the names that take their place."
+    )
+    health: Health = setting(Health(), doc="When targets that fail are left alone.")
     unknown_model: str = setting("reject", doc="What happens to other names: `reject`, or the provider that gets them.")
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
-    routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are.")
+    cors: CorsSettings = setting(CorsSettings(), doc="Which other pages' scripts may read answers.")
+    register: RegisterSettings = setting(RegisterSettings(), doc="Where models that callers register may be served.")
+    routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are: a list, or a mapping by name.")
+    record_unknown: bool = setting(
+        False, doc="Whether requests for paths that nothing serves are recorded, without their bodies."
+    )
     log: LogSettings = setting(LogSettings(), doc="Rotation of the daemon's log file.")
 
 
@@ -223,3 +321,5 @@ class Settings(Common):
     providers: tuple[PluginConfig, ...] = ()
     filters: tuple[PluginConfig, ...] = ()
     sinks: tuple[PluginConfig, ...] = ()
+    environment: Proxies | None = None
+    """What `proxy: environment` stands for; None where nothing says so."""

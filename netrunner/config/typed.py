@@ -12,15 +12,15 @@ import difflib
 import functools
 import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from zope.interface import implementer
 
 from netrunner.config import tree
-from netrunner.config.forms import ALONE, FORMS
-from netrunner.config.interpolate import checked_secret, secret_from_environment, secret_from_file
+from netrunner.config.forms import ALONE, FORMS, mended_url
+from netrunner.config.interpolate import checked_secret, secret_from_environment, secret_from_file, structure
 from netrunner.errors import ConfigurationError, Problem
 from netrunner.interfaces import ISection
 from netrunner.settings import Secret
@@ -108,6 +108,12 @@ def hints(settings_class: Any) -> dict[str, Any]:
     return get_type_hints(settings_class)
 
 
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """Return what the configuration calls a setting."""
+    key: str = field.metadata.get("key") or field.name
+    return key
+
+
 class _Reader:
     """Reads values; a problem is raised where it is met and collected where values stand side by side."""
 
@@ -121,27 +127,25 @@ class _Reader:
             raise ConfigurationError(wrong.problems) from None
 
     def _dataclass(self, mapping: tree.Mapping, settings_class: type[T]) -> T:
-        fields = {each.name: each for each in dataclasses.fields(cast(Any, settings_class))}
+        fields = {key_of(each): each for each in dataclasses.fields(cast(Any, settings_class))}
         kinds = hints(cast(Any, settings_class))
-        later: Mapping[str, Any] = getattr(settings_class, "later", {})
         problems: list[Problem] = []
         values = {}
         for key, node in mapping.entries.items():
             if key in fields:
+                name = fields[key].name
                 try:
-                    values[key] = self._value(kinds[key], node, fields[key].metadata, key)
+                    values[name] = self._value(kinds[name], node, fields[key].metadata, key)
                 except _Wrong as wrong:
                     problems += wrong.problems
-            elif key not in later:
+            else:
                 problems.append(Problem(mapping.key_where[key], _unknown(key, fields)))
-            elif _plain(node) not in (later[key], None):
-                problems.append(Problem(mapping.key_where[key], f"not yet: {key} arrives with a later version"))
-        for name, each in fields.items():
-            if name not in mapping.entries:
+        for key, each in fields.items():
+            if key not in mapping.entries:
                 if each.default is dataclasses.MISSING:
-                    problems.append(Problem(mapping.where, f"{name} is missing"))
+                    problems.append(Problem(mapping.where, f"{key} is missing"))
                 elif each.metadata.get("form") == "path" and isinstance(each.default, str):
-                    values[name] = FORMS["path"](each.default)
+                    values[each.name] = FORMS["path"](each.default)
         if problems:
             raise _Wrong(problems)
         return settings_class(**values)
@@ -151,6 +155,11 @@ class _Reader:
         if missing:
             raise _Wrong([missing])
         arms = _arms(kind)
+        # A list that may stand alone may be written as one all the same.
+        if isinstance(node, tree.Scalar) and (
+            node.interpolated and (node.text.startswith('["') or not any(self._suits(arm, node, rules) for arm in arms))
+        ):
+            node = self._structure(node, arms, name)
         chosen = next((arm for arm in sorted(arms, key=_rank) if self._suits(arm, node, rules)), _MISSING)
         if chosen is _MISSING:
             _wrong(node, name, " or ".join(_described(arm) for arm in arms), secret=Secret in arms)
@@ -167,6 +176,20 @@ class _Reader:
         if origin is dict:
             return self._dict(get_args(chosen)[1], cast(tree.Mapping, node), rules)
         return _checked(_scalar(chosen, cast(tree.Scalar, node)), cast(tree.Scalar, node), rules, name)
+
+    def _structure(self, scalar: tree.Scalar, arms: Sequence[Any], name: str) -> tree.Node:
+        """Return what a variable holds where a list or a mapping is expected: JSON, or nothing for an empty one."""
+        takes_mapping, takes_list = any(map(_takes_mapping, arms)), any(_origin(arm) is tuple for arm in arms)
+        if not (takes_mapping or takes_list):
+            return scalar
+        if not scalar.text.strip():
+            return tree.Sequence(scalar.where, ()) if takes_list else tree.Mapping(scalar.where, {}, {})
+        try:
+            return structure(scalar)
+        except ValueError as error:
+            raise _Wrong(
+                [Problem(scalar.where, f"{name}: expected JSON in the environment variable: {error}")]
+            ) from None
 
     def _each(self, kind: Any, items: Iterable[tuple[str, tree.Node]], rules: Mapping[str, Any]) -> list[Any]:
         problems: list[Problem] = []
@@ -236,12 +259,12 @@ def _arms(kind: Any) -> list[Any]:
 
 
 def _rank(arm: Any) -> int:
-    """Words come before what any text would fit."""
+    """Words come before what any text would fit, and open text before a secret that is written down."""
     if arm is types.NoneType:
         return 0
     if _origin(arm) is Literal:
         return 1
-    return 3 if arm is str else 2
+    return {str: 3, Secret: 4}.get(arm, 2)
 
 
 def _takes_mapping(kind: Any) -> bool:
@@ -274,10 +297,12 @@ def _checked(value: Any, scalar: tree.Scalar, rules: Mapping[str, Any], name: st
             _wrong(scalar, name, _range(low, high))
     if isinstance(value, str) and rules.get("form"):
         try:
+            if rules["form"] == "url" and scalar.interpolated:
+                value = mended_url(value)
             return FORMS[rules["form"]](value)
         except ValueError as error:
             # A URL may carry a password, so it is not repeated.
-            _wrong(scalar, name, str(error), secret=rules["form"] == "url")
+            _wrong(scalar, name, str(error), secret=rules["form"] in ("proxy", "shared", "url"))
     return value
 
 

@@ -21,6 +21,7 @@ class Operation(enum.Enum):
 
     CHAT = "chat"
     EMBED = "embed"
+    IMAGE = "image"
     COUNT = "count"
     """How many tokens a chat would take; without an answer of the provider's own it is estimated."""
 
@@ -180,6 +181,19 @@ class Embedding(msgspec.Struct, kw_only=True):
     user: str | None = None
 
 
+class Picture(msgspec.Struct, kw_only=True):
+    """A request for an image."""
+
+    prompt: str
+    size: tuple[int, int] | None = None
+    """Width and height in pixels."""
+    quality: str | None = None
+    """OpenAI's word."""
+
+
+Request = Conversation | Embedding | Picture
+
+
 class Written(msgspec.Struct, frozen=True):
     """A request in a provider's dialect."""
 
@@ -206,4 +220,4 @@ class Asked(msgspec.Struct, kw_only=True):
     elapsed_s: Callable[[], float]
     """Tells the seconds since then."""
     query: bytes = b""
-    request: Conversation | Embedding
+    request: Request

@@ -2,8 +2,9 @@
 
 Everything here is pure: no I/O, no clock, nothing kept beyond one exchange. Bytes that stay in one dialect are read by
 a tap, or by an ``IEventCodec`` where event filters look at them. Between two dialects a request becomes a
-``Conversation`` (or an ``Embedding``), and the answer block events: one dialect's ``decoder`` reads what another's
-``encoder`` writes. What callers speak is an ``IDialect``; what only providers speak is an ``ISpoken`` and no more.
+``Conversation`` (or an ``Embedding``, or a ``Picture``), and the answer block events: one dialect's ``decoder`` reads
+what another's ``encoder`` writes. What callers speak is an ``IDialect``; what only providers speak is an ``ISpoken``
+and no more.
 
 This module must not import anything of netrunner.
 """
@@ -81,7 +82,7 @@ class ISpoken(Interface):
     def write(request, model, stream, gaps):
         """Return a ``Written``: a ``Conversation`` or ``Embedding`` as this dialect's providers want it.
 
-        Usage is always asked for.
+        Usage is always asked for. A ``Picture`` is written by those that are an ``IDraws`` only.
 
         Args:
             request: What ``read`` of another dialect returned; never changed.
@@ -103,6 +104,10 @@ class ISpoken(Interface):
         """
 
 
+class IDraws(ISpoken):
+    """A dialect whose providers make images: ``write`` takes a ``Picture``, and its answer holds an ``Image``."""
+
+
 class ITranslates(ISpoken):
     """A dialect that callers speak as well: requests are read in it, and answers written; beside ``IDialect``."""
 
@@ -110,7 +115,7 @@ class ITranslates(ISpoken):
         """Return the ``Operation`` that an endpoint asks for; None for what only this dialect knows."""
 
     def read(envelope, endpoint, gaps):
-        """Return the ``Conversation`` or ``Embedding`` that a request asks for.
+        """Return the ``Conversation``, ``Embedding`` or ``Picture`` that a request asks for.
 
         Args:
             envelope: The request's.
@@ -127,6 +132,19 @@ class ITranslates(ISpoken):
 
     def counted(tokens):
         """Return the body that answers ``Operation.COUNT``; only of a dialect that has such an endpoint."""
+
+
+class ILists(Interface):
+    """A dialect whose providers tell which models they have; beside ``ISpoken``."""
+
+    listing = Attribute("Written: what such a provider is asked for its list, by GET and without a body.")
+
+    def names_in(body):
+        """Return the names in such a list.
+
+        Raises:
+            UpstreamError: ``upstream_invalid_response`` if it is none.
+        """
 
 
 class ILoads(Interface):
@@ -199,7 +217,7 @@ class IEncoder(Interface):
     which is asked in place of ``IDialect.error_event``.
     """
 
-    content_type = Attribute("bytes: the answer's Content-Type.")
+    content_type = Attribute("bytes: the answer's Content-Type; of an image it is known when that was written.")
 
     def write(events):
         """Return the bytes to be sent for a sequence of events; an answer that is no stream gives none before ``end``.
@@ -238,6 +256,9 @@ class IEventCodec(Interface):
 class IRequestView(Interface):
     """The caller's document in neutral terms, for request filters; changes become a patch of that document."""
 
+    shape = Attribute("``Shape`` of the dialect's requests.")
+    opaque = Attribute("bool: there is a body, and none whose fields can be told.")
+
     def messages():
         """Return the turns as a tuple of ``Message``; a completion's prompt is one user turn."""
 
@@ -252,6 +273,22 @@ class IRequestView(Interface):
 
     def extras():
         """Return every other field of the document, read-only."""
+
+    def turns():
+        """Return the name of the field in which the turns stand, and its value as it came; None without one."""
+
+    def fields():
+        """Return the full names of all parameters and extras, each with its neutral name, or None if it has none.
+
+        Fields of an object that holds parameters are named one by one: ``options.temperature``. Where several fields
+        mean one parameter, all that are there are named. Nothing is decoded but those objects.
+
+        Raises:
+            BadRequest: ``duplicate_key`` for a field that is there in two spellings.
+        """
+
+    def value(name):
+        """Return the value of one of ``fields``, decoded."""
 
     def changed():
         """Return whether anything was changed."""

@@ -50,12 +50,13 @@ _raws = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PATH = re.compile(r"`\$\.(\w+)")
 
 
-def read(body: bytes, streams: bool = False) -> Routed:
+def read(body: bytes, streams: bool = False, nameless: bool = False) -> Routed:
     """Return what routing needs of the JSON object ``body``.
 
     Args:
         body: As it came.
         streams: Whether a body that does not say asks for a stream.
+        nameless: Whether an empty name stands for none.
 
     Raises:
         BadRequest: ``invalid_json`` if it is not a JSON object in UTF-8 (RFC 8259) or nested beyond the
@@ -63,7 +64,7 @@ def read(body: bytes, streams: bool = False) -> Routed:
             ``invalid_value`` naming the field if one is of the wrong type or empty.
     """
     try:
-        return _read(body, streams)
+        return _read(body, streams, nameless)
     except msgspec.ValidationError as error:
         found = _PATH.search(str(error))
         if found is None:
@@ -78,7 +79,7 @@ def read(body: bytes, streams: bool = False) -> Routed:
         raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
 
 
-def _read(body: bytes, streams: bool) -> Routed:
+def _read(body: bytes, streams: bool, nameless: bool) -> Routed:
     if not body.isascii():
         # msgspec does not look into the strings of fields that it skips.
         body.decode()
@@ -92,7 +93,7 @@ def _read(body: bytes, streams: bool) -> Routed:
     asked = streams if stream is UNSET or stream is None else stream
     if model is UNSET:
         return Routed(None, asked, wants_usage)
-    if not model.strip():
+    if not model.strip() and not nameless:
         raise BadRequest("model must not be empty.", code="invalid_value", param="model")
     value = _VALUE.match(body, _find(body, lowered, escaped, "model"))
     assert value is not None  # the decoder has just read it

@@ -14,6 +14,7 @@ _MODULES = {
     "cohere": "CohereDialect",
     "gemini": "GeminiDialect",
     "gigachat": "GigaChatDialect",
+    "image": "ImageDialect",
     "ollama": "OllamaDialect",
     "openai": "OpenAIDialect",
     "responses": "ResponsesDialect",

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from netrunner.errors import UpstreamError, UpstreamTimeout
 from netrunner.http.call import Call, unsent
-from netrunner.http.dial import connect_error, dial
+from netrunner.http.dial import Dial, connect_error
 from netrunner.http.response import ResponseLimits, ResponseReader
 from netrunner.http.sweep import NEVER, Sweep
 from netrunner.http.tls import TlsContexts
@@ -39,6 +39,7 @@ class Owner(Protocol):
     sweep: Sweep
     timeouts: Timeouts
     tls: TlsContexts | None
+    dial: Dial
     response_limits: ResponseLimits
 
     def released(self, connection: Connection) -> None:
@@ -101,7 +102,7 @@ class Connection:
         origin, owner, timeout_s = self.origin, self._owner, self._timeouts.connect_s
         self.deadline = self._sweep.now + timeout_s
         self._sweep.watch(self)
-        self._attempt = dial(owner.reactor, origin, owner.tls, self, timeout_s)
+        self._attempt = owner.dial(owner.reactor, origin, owner.tls, self, timeout_s)
 
     def connect_failed(self, reason: Failure) -> None:
         """The transport was not made, or its handshake failed."""

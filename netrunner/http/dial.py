@@ -32,6 +32,10 @@ class Dialler(Protocol):
         """No transport was made."""
 
 
+Dial = Callable[[Any, Origin, TlsContexts | None, Dialler, float], Callable[[], None]]
+"""A way to connect, with the arguments of ``dial``, which is the direct one."""
+
+
 class _Once(ClientFactory):
     """Hands the one protocol to the transport that is made for it."""
 
@@ -54,13 +58,8 @@ def dial(
 
     A literal address is connected to directly; a name by ``HostnameEndpoint`` (RFC 8305).
     """
-    factory: Any = _Once(protocol)
-    if origin.scheme == "https":
-        assert tls is not None, "the pool refuses https without TlsContexts"
-        factory = TLSMemoryBIOFactory(tls.creator(origin.host), True, factory, reactor)
-        # A request is one write: the buffering default would only add a delayed call to each.
-        factory.protocol = TLSMemoryBIOProtocol
-    if isIPAddress(origin.host) or isIPv6Address(origin.host):
+    factory = factory_of(reactor, origin, tls, protocol)
+    if is_literal(origin.host):
         connector: IConnector = reactor.connectTCP(origin.host, origin.port, factory, timeout_s)
         return connector.disconnect
     attempt: Deferred[Any] = HostnameEndpoint(reactor, origin.host, origin.port, timeout_s).connect(factory)
@@ -68,8 +67,26 @@ def dial(
     return attempt.cancel
 
 
+def factory_of(reactor: Any, origin: Origin, tls: TlsContexts | None, protocol: Dialler) -> Any:
+    """Return what makes ``protocol``, inside TLS if that is how ``origin`` is spoken to."""
+    factory: Any = _Once(protocol)
+    if origin.scheme == "https":
+        assert tls is not None, "the pool refuses https without TlsContexts"
+        factory = TLSMemoryBIOFactory(tls.creator(origin.host), True, factory, reactor)
+        # A request is one write: the buffering default would only add a delayed call to each.
+        factory.protocol = TLSMemoryBIOProtocol
+    return factory
+
+
+def is_literal(host: str) -> bool:
+    """Return whether ``host`` is an address rather than a name."""
+    return isIPAddress(host) or isIPv6Address(host)
+
+
 def connect_error(reason: Failure) -> UpstreamError:
-    """Return what to tell of a failed connection or handshake."""
+    """Return what to tell of a failed connection or handshake; what is an ``UpstreamError`` already tells itself."""
+    if isinstance(reason.value, UpstreamError):
+        return reason.value
     if reason.check(SSL.Error, VerificationError):
         return UpstreamError("the TLS handshake with the upstream failed", code="upstream_tls_failed")
     if reason.check(ConnectTimeout):

@@ -13,6 +13,8 @@ from zope.interface import implementer
 from netrunner.errors import UpstreamError
 from netrunner.http.call import Call, unsent
 from netrunner.http.connection import Connection
+from netrunner.http.dial import Dial
+from netrunner.http.dial import dial as direct
 from netrunner.http.flush import Flush
 from netrunner.http.response import DEFAULT_LIMITS, ResponseLimits
 from netrunner.http.sweep import NEVER, Sweep
@@ -38,6 +40,7 @@ class Pool:
             sent again only if it was ``unsent`` (no byte can have left), also if there was ``no_response``
             (not for a streamed body), or ``never``.
         tls: Contexts for https origins; without them such a request fails.
+        dial: How it connects: directly unless told otherwise.
         flush: Sends the requests of one turn of the reactor together; without it each leaves at once.
         response_limits: What an upstream may send besides the body.
     """
@@ -51,6 +54,7 @@ class Pool:
         *,
         resend: Resend = "unsent",
         tls: TlsContexts | None = None,
+        dial: Dial = direct,
         flush: Flush | None = None,
         response_limits: ResponseLimits = DEFAULT_LIMITS,
     ) -> None:
@@ -59,6 +63,7 @@ class Pool:
         self.timeouts = timeouts
         self.resend = resend
         self.tls = tls
+        self.dial = dial
         self._flush = flush
         self.response_limits = response_limits
         self._limits = limits

@@ -93,6 +93,8 @@ class Request(server.Request):
     streamed: RequestBody | None = None
     exchange: Any = None
     """The pipeline's own state for this request."""
+    amend: Callable[[Headers], Headers] | None = None
+    """What the fields of the answer pass at last; None for most requests."""
     _keep_alive = True
     _announce = False
     _head: bytes | None = None
@@ -231,6 +233,8 @@ class Request(server.Request):
         """
         self.code = status
         self.startedWriting = 1
+        if self.amend is not None:
+            headers = self.amend(headers)
         bodiless = status in (204, 304) or status < 200
         self._no_body = bodiless or self.method == b"HEAD"
         fields: Headers = []

@@ -66,7 +66,7 @@ def plain(
         body,
         candidate.model,
         exchange.stream,
-        exchange.credential() if passthrough else None,
+        pipeline.authorization(exchange, candidate.provider),
         upgrade,
         _gaps(pipeline, exchange, candidate.provider, Gaps()) if pipeline.adapts(candidate.provider) else None,
     )
@@ -76,7 +76,7 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
     """Return what the caller asks, in the provider's dialect.
 
     Raises:
-        NotFound: ``endpoint_not_found`` if the provider's key may not be used so.
+        NotFound: ``endpoint_not_found`` if the provider's key may not be used so, or it has nothing like it.
         UnsupportedParameter: for what has a meaning that cannot be carried over.
     """
     provider, _ = pipeline.providers[candidate.provider]
@@ -96,8 +96,9 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
         written.body,
         candidate.model,
         exchange.stream,
-        exchange.credential() if pipeline.passes_through(candidate.provider) else None,
+        pipeline.authorization(exchange, candidate.provider),
         gaps=gaps,
+        translated=True,
     )
 
 

@@ -16,7 +16,15 @@ from twisted.logger import Logger
 
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.events import Event, ReasoningDelta, TextDelta, ToolArgs
-from netrunner.interfaces import IAttemptPhase, IEventPhase, IFinishPhase, IHeadPhase, IRequestPhase, IResponsePhase
+from netrunner.interfaces import (
+    IAttemptPhase,
+    IEventPhase,
+    IFinishPhase,
+    IHeadPhase,
+    IRequestPhase,
+    IResponsePhase,
+    IRetries,
+)
 from netrunner.values import Answer, Outcome, ResponseHead, UpstreamRequest
 
 Phase = Callable[..., Awaitable[Any]]
@@ -37,6 +45,8 @@ class Chain:
         self.response: tuple[Phase, ...] = phases(IResponsePhase, "on_response")
         self.finish: tuple[Callable[..., None], ...] = phases(IFinishPhase, "on_finish")
         self.event_filters = tuple(one for one in filters if IEventPhase.providedBy(one))
+        self.retries = next((one for one in filters if IRetries.providedBy(one)), None)
+        """The filter that says what is tried again."""
         self._event: tuple[Callable[..., Any], ...] = phases(IEventPhase, "on_event")
 
     async def on_head(self, exchange: Any) -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netrunner.claims import Standing
 from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
-from netrunner.interfaces import IClock
+from netrunner.interfaces import ICaller, IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
-from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record
+from netrunner.routing.names import NO_MODEL
+from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record, Trace
 
 _INTERRUPTED = Outcome.INTERRUPTED.value
 _KEY_FIELDS = (b"x-api-key", b"x-goog-api-key", b"api-key")
@@ -30,8 +32,20 @@ class EndedTwice(NetrunnerError):
 class Exchange:
     """What is known about one request from its head to its end."""
 
+    caller: str | None
+    """The caller's credential as records name it: masked."""
+    holder: ICaller | None
+    """The token and project that call; only with ``access.mode: projects``."""
+    identity: str | None
+    """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
+    project_key: bytes | None
+    """The project's provider key that the last attempt was built with; never told."""
     release: Callable[[], object] | None
     """Gives back what an attempt holds, or stops its waiting for it."""
+    standings: tuple[Standing, ...]
+    """Of the limits that it counts for; its answer tells them."""
+    trace: Trace | None
+    """Its place in a trace, where traces are kept."""
     tap: Any
     """Reads the answer passing by; None until there is one."""
     upload: Any
@@ -56,13 +70,17 @@ class Exchange:
         "envelope",
         "error",
         "headers",
+        "holder",
         "id",
+        "identity",
         "key",
+        "meaning",
         "method",
         "model",
         "notes",
         "outcome",
         "path",
+        "project_key",
         "provider",
         "query",
         "recording",
@@ -71,11 +89,13 @@ class Exchange:
         "route",
         "source",
         "stages",
+        "standings",
         "started",
         "status",
         "stream",
         "tap",
         "timings",
+        "trace",
         "upload",
         "upstream",
         "upstream_model",
@@ -99,12 +119,9 @@ class Exchange:
         clock: IClock,
         on_end: Callable[[Exchange], None],
     ) -> None:
-        self.id = id
-        self.request_id = request_id
-        self.correlation_id = correlation_id
+        self.id, self.request_id, self.correlation_id = id, request_id, correlation_id
         self.method = method
-        self.path = path
-        self.query = query
+        self.path, self.query = path, query
         self.headers = headers
         self.source = source
         self.route = route
@@ -115,22 +132,25 @@ class Exchange:
         self.started = clock.seconds()
         self.timings: dict[str, float] = {}
         self.model: str | None = None
+        self.meaning = NO_MODEL
+        """What the model's name means; known once it is routed."""
         self.upstream_model: str | None = None
         self.provider: str | None = None
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.caller: str | None = None
+        self.caller = self.identity = self.holder = self.project_key = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
         self.dropped: list[str] = []
         """The caller's names of what had no place in the provider's dialect."""
+        self.standings = ()
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.status = self.bytes_in = self.bytes_out = 0
-        self.tap = self.upload = self.work = self.release = None
+        self.tap = self.upload = self.work = self.release = self.trace = None
         self.stages: ServerTiming | None = None
         """Tells the client where the time went; None tells nothing."""
         self.recording: Recording | None = None
@@ -171,6 +191,11 @@ class Exchange:
         """Note when ``stage`` was reached, in seconds since the request was accepted."""
         self.timings[stage] = self.clock.seconds() - self.started
 
+    def attempt_ended(self) -> None:
+        """Note when an attempt failed, if its trace is kept."""
+        if self.trace is not None:
+            self.trace.attempts[-1].ended_s = self.clock.seconds() - self.started
+
     def end(self, outcome: Outcome, status: int, error: str | None = None) -> None:
         """End it: the one place from which everything held for it is released and the record is written.
 
@@ -188,8 +213,6 @@ class Exchange:
         self.status = status
         self.error = error
         self.work = None
-        if self.release is not None:
-            self.let_go()
         self.mark("last_byte")
         if self.upload is not None:
             self.upload.observe(None)
@@ -197,6 +220,8 @@ class Exchange:
         if self.tap is not None:
             self.tap.close()
             self.error = error or self.tap.error
+        if self.release is not None:
+            self.let_go()
         self._on_end(self)
 
     def let_go(self) -> None:
@@ -254,8 +279,14 @@ class Exchange:
             record.bytes_in = self.bytes_in
             record.bytes_out = self.bytes_out
             record.token = self.caller
+        if self.trace is not None:
+            record.trace = self.trace
+        if self.holder is not None:
+            record.project = self.holder.project
         if self.dropped:
             record.dropped = self.dropped
+        if self.meaning.steps and self.meaning.steps[0].kind != "model":
+            record.resolved = [str(step) for step in self.meaning.steps]
         if self.upstream is not None:
             record.upstream = self.upstream.url
         if tap is not None:

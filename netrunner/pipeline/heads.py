@@ -8,7 +8,19 @@ from __future__ import annotations
 from netrunner.errors import MAX_RETRY_AFTER_S, UpstreamError
 from netrunner.values import Headers, ResponseHead
 
-WITHHELD = frozenset({b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"})
+CORS = frozenset(
+    {
+        b"access-control-allow-credentials",
+        b"access-control-allow-headers",
+        b"access-control-allow-methods",
+        b"access-control-allow-origin",
+        b"access-control-allow-private-network",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+    }
+)
+"""In which a server says which pages may read its answers: a provider says so for itself, not for us."""
+WITHHELD = CORS | {b"set-cookie", b"server", b"alt-svc", b"x-request-id", b"x-correlation-id"}
 """Fields of a provider that are no business of our callers, or that we answer with ourselves."""
 TIMING = b"server-timing"
 """Where a provider has one too, both are told."""
@@ -60,6 +72,12 @@ def foreign_limits(head: ResponseHead) -> Headers:
         for name, value in head.headers
         if b"ratelimit" in name
     ]
+
+
+def outranked(head: ResponseHead) -> ResponseHead:
+    """Return the head of an answer whose caller has limits of ours: the provider's are told under other names."""
+    others = [field for field in head.headers if b"ratelimit" not in field[0]]
+    return ResponseHead(head.status, head.reason, others + foreign_limits(head))
 
 
 def advised(head: ResponseHead, error: UpstreamError) -> Headers:

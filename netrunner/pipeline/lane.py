@@ -23,6 +23,9 @@ MAX_REPAIRED_BYTES = 32 << 20
 MAX_ANSWER_BYTES = 8 << 20
 """The most that an answer which is no stream, one event of a stream, or what waits for its end may take."""
 
+MAX_IMAGE_BYTES = 32 << 20
+"""The most that the answer with an image may take, which is base64 in most."""
+
 
 class EventLane:
     """Takes one answer through the filters.
@@ -105,6 +108,27 @@ class EventLane:
             # Where the provider has told an error instead of a finish, nothing follows that.
             written[0][1].extend(held)
         return b"".join([codec.write(chunk, events) for chunk, events in written])
+
+
+class PlainLane:
+    """Takes an answer that is no stream on as it came, but whole, so that it is looked at before it is committed."""
+
+    __slots__ = ("_bytes",)
+    error = None
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        """Return ``data``.
+
+        Raises:
+            UpstreamError: for an answer that is too large to be kept.
+        """
+        self._bytes += len(data)
+        if self._bytes > MAX_REPAIRED_BYTES:
+            raise UpstreamError("The provider's answer is too large to be looked at.", code="answer_too_large")
+        return data
 
 
 class RepairLane:

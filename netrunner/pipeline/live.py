@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from netrunner.errors import Overloaded
+from netrunner.errors import ExchangeError, Overloaded
 from netrunner.http.flush import Flush
-from netrunner.interfaces import IWatcher
+from netrunner.interfaces import ICaller, IWatcher
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.recording import Recording
 from netrunner.values import Outcome, Record
@@ -91,6 +91,16 @@ class Live:
         exchange = self.inflight.get(id)
         if exchange is not None and exchange.recording is not None:
             exchange.recording.unwatch(watcher)
+
+    def holders(self) -> set[ICaller]:
+        """Return the tokens that what is in progress was asked with."""
+        return {exchange.holder for exchange in self.inflight.values() if exchange.holder is not None}
+
+    def end_of(self, holder: ICaller, error: ExchangeError) -> None:
+        """End everything in progress that was asked with one token: ``error`` says why."""
+        for exchange in list(self.inflight.values()):
+            if exchange.holder is holder and exchange.work is not None:
+                exchange.work.stop(Outcome.CANCELLED, error)
 
     def end(self, id: str) -> bool:
         """End an exchange in progress, as an operator; return whether there was one of that id."""

@@ -24,7 +24,7 @@ from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.lane import EventLane, RepairLane
+from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
 
@@ -37,7 +37,7 @@ MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
 
 
-Lane = EventLane | RepairLane | TranslatingLane
+Lane = EventLane | PlainLane | RepairLane | TranslatingLane
 
 
 class State(enum.Enum):
@@ -178,7 +178,7 @@ class Relay:
         if self._run.filters_events:
             self._lane = self._run.lane(self._exchange.stream)
         elif readable and not self._run.verbatim:
-            self._lane = self._run.repairing_lane(self._exchange.stream)
+            self._lane = self._run.unfiltered_lane(self._exchange.stream)
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on the next bytes."""
@@ -293,15 +293,25 @@ class Relay:
         """Take an answer that passes filters as a whole; commit when it has."""
         self._exchange.tap.feed(data)
         filtered = self._filtered(lane, data, last)
-        if filtered is not None and last:
-            self._held, self._last = [filtered], True
-            self._commit()
+        if filtered is None:
+            return
+        self._held.append(filtered)
+        if last:
+            self._last = True
+            if isinstance(lane, TranslatingLane) and self._head is not None:
+                self._head = lane.typed(self._head)
+            try:
+                self._run.check(b"".join(self._held))
+            except UpstreamError as error:
+                self.failed(error)
+            else:
+                self._commit()
 
     def _weigh_error(self, head: ResponseHead) -> None:
         held = b"".join(self._held)
         rejection = self._run.rejection(head.status, head.headers, held[:MAX_HELD_BYTES])
         self._attempt.error = rejection.code
-        if self._run.translates or self._run.keeps_to_itself(rejection):
+        if self._run.tries_on(rejection) or self._run.translates or self._run.keeps_to_itself(rejection):
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
@@ -333,6 +343,8 @@ class Relay:
         if self._run.verbatim:
             headers = heads.verbatim(head, headers)
         else:
+            if self._exchange.standings:
+                head = heads.outranked(head)
             stream, recoded, rewritten = self._exchange.stream, self._inflater is not None, self._lane is not None
             headers = heads.down(head, headers, stream, recoded, len(held) if rewritten else None)
         recording = self._exchange.recording

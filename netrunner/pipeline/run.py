@@ -6,36 +6,35 @@ This module must not read or write sockets.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netrunner.dialects.interfaces import IRepairs, ITranslates
+from netrunner.dialects.interfaces import IRepair, IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
-from netrunner.errors import ExchangeError, InternalError, NotFound, Overloaded, UpstreamError
+from netrunner.dialects.standing import limit_fields
+from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.request import Request
-from netrunner.interfaces import ILiveSink, IProvider, IUpstream, IWatcher
-from netrunner.journal.entry import REQUEST, RESPONSE
-from netrunner.journal.masking import mask_query
+from netrunner.interfaces import IProvider, IUpstream
+from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
 from netrunner.pipeline.chain import begin
+from netrunner.pipeline.empty import nothing_said, says_something
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.heads import TIMING
-from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, RepairLane
-from netrunner.pipeline.recording import SLICE_BYTES, Recording
+from netrunner.pipeline.intent import tell_intent
+from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, PlainLane, RepairLane
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
+from netrunner.pipeline.tries import Tries
 from netrunner.pipeline.tunnel import Tunnel
+from netrunner.routing.route import route
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Record, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
 
-_log = Logger()
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
 
@@ -57,8 +56,8 @@ class Run:
         self._pipeline = pipeline
         self._exchange = exchange
         self._request = request
-        self._candidates: tuple[Candidate, ...] = ()
-        self._tried = 0
+        self._tries = Tries(pipeline, exchange)
+        self._routed = False
         self._provider: IProvider | None = None
         self._sent: UpstreamRequest | None = None
         self._translation: Translation | None = None
@@ -96,7 +95,8 @@ class Run:
         if not isinstance(error, ExchangeError):
             self.log.failure("an exchange failed", failure=failure, id=self._exchange.id)
             error = InternalError("The request could not be processed.")
-        self.fail(error)
+        failed = isinstance(error, UpstreamError) and self._exchange.attempts
+        self.fail(error, Outcome.UPSTREAM_FAILED if failed else Outcome.REFUSED)
 
     async def _go(self) -> None:
         exchange, chain = self._exchange, self._pipeline.chain
@@ -112,25 +112,28 @@ class Run:
         await self._attempt()
 
     def _route(self) -> tuple[Candidate, ...]:
-        exchange, table = self._exchange, self._pipeline.table
-        if exchange.model is not None:
-            return table.candidates(exchange.model)
-        return table.without_model(exchange.endpoint in exchange.dialect.needs_model)
+        exchange, pipeline = self._exchange, self._pipeline
+        needs_model = exchange.endpoint in exchange.dialect.needs_model
+        exchange.meaning, candidates = route(
+            pipeline.names, pipeline.table, exchange.model, exchange.source, exchange.path, needs_model
+        )
+        return candidates
 
     async def _attempt(self) -> None:
-        """Try the next candidate."""
-        if not self._candidates:
-            self._candidates = self._route()
-        candidate = self._candidates[self._tried]
-        self._tried += 1
-        exchange, pipeline = self._exchange, self._pipeline
+        """Try whoever is next."""
+        exchange, pipeline, tries = self._exchange, self._pipeline, self._tries
+        candidate = None
+        if not self._routed:
+            self._routed = True
+            candidate = tries.choose(self._route(), exchange.meaning.pool, exchange.bytes_in)
+        if candidate is None:
+            candidate = await tries.next()
+            if candidate is None:
+                return
         provider, upstream = pipeline.providers[candidate.provider]
         self._provider = provider
         exchange.provider = candidate.provider
         exchange.upstream_model = candidate.model or None
-        gap = pipeline.gap_of(candidate.provider)
-        if gap is not None and not await self._entered(gap):
-            return
         if self._stays(provider, candidate.provider):
             if not provider.serves(exchange.endpoint, exchange.model is not None):
                 raise NotFound("No such endpoint.", code="endpoint_not_found")
@@ -155,6 +158,8 @@ class Run:
         if pipeline.chain.attempt:
             request = await pipeline.chain.on_attempt(exchange, request)
         if exchange.outcome is None:
+            if candidate.timeouts is not None:
+                upstream = pipeline.choosing.apart[candidate.provider, candidate.timeouts]
             self._send(candidate, request, upstream)
 
     def _stays(self, provider: IProvider, name: str) -> bool:
@@ -176,24 +181,13 @@ class Run:
         try:
             await provider.prepare(call)
         except UpstreamError as error:
-            if error.sent or self._tried >= len(self._candidates):
+            wait_s = self._tries.after(error)
+            if wait_s is None:
                 raise
             self._exchange.let_go()
-            await self._attempt()
+            self._go_on(wait_s)
             return False
         return self._exchange.outcome is None
-
-    async def _entered(self, gap: Gap) -> bool:
-        """Wait until one more call of a provider may begin; return whether the exchange still wants it."""
-        exchange = self._exchange
-        entering = gap.enter()
-        exchange.release = entering.cancel
-        try:
-            await entering
-        except CancelledError:
-            return False
-        exchange.release = gap.leave
-        return True
 
     def _translated(self) -> Translation:
         """Return what is asked, in terms of no dialect.
@@ -222,9 +216,11 @@ class Run:
         self._sent = request
         exchange.upstream = request.origin
         exchange.mark("routed")
+        if exchange.trace is not None and self._pipeline.tracing is not None:
+            self._pipeline.tracing.attempt(exchange.trace, request, exchange.timings["routed"])
         if len(exchange.attempts) == 1:
             try:
-                self._tell_intent()
+                tell_intent(self._pipeline, exchange, self._request)
             except ExchangeError:
                 exchange.attempts.clear()
                 exchange.upstream = None
@@ -243,41 +239,12 @@ class Run:
             return
         relay.started(upstream.send(request, relay))
 
-    def _tell_intent(self) -> None:
-        """Write down that a provider is about to be called, before anything of it leaves.
-
-        Raises:
-            Overloaded: when it cannot be written down.
-        """
-        exchange, observing = self._exchange, self._pipeline.observing
-        watchers = exchange.recording.watchers if exchange.recording is not None else ()
-        exchange.recording = recording = Recording(observing.redaction, observing.secret_header)
-        recording.watchers = watchers
-        for sink in observing.live_sinks:
-            recording.watch(_watchers(sink, exchange.record()))
-        target = exchange.path + b"?" + mask_query(exchange.query) if exchange.query else exchange.path
-        start = b"%b %b HTTP/1.1" % (exchange.method, target)
-        body = self._request.body()
-        whole = body if len(body) <= SLICE_BYTES else b""
-        recording.begin(self._pipeline.journal, exchange.record, self._unrecorded, start, exchange.headers, whole)
-        if whole is not body:
-            recording.take(body, exchange.clock)
-        if exchange.upload is not None:
-            exchange.upload.observe(partial(recording.piece, REQUEST))
-
-    def _unrecorded(self) -> None:
-        """The journal could not be written after all."""
-        if self._exchange.work is not None:
-            self._exchange.work.stop(
-                Outcome.REFUSED, Overloaded("The request cannot be recorded.", code="journal_full", retry_after_s=5)
-            )
-
     # What an attempt tells before it commits.
 
     @property
     def drains(self) -> bool:
         """Whether the answer is read on when the client has left: its model says so."""
-        return self._exchange.model in self._pipeline.table.draining
+        return self._exchange.meaning.pool in self._pipeline.table.draining
 
     @property
     def decides_on_heads(self) -> bool:
@@ -294,19 +261,25 @@ class Run:
         assert self._provider is not None
         assert self._translation is not None
         spoken = SPOKEN[self._provider.dialect]
-        decoder = spoken.decoder(self._asked, streaming, MAX_ANSWER_BYTES)
         translation = self._translation
+        decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )
 
-    def repairing_lane(self, streaming: bool) -> RepairLane | None:
-        """Return the way on for an answer that is repaired; None for one that goes on as it came."""
+    def unfiltered_lane(self, streaming: bool) -> RepairLane | PlainLane | None:
+        """Return the way of an answer that is repaired, or looked at whole; None for one that goes on as it came."""
+        repair = None if self._repairs is None else self._repair(self._repairs, streaming)
+        if repair is not None:
+            return RepairLane(repair, streaming)
         exchange = self._exchange
-        if self._repairs is None:
-            return None
+        looked_at = self._tries.wary and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
+        return PlainLane() if looked_at and not streaming else None
+
+    def _repair(self, repairs: IRepairs, streaming: bool) -> IRepair | None:
+        exchange = self._exchange
         asked = exchange.envelope is not None and exchange.envelope.wants_usage
-        repair = self._repairs.repair(
+        repair: IRepair | None = repairs.repair(
             exchange.endpoint,
             streaming,
             exchange.id,
@@ -315,7 +288,7 @@ class Run:
             not asked,
             MAX_REPAIRED_BYTES,
         )
-        return None if repair is None else RepairLane(repair, streaming)
+        return repair
 
     def lane(self, streaming: bool) -> EventLane:
         """Return the way through the event filters for an answer."""
@@ -374,29 +347,71 @@ class Run:
     def rejection(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Return the provider's own reading of an error answer."""
         assert self._provider is not None
+        if self._exchange.project_key is not None:
+            # Its provider knows no key that it could mask itself.
+            body = self.told(body)
         error: UpstreamError = self._provider.classify(status, headers, body)
         return error
 
     def told(self, body: bytes) -> bytes:
         """Return an error's body as the caller may see it: some providers quote the key they refuse."""
-        key = self._pipeline.key_of(self._exchange.attempts[-1].provider)
+        key = self._pipeline.key_of(self._exchange)
         return body if key is None else body.replace(key, b"***")
 
     def keeps_to_itself(self, rejection: UpstreamError) -> bool:
         """Return whether the provider's own words must not reach the caller: the fault is our key, not theirs."""
         return rejection.code == "upstream_auth"
 
+    def check(self, body: bytes) -> None:
+        """Look at a whole answer in the caller's dialect, where another try may be made.
+
+        Raises:
+            UpstreamError: for one that says nothing, or cannot be read.
+        """
+        exchange = self._exchange
+        if self._tries.wary and not says_something(exchange.dialect, exchange.method, exchange.endpoint, body):
+            raise nothing_said()
+
+    def tries_on(self, rejection: UpstreamError) -> bool:
+        """Return whether another try is made after an error answer, so that nobody is told of it."""
+        return self._tries.after(rejection) is not None
+
     def attempt_failed(self, error: UpstreamError) -> None:
-        """An attempt ended before it was committed: the next candidate if nothing was sent, else the end."""
+        """An attempt ended before it was committed: another try if there is one to be made, else the end."""
         self._request.aborts_on_half_close = False
         self._exchange.attempts[-1].error = error.code
+        self._exchange.attempt_ended()
+        wait_s = self._tries.after(error)
         self._exchange.let_go()
-        if not error.sent and self._tried < len(self._candidates):
-            self._exchange.work = self
-            self._request.on_disconnect = self.client_gone
-            self._launch(self._attempt())
+        if wait_s is None:
+            self.fail(self.last(error), Outcome.UPSTREAM_FAILED)
         else:
-            self.fail(error, Outcome.UPSTREAM_FAILED)
+            self._go_on(wait_s)
+
+    def _go_on(self, wait_s: float) -> None:
+        """Try again after a wait, or at once; nothing is left of the try before."""
+        exchange = self._exchange
+        exchange.work = self
+        exchange.tap = exchange.error = None
+        exchange.stream = exchange.envelope is not None and exchange.envelope.stream
+        self._request.on_disconnect = self.client_gone
+        if wait_s:
+            self._tries.wait(wait_s, self._try_again, self._give_up)
+        else:
+            self._try_again()
+
+    def _try_again(self) -> None:
+        self._launch(self._attempt())
+
+    def _give_up(self) -> None:
+        """There is no time to wait: what failed has failed."""
+        error = self._tries.error
+        assert error is not None
+        self.fail(error, Outcome.UPSTREAM_FAILED)
+
+    def last(self, error: UpstreamError) -> UpstreamError:
+        """Return what the caller is told of the attempt that was the last."""
+        return error
 
     # Ends without an upstream's answer.
 
@@ -422,16 +437,6 @@ class Run:
         self._request.respond(answer.status, headers, answer.body)
 
 
-def _watchers(sink: ILiveSink, record: Record) -> list[IWatcher]:
-    """Return the watcher a sink gives for an exchange, if it gives one."""
-    try:
-        watcher = sink.watch(record)
-    except Exception:  # noqa: BLE001 - the border to a sink: whatever it raises stays here
-        _log.failure("a sink could not watch")
-        return []
-    return [] if watcher is None else [watcher]
-
-
 def own_headers(exchange: Exchange) -> Headers:
     """Return the header fields that every answer to ``exchange`` carries; to be asked for once, as it is committed."""
     headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
@@ -439,6 +444,8 @@ def own_headers(exchange: Exchange) -> Headers:
         headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
     if exchange.dropped:
         headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
+    if exchange.standings:
+        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
     if exchange.stages is not None:
         headers.append((TIMING, exchange.stages.commit(exchange)))
     return headers

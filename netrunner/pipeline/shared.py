@@ -5,19 +5,24 @@ This module must not run anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
+from netrunner.pipeline.catalog import Catalog
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.pipeline.tracing import Tracing
+from netrunner.routing.names import Names
 from netrunner.routing.table import Table
 from netrunner.settings import Secret
-from netrunner.values import Outcome
+from netrunner.values import Outcome, Record
 
 
 class Observing:
@@ -40,6 +45,16 @@ class Observing:
         self.live_sinks = tuple(live_sinks)
 
 
+class Unrecorded:
+    """In the journal's place for exchanges of which nothing is written down."""
+
+    def begin(self, *exchange: object) -> None:
+        """Write nothing."""
+
+    def ended(self, record: Record, refused: bool) -> None:
+        """Write nothing."""
+
+
 class Pipeline:
     """What all exchanges of one configuration share.
 
@@ -53,6 +68,9 @@ class Pipeline:
         live: Who looks on.
         observing: What recordings are made with.
         stages: Tells callers where the time went; None tells nothing.
+        choosing: What candidates are chosen with.
+        names: What names mean; those of the table when not given.
+        tracing: Gives exchanges their place in traces; None keeps no traces.
     """
 
     def __init__(
@@ -66,32 +84,66 @@ class Pipeline:
         live: Live | None = None,
         observing: Observing | None = None,
         stages: ServerTiming | None = None,
+        choosing: Choosing | None = None,
+        names: Names | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        self.tracing = tracing
+        self.names = names or Names(table.names(), table.unknown_model)
+        self.choosing = choosing or Choosing()
+        self.choosing.follow(chain.retries)
+        self.draining = False
+        """Whether nobody waits any more to try again."""
+        self.waiting: dict[str, Callable[[], None]] = {}
+        """By the ids of exchanges that wait to try again, what ends them at once."""
         self.stages = stages
-        self._spoken = frozenset(
-            (name, dialect)
-            for name, (one, _) in providers.items()
-            for dialect in (one.dialect, *(one.also if ISpeaksMore.providedBy(one) else ()))
-        )
         self.live = live or Live()
         self.journal = journal
         self.observing = observing or Observing()
         self.chain = chain
         self.table = table
-        self.providers = dict(providers)
+        self.providers: dict[str, tuple[IProvider, IUpstream]] = {}
         self.clock = clock
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
-        self._gaps = {name: gap for name, (one, _) in providers.items() if (gap := Gap.of(name, clock, one.settings))}
-        self._repairing = frozenset(
-            name for name, (one, _) in providers.items() if getattr(one.settings, "repair", False)
+        self._spoken: set[tuple[str, str]] = set()
+        self._gaps: dict[str, Gap] = {}
+        self._keys: dict[str, bytes] = {}
+        self._repairing, self._adapting, self._preparing, self._passthrough, self._project = (
+            set[str]() for _ in range(5)
         )
-        self._adapting = frozenset(name for name, (one, _) in self.providers.items() if IAdapts.providedBy(one))
-        self._preparing = frozenset(name for name, (one, _) in self.providers.items() if IPrepares.providedBy(one))
-        self._keys = {name: key for name, (one, _) in self.providers.items() if (key := _stored_key(one))}
-        self._passthrough = frozenset(
-            name for name, (one, _) in self.providers.items() if getattr(one.settings, "api_key", None) == "passthrough"
-        )
+        for name, (provider, upstream) in providers.items():
+            self.admit(name, provider, upstream)
+        self.catalog = Catalog(self.names, table.unknown_model, self.providers, clock)
+
+    def admit(self, name: str, provider: IProvider, upstream: IUpstream) -> None:
+        """Have ``provider`` serve what is asked of ``name``, its requests carried by ``upstream``."""
+        self.dismiss(name)
+        self.providers[name] = (provider, upstream)
+        also = provider.also if ISpeaksMore.providedBy(provider) else ()
+        self._spoken.update((name, dialect) for dialect in (provider.dialect, *also))
+        if gap := Gap.of(name, self.clock, provider.settings):
+            self._gaps[name] = gap
+        if key := _stored_key(provider):
+            self._keys[name] = key
+        for names, belongs in (
+            (self._repairing, getattr(provider.settings, "repair", False)),
+            (self._adapting, IAdapts.providedBy(provider)),
+            (self._preparing, IPrepares.providedBy(provider)),
+            (self._passthrough, getattr(provider.settings, "api_key", None) == "passthrough"),
+            (self._project, getattr(provider.settings, "api_key", None) == "project"),
+        ):
+            if belongs:
+                names.add(name)
+
+    def dismiss(self, name: str) -> None:
+        """Serve nothing of ``name`` any more; none of its requests may be in progress."""
+        if self.providers.pop(name, None) is not None:
+            self._spoken = {spoken for spoken in self._spoken if spoken[0] != name}
+            for names in (self._repairing, self._adapting, self._preparing, self._passthrough, self._project):
+                names.discard(name)
+            self._gaps.pop(name, None)
+            self._keys.pop(name, None)
 
     def enter(self, exchange: Exchange) -> None:
         """Count an exchange as in flight.
@@ -103,6 +155,20 @@ class Pipeline:
             raise Overloaded("Too many requests are in progress.", code="too_many_streams", retry_after_s=1)
         self.inflight[exchange.id] = exchange
         self.live.began(exchange)
+
+    def unrecorded(self) -> Pipeline:
+        """Return this pipeline for exchanges of which nothing is recorded, and which no sink sees."""
+        other = copy(self)
+        other.journal = Unrecorded()
+        other.observing = Observing()
+        other.tracing = None
+        return other
+
+    def hurry(self) -> None:
+        """The daemon is about to end: those who wait to try again have failed, and so has who would."""
+        self.draining = True
+        for give_up in list(self.waiting.values()):
+            give_up()
 
     def ended(self, exchange: Exchange) -> None:
         """Release everything held for ``exchange`` and hand it to the record; called by its one end."""
@@ -136,9 +202,21 @@ class Pipeline:
         """Return whether ``provider`` understands requests of ``dialect`` as they are."""
         return (provider, dialect) in self._spoken
 
-    def key_of(self, provider: str) -> bytes | None:
-        """Return the key stored for ``provider``, if there is one."""
-        return self._keys.get(provider)
+    def key_of(self, exchange: Exchange) -> bytes | None:
+        """Return the key that is not the caller's own and that the last attempt was made with, if there is one."""
+        return exchange.project_key or self._keys.get(exchange.attempts[-1].provider)
+
+    def authorization(self, exchange: Exchange, provider: str) -> bytes | None:
+        """Return what ``provider`` is asked with that is not stored for it: the caller's own, or its project's key.
+
+        Raises:
+            Forbidden: ``project_key_missing`` when the project has none.
+        """
+        exchange.project_key = None
+        if provider in self._project and exchange.holder is not None:
+            exchange.project_key = exchange.holder.key(provider)
+            return b"Bearer " + exchange.project_key
+        return exchange.credential() if provider in self._passthrough else None
 
     def passes_through(self, provider: str) -> bool:
         """Return whether ``provider`` is asked with the caller's own credential."""

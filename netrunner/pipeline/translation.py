@@ -12,16 +12,17 @@ from typing import Any
 from zope.interface import implementer
 
 from netrunner.dialects.answers import merged
-from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
+from netrunner.dialects.conversation import Asked, Conversation, Operation, Picture, Request, Written
 from netrunner.dialects.estimate import estimate, tokens_of
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IEncoder, ILoads, ISpoken, ITap, ITranslates
-from netrunner.errors import UpstreamError
+from netrunner.dialects.interfaces import IDecoder, IDraws, IEncoder, ILoads, ISpoken, ITap, ITranslates
+from netrunner.errors import NotFound, UpstreamError
 from netrunner.events import Event, Finish, KeepAlive, ReasoningDelta, Start, TextDelta, ToolArgs, UsageSeen
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import error_of
-from netrunner.values import Answer, Usage
+from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_IMAGE_BYTES
+from netrunner.values import Answer, ResponseHead, Usage
 
 
 class Translation:
@@ -42,10 +43,16 @@ class Translation:
         self.gaps = Gaps()
         """What is lost before any provider is chosen."""
         self._dialect = dialect
-        self.request: Conversation | Embedding = dialect.read(exchange.envelope, exchange.endpoint, self.gaps)
+        self.request: Request = dialect.read(exchange.envelope, exchange.endpoint, self.gaps)
 
     def written(self, spoken: ISpoken, model: str, gaps: Gaps) -> Written:
-        """Return what is asked, as a provider that speaks ``spoken`` wants it."""
+        """Return what is asked, as a provider that speaks ``spoken`` wants it.
+
+        Raises:
+            NotFound: ``endpoint_not_found`` for an image where none are made.
+        """
+        if self.operation is Operation.IMAGE and not IDraws.providedBy(spoken):
+            raise NotFound("The model's provider makes no images.", code="endpoint_not_found")
         written: Written = spoken.write(self.request, model, self._streams, gaps)
         return written
 
@@ -67,6 +74,11 @@ class Translation:
             return None
         loaded: Answer | None = dialect.loaded(self._asked())
         return loaded
+
+    @property
+    def max_bytes(self) -> int:
+        """The most that the answer, or one event of it, may take."""
+        return MAX_IMAGE_BYTES if self.operation is Operation.IMAGE else MAX_ANSWER_BYTES
 
     def encoder(self) -> IEncoder:
         """Return what writes the answer for the caller."""
@@ -99,7 +111,7 @@ class EventTap:
 
     __slots__ = ("_request", "_tokens", "began", "complete", "error", "finish_reason", "usage")
 
-    def __init__(self, request: Conversation | Embedding) -> None:
+    def __init__(self, request: Request) -> None:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: str | None = None
@@ -126,8 +138,8 @@ class EventTap:
         """Ignore bytes: events tell everything."""
 
     def close(self) -> None:
-        """Count, by a rule of thumb, what the provider has not counted of an answer that began."""
-        if self.usage is None and self.began and self.error is None:
+        """Count, by a rule of thumb, what the provider has not counted of an answer that began; no image has one."""
+        if self.usage is None and self.began and self.error is None and not isinstance(self._request, Picture):
             tokens = math.ceil(self._tokens)
             self.usage = Usage(input_total=estimate(self._request), output_total=tokens, source="counted")
 
@@ -153,7 +165,7 @@ class TranslatingLane:
         exchange: Exchange,
         decoder: IDecoder,
         encoder: IEncoder,
-        request: Conversation | Embedding,
+        request: Request,
     ) -> None:
         self._chain = chain
         self._exchange = exchange
@@ -192,6 +204,13 @@ class TranslatingLane:
         tell = getattr(self._encoder, "error", self._exchange.dialect.error_event)
         told: bytes = tell(error)
         return told
+
+    def typed(self, head: ResponseHead) -> ResponseHead:
+        """Return the head of a whole answer with its type, where that shows only in what was written."""
+        if self._encoder.content_type == self.content_type:
+            return head
+        headers = [field for field in head.headers if field != (b"content-type", self.content_type)]
+        return ResponseHead(head.status, head.reason, [(b"content-type", self._encoder.content_type), *headers])
 
     def _write(self, events: list[Event]) -> bytes:
         """Write events up to the first that tells an error."""

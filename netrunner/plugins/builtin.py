@@ -17,6 +17,7 @@ class BuiltIn(NamedTuple):
 
 
 BUILT_IN = (
+    BuiltIn("provider", "airforce", "Api.Airforce.", "netrunner.providers.airforce"),
     BuiltIn("provider", "anthropic", "Anthropic, or any API that speaks like it.", "netrunner.providers.anthropic"),
     BuiltIn("provider", "azure_openai", "OpenAI's models on Azure.", "netrunner.providers.azure_openai"),
     BuiltIn("provider", "cloudflare", "Cloudflare's Workers AI, or an AI Gateway.", "netrunner.providers.cloudflare"),
@@ -34,6 +35,13 @@ BUILT_IN = (
     BuiltIn("provider", "openrouter", "OpenRouter.", "netrunner.providers.openrouter"),
     BuiltIn("provider", "together", "Together AI.", "netrunner.providers.together"),
     BuiltIn("filter", "no_think", "Asks models that think aloud not to.", "netrunner.filters.no_think"),
+    BuiltIn("filter", "retry", "Tries again what has failed.", "netrunner.filters.retry"),
+    BuiltIn(
+        "filter",
+        "rate_limit",
+        "Admits so many requests and tokens, of each caller or in all.",
+        "netrunner.filters.rate_limit",
+    ),
     BuiltIn(
         "filter",
         "strip_json_markdown",
@@ -41,6 +49,7 @@ BUILT_IN = (
         "netrunner.filters.strip_json_markdown",
     ),
     BuiltIn("filter", "strip_thinking", "Takes <think> blocks out of answers.", "netrunner.filters.strip_thinking"),
+    BuiltIn("filter", "validate", "Refuses what no provider should be asked.", "netrunner.filters.validate"),
     BuiltIn(
         "sink", "access_line", "Writes one short line for each request that has ended.", "netrunner.sinks.access_line"
     ),
@@ -53,4 +62,5 @@ BUILT_IN = (
     BuiltIn("sink", "http_batch", "Posts records to a URL, as batches of JSON.", "netrunner.sinks.http_batch"),
     BuiltIn("sink", "jsonl", "Appends each record to a file, as a line of JSON.", "netrunner.sinks.jsonl"),
     BuiltIn("sink", "metrics_line", "Writes the times of each request as one line.", "netrunner.sinks.metrics_line"),
+    BuiltIn("sink", "otlp", "Exports a trace of each request to an OpenTelemetry collector.", "netrunner.sinks.otlp"),
 )

@@ -31,6 +31,7 @@ from netrunner.process.handover import DrainArguments, HandoverAnswer, PidFile, 
 from netrunner.process.lifeline import Lifeline
 from netrunner.process.listen import Bound, name_of
 from netrunner.process.logfile import BoundedLog
+from netrunner.process.neighbours import PROJECT_CHANGED
 from netrunner.process.signals import Ending, install
 from netrunner.process.state import State, control_path
 from netrunner.process.systemd import Systemd
@@ -66,12 +67,30 @@ class Serving(Protocol):
     def counts(self) -> dict[str, int]:
         """Return how much of everything there is now."""
 
+    def windows(self) -> list[Any]:
+        """Return what limits have counted, in terms of JSON, for a successor."""
+
+    def absorb_windows(self, windows: list[Any]) -> object:
+        """Go on with what a predecessor's limits have counted."""
+
+    def read_aliases(self) -> None:
+        """Read the aliases that another process has changed."""
+
     def end(self, exchange_id: str) -> bool:
         """End one exchange; return False if there is none of that id."""
+
+    def project_changed(self, id: str) -> object:
+        """Hear that another process has changed something about a project or its tokens."""
 
 
 class EndArguments(msgspec.Struct, forbid_unknown_fields=True):
     """What ``end`` takes."""
+
+    id: str
+
+
+class ProjectArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """What ``project-changed`` takes."""
 
     id: str
 
@@ -217,12 +236,14 @@ class Daemon(Service):
         pid_file = self._place.pid_file
         pool = self._reactor.getThreadPool()
         try:
-            path = await deferToThreadPool(self._reactor, pool, predecessor.dismiss, not pid_file.path)
+            left = await deferToThreadPool(self._reactor, pool, predecessor.dismiss, not pid_file.path)
         except ControlError as error:
             self._log.error("process {pid} still serves: {error}", pid=predecessor.pid, error=error)
             return
-        if path:
-            pid_file.claim(path, os.getpid())
+        if left["pid_file"]:
+            pid_file.claim(left["pid_file"], os.getpid())
+        # One of a version before this has none.
+        self._service.absorb_windows(left.get("windows", []))
         self._log.info("took over from process {pid}", pid=predecessor.pid)
 
     def _hung_up(self) -> None:
@@ -260,6 +281,8 @@ class Daemon(Service):
         commands.add("status", NoArguments, self._status)
         commands.add("inflight", NoArguments, lambda _: Reply({"inflight": self._service.inflight()}))
         commands.add("end", EndArguments, self._end)
+        commands.add("aliases", NoArguments, self._read_aliases)
+        commands.add(PROJECT_CHANGED, ProjectArguments, self._project_changed)
         self._service.offer(commands)
         if self._place.lifeline is None:
             commands.add("reload", NoArguments, lambda _: self._reload_now().addCallback(_warned))
@@ -284,9 +307,17 @@ class Daemon(Service):
             }
         )
 
+    def _read_aliases(self, _: NoArguments) -> Reply:
+        self._service.read_aliases()
+        return Reply()
+
     def _end(self, arguments: EndArguments) -> Reply:
         if not self._service.end(arguments.id):
             raise ControlError(f"no exchange {arguments.id!r} is open")
+        return Reply()
+
+    def _project_changed(self, arguments: ProjectArguments) -> Reply:
+        self._service.project_changed(arguments.id)
         return Reply()
 
     def _hand_over(self, _: NoArguments) -> Reply:
@@ -302,7 +333,7 @@ class Daemon(Service):
         self._dismissed = True
         self._upgrade.finish()
         self._ending.begin()
-        return Reply({"pid_file": path})
+        return Reply({"pid_file": path, "windows": self._service.windows()})
 
 
 def _warned(warnings: list[str]) -> Reply:

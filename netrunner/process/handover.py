@@ -70,15 +70,16 @@ class Predecessor:
         ]
         """Its listening sockets, for ``listen.bind``."""
 
-    def dismiss(self, take_pid_file: bool) -> str:
-        """Have it drain and exit; return the path of its pid file if that was taken over, else an empty string.
+    def dismiss(self, take_pid_file: bool) -> dict[str, Any]:
+        """Have it drain and exit; return what it leaves.
 
+        That is ``pid_file``, a path if it was taken over, else empty; and ``windows``, what its limits have counted.
         Blocks for the time of one answer.
 
         Raises:
             ControlError: when it cannot be asked.
         """
-        return str(ask(self._control, "drain", {"pid_file": take_pid_file})["pid_file"])
+        return ask(self._control, "drain", {"pid_file": take_pid_file})
 
 
 def inherited(environ: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:

@@ -210,6 +210,19 @@ class Supervisor(Service):
         """Return False: nothing is in progress here."""
         return False
 
+    def windows(self) -> list[Any]:
+        """Return nothing: what several workers count they count in Redis."""
+        return []
+
+    def absorb_windows(self, windows: list[Any]) -> None:
+        """Nothing is counted here."""
+
+    def read_aliases(self) -> None:
+        """Workers are told themselves."""
+
+    def project_changed(self, id: str) -> None:
+        """Workers are told themselves."""
+
     def counts(self) -> dict[str, int]:
         """Return how many workers there are, how many of them serve, and how many took the place of another."""
         serving = sum(worker.serves for worker in self._workers.values())

@@ -15,6 +15,7 @@ import msgspec
 from netrunner import sse
 from netrunner.dialects.openai.dialect import OpenAIDialect
 from netrunner.dialects.openai.family import COMFORT, HOSTED, Family
+from netrunner.dialects.openai.images import by_model, prompt_and_sides
 from netrunner.errors import ConfigurationError, Problem, UpstreamRejected
 from netrunner.interfaces import IEnvironment
 from netrunner.offers import ProviderFactory
@@ -56,6 +57,9 @@ class CloudflareProvider(Member):
             raise ConfigurationError([Problem(where, "account_id, or the base_url of a gateway, was expected")])
         if account is not None:
             address = f"{address}/accounts/{account}/ai/v1"
+            self._models = by_model(
+                settings, environment.name, f"{settings.base_url.rstrip('/')}/accounts/{account}/ai/run"
+            )
         super().__init__(dataclasses.replace(settings, base_url=address), environment)
         self.settings = settings
         self._is_gateway = account is None
@@ -74,6 +78,12 @@ class CloudflareProvider(Member):
         if self._token is not None:
             request.headers.append((b"cf-aig-authorization", b"Bearer " + self._token))
         return request
+
+    def draw(self, call: Call) -> UpstreamRequest:
+        """Return the request for an image: of Workers AI the model is part of the address."""
+        body = sse.compact(prompt_and_sides(call))
+        model = call.model if call.model.startswith("@") else f"@{call.model}"
+        return self._models.request(msgspec.structs.replace(call, endpoint=model, body=body))
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""

@@ -1,7 +1,8 @@
 """The provider ``echo``: answers in this process, without a key, what it was told to answer.
 
-It says the last user message back, word by word. To be told more, it reads orders from the header ``x-echo`` or
-from the beginning of that message, ``/echo ORDERS TEXT``; see ``netrunner.providers.orders`` for what they are::
+It says the last user message back, word by word, and draws a mosaic where an image is asked for. To be told more, it
+reads orders from the header ``x-echo`` or from the beginning of that message, ``/echo ORDERS TEXT``; see
+``netrunner.providers.orders`` for what they are::
 
     curl 127.0.0.1:8080/v1/chat/completions -d '{"model": "echo", "stream": true,
         "messages": [{"role": "user", "content": "/echo events=20 delay=0.05 think Hello you"}]}'
@@ -44,7 +45,7 @@ class EchoSettings:
 
 @implementer(IProvider, IUpstream)
 class EchoProvider:
-    """Chat completions, completions, embeddings and models, made up here."""
+    """Chat completions, completions, embeddings, images and models, made up here."""
 
     dialect = "openai"
 

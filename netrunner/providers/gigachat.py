@@ -133,8 +133,11 @@ def _key(settings: GigaChatSettings, name: str) -> Secret | None:
     """Return the key that access tokens are got for; None where the caller brings his own, or there is none.
 
     Raises:
-        ConfigurationError: for a key that is given twice, or by half.
+        ConfigurationError: for a key that is given twice, or by half, or is a project's.
     """
+    if settings.api_key == "project":
+        reason = "a project's key cannot be exchanged for an access token"
+        raise ConfigurationError([Problem(f"providers.{name}.api_key", reason)])
     if settings.client_secret is None and (settings.api_key is not None or settings.client_id is None):
         return settings.api_key if isinstance(settings.api_key, Secret) else None
     if settings.api_key is not None or settings.client_id is None or settings.client_secret is None:

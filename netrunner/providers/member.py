@@ -1,4 +1,4 @@
-"""What the members of OpenAI's family share beyond its dialect: a body made fit before it is sent.
+"""What the members of OpenAI's family share beyond its dialect: a body made fit before it is sent, and images.
 
 This module must not name any member.
 """
@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from zope.interface import implementer
 
+from netrunner.dialects.openai import images
 from netrunner.dialects.openai.family import Family, fit
 from netrunner.interfaces import IAdapts
 from netrunner.providers.api import ApiProvider
@@ -44,6 +45,16 @@ class Member(ApiProvider):
         Raises:
             UnsupportedParameter: for what the member cannot do.
         """
+        if call.endpoint == images.ENDPOINT and call.translated:
+            return self.draw(call)
         if call.endpoint == "chat/completions" and type(call.body) is bytes and call.gaps is not None:
             call.body = fit(call.body, self.family, call.gaps)
         return super().build(call)
+
+    def draw(self, call: Call) -> UpstreamRequest:
+        """Return the request for an image whose caller does not see the answer's form: the plain one.
+
+        Raises:
+            BadRequest: for a model's name that cannot stand where the member wants it.
+        """
+        return self.api.request(call)

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ from typing import Any
 import msgspec
 
 from netrunner import sse
+from netrunner.providers.drawing import drawn
 from netrunner.providers.orders import Mistake, Orders
 from netrunner.values import Headers
 
 MAX_CHOICES = 128
 MAX_DIMENSIONS = 4096
+DEFAULT_SIZE = "256x256"
+MAX_SIDE = 1024
+"""Pixels: an image that is to be larger becomes this large."""
+_SIZE = re.compile("([0-9]{1,5})x([0-9]{1,5})")
 THOUGHT = "<think>\nWhat was said, I shall say.\n</think>\n\n"
 
 
@@ -76,6 +82,8 @@ def reply_to(
             raise Mistake(f"{endpoint} takes POST only.", status=405)
         if endpoint == "embeddings":
             return _whole(_embeddings(_document(body)))
+        if endpoint == "images/generations":
+            return _image(_document(body), header, created)
         if endpoint in ("chat/completions", "completions"):
             return _completion(endpoint, _document(body), header, delay_s, created, token)
         raise Mistake(f"echo has no endpoint {endpoint[:100]}.", status=404)
@@ -107,12 +115,7 @@ def _completion(
 ) -> Reply:
     chat = endpoint == "chat/completions"
     prompt = _last_user_text(document) if chat else _prompt(document)
-    orders = Orders()
-    text = prompt
-    if header:
-        orders.obey(header)
-    if prompt.startswith("/echo"):
-        text = orders.obey(prompt.removeprefix("/echo"))
+    orders, text = _ordered(prompt, header)
     if orders.error is not None:
         return _refusal(orders)
     choices, options = document.get("n", 1), document.get("stream_options") or {}
@@ -138,6 +141,14 @@ def _completion(
     elif orders.stall is not None:
         pieces = (whole[: len(whole) // 2], Ending.STALL)
     return Reply(200, [], False, pieces, orders.wait + delay_s * answer.count)
+
+
+def _ordered(prompt: str, header: str) -> tuple[Orders, str]:
+    """Return the orders of a header and of a prompt, and what the prompt says beside them."""
+    orders = Orders()
+    if header:
+        orders.obey(header)
+    return orders, orders.obey(prompt.removeprefix("/echo")) if prompt.startswith("/echo") else prompt
 
 
 def _refusal(orders: Orders) -> Reply:
@@ -303,7 +314,7 @@ class _Answer:
         ]
 
 
-# --- embeddings and models ----------------------------------------------------------------------------------
+# --- embeddings, images and models ------------------------------------------------------------------------
 
 
 def _embeddings(document: dict[str, Any]) -> dict[str, Any]:
@@ -338,6 +349,24 @@ def _vector(text: Any, dimensions: int) -> list[float]:
         f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(number / length for number in numbers))
     )
     return list(rounded)
+
+
+def _image(document: dict[str, Any], header: str, created: int) -> Reply:
+    prompt, size = document.get("prompt"), document.get("size") or DEFAULT_SIZE
+    if not isinstance(prompt, str) or not prompt:
+        raise Mistake("prompt must be a string that is not empty.", "prompt")
+    sides = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if sides is None:
+        raise Mistake("size must be a width and a height such as 256x256.", "size")
+    orders, text = _ordered(prompt, header)
+    if orders.error is not None:
+        return _refusal(orders)
+    image = drawn(text, *(min(max(int(side), 1), MAX_SIDE) for side in sides.groups()))
+    data = [{"b64_json": base64.b64encode(image).decode()}]
+    tokens = len(prompt.split())
+    usage = {"input_tokens": tokens, "output_tokens": 0, "total_tokens": tokens}
+    answer = {"created": created, "data": data, "output_format": "png", "usage": usage}
+    return Reply(200, [], False, (sse.compact(answer),), orders.wait)
 
 
 def _models(endpoint: str, models: tuple[str, ...], created: int) -> dict[str, Any]:

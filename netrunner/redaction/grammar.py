@@ -62,21 +62,36 @@ def shape(pattern: str, captures: bool = False) -> Shape:
     return _Parser(pattern, captures).read()
 
 
-def compiled(pattern: str, *, captures: bool = True, longest: bool = False) -> re2.Regexp:
-    """Return a pattern compiled as all are here: over bytes, quiet, within ``MAX_COMPILED_BYTES``.
+def options(max_bytes: int = MAX_COMPILED_BYTES) -> re2.Options:
+    """Return how all patterns from a configuration are compiled: quietly, within ``max_bytes`` of memory."""
+    chosen = re2.Options()
+    chosen.log_errors = False
+    chosen.max_mem = max_bytes
+    return chosen
+
+
+def compiled(
+    pattern: str,
+    *,
+    captures: bool = True,
+    longest: bool = False,
+    utf8: bool = False,
+    max_bytes: int = MAX_COMPILED_BYTES,
+) -> re2.Regexp:
+    """Return a pattern compiled as all are here: over bytes, quiet, within ``max_bytes``.
 
     Args:
         pattern: As RE2 has it.
         captures: Whether groups are told.
         longest: Whether the longest match wins instead of the first alternative.
+        utf8: Whether texts are UTF-8, of which a dot takes a character and not a byte.
+        max_bytes: Of memory.
 
     Raises:
         ValueError: for a pattern that RE2 does not take, with its reason.
     """
-    chosen = re2.Options()
-    chosen.encoding = re2.Options.Encoding.LATIN1
-    chosen.log_errors = False
-    chosen.max_mem = MAX_COMPILED_BYTES
+    chosen = options(max_bytes)
+    chosen.encoding = re2.Options.Encoding.UTF8 if utf8 else re2.Options.Encoding.LATIN1
     chosen.never_capture = not captures
     chosen.longest_match = longest
     try:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from netrunner.claims import Claim
 from netrunner.errors import BadRequest, NotFound
+from netrunner.settings import Timeouts
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -17,6 +19,16 @@ class Candidate(msgspec.Struct, frozen=True):
 
     provider: str
     model: str
+    priority: int = 1
+    """Lower ones are asked first."""
+    weight: float = 1.0
+    """Its share of the requests among those of one priority, where they are shared by weight."""
+    max_request_bytes: int | None = None
+    """Of a body that it takes; None for any."""
+    timeouts: Timeouts | None = None
+    """How long it may take; None for what its provider says."""
+    claims: tuple[Claim, ...] = ()
+    """Whom an attempt is counted for, and what they may have."""
 
 
 class Table:
@@ -27,6 +39,7 @@ class Table:
         unknown_model: Provider that unknown names are passed to as they are; None refuses them.
         default_provider: Provider that serves requests naming no model; None refuses them.
         draining: Names whose answers are read on when the client has left.
+        images: Who makes images where no model is named, in the order in which they are asked.
     """
 
     def __init__(
@@ -35,10 +48,12 @@ class Table:
         unknown_model: str | None,
         default_provider: str | None,
         draining: frozenset[str] = frozenset(),
+        images: tuple[Candidate, ...] = (),
     ) -> None:
         self.draining = draining
+        self.images = images
         self._models = dict(models)
-        self._unknown = unknown_model
+        self.unknown_model = unknown_model
         self._default = default_provider
 
     def names(self) -> Iterable[str]:
@@ -54,8 +69,8 @@ class Table:
         found = self._models.get(model)
         if found is not None:
             return found
-        if self._unknown is not None:
-            return (Candidate(self._unknown, model),)
+        if self.unknown_model is not None:
+            return (Candidate(self.unknown_model, model),)
         raise NotFound(f"The model {model!r} does not exist.", code="model_not_found", param="model")
 
     def without_model(self, needs_model: bool) -> tuple[Candidate, ...]:

@@ -14,7 +14,7 @@ import msgspec
 
 from netrunner.sinks.lines import one_line
 from netrunner.times import stamp
-from netrunner.values import Attempt, Record, Usage
+from netrunner.values import Attempt, Record, Trace, Usage
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -66,6 +66,8 @@ class Entry(msgspec.Struct, gc=False):
     request_sha256: str | None
     response_sha256: str | None
     dropped: list[str]
+    resolved: list[str]
+    trace: Trace | None
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -109,6 +111,8 @@ def entry(record: Record) -> Entry:
         record.request_sha256,
         record.response_sha256,
         record.dropped,
+        record.resolved,
+        record.trace,
     )
 
 

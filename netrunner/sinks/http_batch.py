@@ -1,40 +1,27 @@
 """The sink ``http_batch``: records as JSON arrays, posted to a URL.
 
-A batch counts as delivered when the answer's status is 2xx. Statuses that speak of the door rather than of what was
-brought (a wrong key, a wrong path, too many requests, a redirect, a server's fault) leave the batch where it is, in
-the journal, to be sent again; any other 4xx means that something in the batch will never be taken, so it is halved
-until that record is found and put aside. A receiver may see a record twice and tells by its ``id``.
+A batch counts as delivered when the answer's status is 2xx; ``posting`` tells what other statuses mean. One that is
+refused is halved until the record at fault is found and put aside. A receiver may see a record twice and tells by its
+``id``.
 
-This module must not follow redirects, and must not tell the URL or a header in any message: they may hold a secret.
+This module must not know how a batch is posted.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from netrunner.errors import ConfigurationError, Problem
-from netrunner.interfaces import IClock, IEnvironment, ILogSink, ISection, IStartable
+from netrunner.interfaces import IEnvironment, ILogSink, ISection, IStartable
 from netrunner.offers import SinkFactory
 from netrunner.settings import Secret, setting
-from netrunner.sinks.delivery import DeadLetters, Parcel, Refused, Turn, Undelivered, deliver
+from netrunner.sinks.delivery import DeadLetters, Parcel, Turn, deliver
 from netrunner.sinks.entry import documents
+from netrunner.sinks.posting import Pace, Post, check_url
 from netrunner.values import Record
-
-ABOUT_THE_DOOR = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429})
-"""Statuses that would meet every batch alike, or that ask for patience: no record is at fault (RFC 9110, 15.5)."""
-MAX_ANSWER_BYTES = 65536
-MANNERS_S = 1.0
-"""So much of an answer's body, and for so long, is read before its connection is cut; nothing in it is used."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,22 +49,8 @@ class HttpBatchFactory(SinkFactory[HttpBatchSettings]):
     def parse(self, section: ISection) -> HttpBatchSettings:
         """Read the section; records are not sent readable for everybody unless that is asked for."""
         settings = super().parse(section)
-        parts = urlsplit(settings.url)
-        if parts.scheme != "https" and not settings.allow_http and not _loopback(parts.hostname or ""):
-            expected = "url: expected https, or a loopback address; allow_http: true sends it unencrypted"
-            raise ConfigurationError([Problem(section.where, expected)])
+        check_url(settings.url, settings.allow_http, section.where)
         return settings
-
-
-def _unanswered(failure: Failure) -> NoReturn:
-    raise Undelivered(f"the receiver did not answer: {type(failure.value).__name__}") from failure.value
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @implementer(ILogSink, IStartable)
@@ -87,26 +60,21 @@ class HttpBatch:
     def __init__(self, settings: HttpBatchSettings, environment: IEnvironment) -> None:
         self.settings = settings
         self.dead_letters = DeadLetters(settings.dead_letters, environment)
-        self._environment = environment
         self._delivered: set[str] = set()
         """Ids of the records that the receiver has of a batch whose rest it did not take."""
-        self._posted_at = float("-inf")
-        self._pause: Deferred[None] | None = None
-        self._stopping = False
         self._turn = Turn()
-        fields = {"content-type": "application/json", "accept-encoding": "identity"}
-        if settings.gzip:
-            fields["content-encoding"] = "gzip"
-        self._headers = fields | {name: secret.reveal() for name, secret in (settings.headers or {}).items()}
+        self._pace = Pace(environment.clock, settings.flush_s, settings.max_records)
+        self._door = Post(
+            environment, settings.url, "application/json", settings.headers, settings.gzip, settings.timeout_s
+        )
 
     def start(self) -> None:
         """Nothing is opened before there is something to send."""
-        self._stopping = False
+        self._pace.hurry(False)
 
     def stop(self) -> Deferred[None]:
         """Send what waits for company at once; fire when that is over. What was not sent is in the journal still."""
-        self._stopping = True
-        self._go_on()
+        self._pace.hurry()
         return self._turn.ended().addCallback(lambda _: self.dead_letters.close())
 
     async def write(self, records: Sequence[Record]) -> None:
@@ -116,31 +84,12 @@ class HttpBatch:
             Undelivered: when it did not take them; the same may be written again.
         """
         with self._turn:
-            await self._company(len(records))
+            await self._pace.wait(len(records))
             wanted = [record for record in records if record.id not in self._delivered]
             parcels = map(Parcel, (record.id for record in wanted), documents(wanted))
             for batch in self._batches(parcels):
                 await deliver(batch, self._post, self._bury)
             self._delivered.clear()
-
-    async def _company(self, count: int) -> None:
-        """Let a batch that is not full wait for its time; what ends in between is in the next one."""
-        clock = self._environment.clock
-        left_s = self._posted_at + self.settings.flush_s - clock.seconds()
-        if count < self.settings.max_records and left_s > 0 and not self._stopping:
-            self._pause = Deferred()
-            call = clock.callLater(left_s, self._go_on)
-            try:
-                await self._pause
-            finally:
-                self._pause = None
-                if call.active():
-                    call.cancel()
-
-    def _go_on(self) -> None:
-        pause, self._pause = self._pause, None
-        if pause is not None:
-            pause.callback(None)
 
     def _batches(self, parcels: Iterator[Parcel]) -> Iterator[list[Parcel]]:
         batch: list[Parcel] = []
@@ -158,61 +107,15 @@ class HttpBatch:
 
     async def _post(self, batch: Sequence[Parcel]) -> None:
         body = b"[" + b",".join(parcel.document for parcel in batch) + b"]"
-        status = await self._status(gzip.compress(body, compresslevel=6, mtime=0) if self.settings.gzip else body)
-        self._posted_at = self._environment.clock.seconds()
-        if 200 <= status < 300:
-            self._delivered.update(parcel.id for parcel in batch)
-        elif 400 <= status < 500 and status not in ABOUT_THE_DOOR:
-            raise Refused(f"status {status}")
-        else:
-            raise Undelivered(f"the receiver answered a batch of {len(batch)} records with status {status}")
-
-    async def _status(self, body: bytes) -> int:
-        environment = self._environment
-        answered: Deferred[Any] = environment.http.post(
-            self.settings.url, data=body, headers=self._headers, allow_redirects=False, unbuffered=True
-        )
-        answered.addTimeout(self.settings.timeout_s, environment.clock).addErrback(_unanswered)
-        response = await answered
-        rest = _Rest(environment.clock)
-        response.deliverBody(rest)
-        await rest.ended
-        status: int = response.code
-        return status
+        try:
+            await self._door.send(body, len(batch))
+        finally:
+            self._pace.posted()
+        self._delivered.update(parcel.id for parcel in batch)
 
     def _bury(self, parcel: Parcel, reason: str) -> None:
         self.dead_letters.bury([parcel], reason)
         self._delivered.add(parcel.id)
-
-
-class _Rest(Protocol):
-    """Reads an answer's body to its end, for good manners, and nothing of it; a long or slow one is cut off."""
-
-    def __init__(self, clock: IClock) -> None:
-        self.ended: Deferred[None] = Deferred()
-        self._read = 0
-        self._call = clock.callLater(MANNERS_S, self._cut)
-
-    def dataReceived(self, data: bytes) -> None:
-        self._read += len(data)
-        if self._read > MAX_ANSWER_BYTES:
-            self._cut()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._call.active():
-            self._call.cancel()
-        self._end()
-
-    def _cut(self) -> None:
-        # Twisted hands out a proxy of the transport that knows no abort, and a lingering close may never end on TLS.
-        transport = getattr(self.transport, "_producer", None)
-        if transport is not None:
-            transport.abortConnection()
-        self._end()
-
-    def _end(self) -> None:
-        if not self.ended.called:
-            self.ended.callback(None)
 
 
 plugin = HttpBatchFactory(

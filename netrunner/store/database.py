@@ -64,12 +64,14 @@ def locate(store: str, state_folder: Path) -> URL:
     """Return where the database is.
 
     Args:
-        store: The setting: ``sqlite``, or a ``postgresql://`` URL.
+        store: The setting: ``sqlite``, ``sqlite:PATH``, or a ``postgresql://`` URL.
         state_folder: Holds the file of SQLite.
 
     Raises:
         StoreError: for a URL that is none.
     """
+    if store.startswith("sqlite:"):
+        return URL.create("sqlite", database=store.removeprefix("sqlite:"))
     if store == "sqlite":
         return URL.create("sqlite", database=str(state_folder / FILE))
     try:

@@ -5,12 +5,18 @@ A record is three things: a row of ``records``, narrow and made of numbers, whic
 looks for its substring among those words first, and then by index for the records that have one: a million records
 hold a few thousand different words.
 
+Who may call is four tables more: ``projects``, their provider ``keys``, their ``tokens``, and the ``audit`` of every
+change. No secret stands in them as it is: keys are sealed (``netrunner.store.sealing``), of tokens there are digests.
+``secrets`` holds what this database itself needs to read them, sealed as well.
+
 This module must not read or write anything.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -25,7 +31,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0003"
 """The migration that these tables are of; a database of any other is not touched before it was migrated."""
 
 WORDS = (
@@ -77,4 +83,90 @@ documents = Table(
     metadata,
     Column("id", PLAIN, ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
     Column("record", LargeBinary, nullable=False),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("name", PLAIN, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("api_url", Text, nullable=False),
+    Column("at_registered", Double, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", PLAIN, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("limits", Text, nullable=False, comment="JSON"),
+    Column("tokens_used", BigInteger, nullable=False),
+    Column("cost_used", Double, nullable=False, comment="US dollars"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", PLAIN, primary_key=True),
+    Column("project", PLAIN, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("provider", PLAIN, nullable=False),
+    Column("masked", Text, nullable=False),
+    Column("sealed_by", PLAIN, comment="id of the master key; null for a key that lies there as it is"),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("keys_project", "project", "id"),
+    Index("keys_sealed_by", "sealed_by"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", PLAIN, primary_key=True),
+    Column("project", PLAIN, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("masked", Text, nullable=False),
+    Column("name", Text),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("revoked_at", Double),
+    Column("max_requests", BigInteger, comment="null: as many as one likes"),
+    Column("taken", BigInteger, nullable=False, comment="of max_requests, by processes that may still spend it"),
+    Column("request_count", BigInteger, nullable=False),
+    Column("last_used_at", Double),
+    Column("tokens_used", BigInteger, nullable=False),
+    Column("cost_used", Double, nullable=False, comment="US dollars"),
+    Column("limits", Text, nullable=False, comment="JSON"),
+    Column("metadata", Text, nullable=False, comment="JSON"),
+    UniqueConstraint("digest", name="tokens_once"),
+    Index("tokens_project", "project", "id"),
+    Index("tokens_expires_at", "expires_at"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", PLAIN, primary_key=True),
+    Column("sealed_by", PLAIN, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", PLAIN, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", PLAIN, nullable=False),
+    Column("outcome", PLAIN, nullable=False),
+    Column("project", PLAIN),
+    Column("token", PLAIN),
+    Column("request_id", PLAIN),
+    Column("address", Text),
+    Column("details", Text, nullable=False, comment="JSON"),
+    Index("audit_project", "project", "id"),
+    Index("audit_token", "token", "id"),
+    Index("audit_action", "action", "id"),
 )

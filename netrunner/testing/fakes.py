@@ -44,6 +44,7 @@ class FakeEnvironment:
         http: What takes the plugin's side calls, if it makes any.
         copies: What a sink reads recorded messages from.
         store: What a sink keeps records in.
+        counters: What limits count with.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FakeEnvironment:
         http: Any = None,
         copies: Any = None,
         store: Any = None,
+        counters: Any = None,
     ) -> None:
         self.name = name
         self.clock = clock or FakeClock()
@@ -62,6 +64,7 @@ class FakeEnvironment:
         self.random = random.Random(0)
         self.copies = copies
         self.store = store
+        self.counters = counters
 
     def http_for(self, ca_file: str | None) -> Any:
         """Return ``http``, whom it trusts or not."""

@@ -65,6 +65,9 @@ def _value(kind: Any, value: Any, path: str, rules: Mapping[str, Any], problems:
         if get_origin(arm) is tuple and isinstance(value, list | tuple):
             items = enumerate(value)
             return tuple(_value(get_args(arm)[0], item, f"{path}[{i}]", rules, problems) for i, item in items)
+        if get_origin(arm) is dict and isinstance(value, Mapping):
+            kind_of_each = get_args(arm)[1]
+            return {key: _value(kind_of_each, one, f"{path}.{key}", {}, problems) for key, one in value.items()}
         if arm is float and type(value) is int:
             value = float(value)
         if isinstance(arm, type) and type(value) is arm:

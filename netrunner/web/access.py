@@ -65,6 +65,13 @@ class Sources:
                 break
         return source
 
+    def is_secure(self, request: Request) -> bool:
+        """Return whether the client speaks TLS, to us or to a proxy that is trusted and says so."""
+        if request.isSecure():
+            return True
+        source = getattr(request.client, "host", None) or "unix"
+        return (source == "unix" or self._trusts(source)) and request.header(b"x-forwarded-proto") == b"https"
+
     def _trusts(self, address: str) -> bool:
         one = ipaddress.ip_address(address.partition("%")[0])
         return any(one in network for network in self._trusted)

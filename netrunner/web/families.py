@@ -20,6 +20,7 @@ class Family(NamedTuple):
 
 
 _OF_A_MODEL = ("provider", "model")
+_TARGET = ("provider", "upstream_model")
 
 FAMILIES = (
     Family(
@@ -74,6 +75,36 @@ FAMILIES = (
         "seconds",
         "From one token of a stream to the next: the mean of each stream whose provider counted its tokens.",
     ),
+    Family("netrunner_target_attempts_total", "counter", _TARGET, "attempts", "Tries at a target."),
+    Family(
+        "netrunner_target_failures_total",
+        "counter",
+        _TARGET,
+        "attempts",
+        "Those of them that failed, and looks at its provider that did.",
+    ),
+    Family("netrunner_target_inflight_requests", "gauge", _TARGET, "requests", "Tries in progress."),
+    Family(
+        "netrunner_target_latency_seconds",
+        "gauge",
+        _TARGET,
+        "seconds",
+        "The moving average of the time to the head of its answers.",
+    ),
+    Family(
+        "netrunner_target_state",
+        "gauge",
+        (*_TARGET, "state"),
+        "0 or 1",
+        "Whether it is asked as usual (closed), asked last (paused), left alone (open), or asked once more (probing).",
+    ),
+    Family(
+        "netrunner_retries_total",
+        "counter",
+        ("provider", "told"),
+        "attempts",
+        "Tries again at the same provider: sent, or left out since they were over its budget.",
+    ),
     Family("netrunner_inflight_requests", "gauge", (), "requests", "Exchanges in progress."),
     Family("netrunner_connections", "gauge", (), "connections", "Open connections of clients."),
     Family("netrunner_buffered_bytes", "gauge", (), "bytes", "Request bodies that are kept in memory."),
@@ -108,6 +139,27 @@ FAMILIES = (
         (),
         "requests",
         "Sent again since a warm connection had died before a byte of the answer.",
+    ),
+    Family(
+        "netrunner_limit_denials_total",
+        "counter",
+        ("scope", "limit"),
+        "requests",
+        "How often a limit had no room: scope is whose it is, the name of a filter for one.",
+    ),
+    Family(
+        "netrunner_counters_available",
+        "gauge",
+        (),
+        "0 or 1",
+        "Whether limits are counted where they should be; 0 while a Redis that is shared is away.",
+    ),
+    Family(
+        "netrunner_counted_locally_total",
+        "counter",
+        (),
+        "requests",
+        "Requests whose limits this process counted by itself, since Redis was away.",
     ),
     Family("netrunner_sink_lag_records", "gauge", ("sink",), "records", "Records that wait for a sink."),
     Family("netrunner_sink_written_total", "counter", ("sink",), "records", "Records a sink took."),

@@ -33,7 +33,7 @@ from netrunner.pipeline.refusal import refusal
 from netrunner.settings import Secret
 from netrunner.values import Answer, Headers
 
-_CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)
+CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)
 
 
 class Gate:
@@ -60,13 +60,13 @@ class Gate:
                 raise Forbidden(
                     "Only local requests may look here: configure `admin` to ask for credentials.", code="not_local"
                 )
-        elif not hmac.compare_digest(_basic(request.header(b"authorization")), self._expected):
+        elif not hmac.compare_digest(basic(request.header(b"authorization")), self._expected):
             raise Unauthenticated(
-                "The credential of an operator is required.", code="admin_required", headers=_CHALLENGE
+                "The credential of an operator is required.", code="admin_required", headers=CHALLENGE
             )
 
 
-def _basic(value: bytes | None) -> bytes:
+def basic(value: bytes | None) -> bytes:
     """Return user and password of an Authorization field, joined by a colon; empty when it has none."""
     if value is None or value[:6].lower() != b"basic ":
         return b""
@@ -98,13 +98,14 @@ class Guarded(Resource):
         """Return the answer; None when it is given otherwise. May raise an ``ExchangeError``."""
         raise NotFound("No such page.")
 
-    def head_received(self, request: Request) -> None:
+    def head_received(self, request: Request) -> Deferred[None] | None:
         """Ask for the credential, then for an allowed method."""
         if not self.open_to_all:
             self._gate.check(request)
         if request.method not in self.methods:
             allowed = b", ".join(self.methods)
             raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])
+        return None
 
     def render(self, request: Request) -> int:
         """Answer now or later; whatever is raised becomes a clean refusal."""

@@ -41,9 +41,9 @@ JSON: Headers = [
 _encode = msgspec.json.Encoder().encode
 
 
-def tell(value: Any, *headers: tuple[bytes, bytes]) -> Answer:
+def tell(value: Any, *headers: tuple[bytes, bytes], status: int = 200) -> Answer:
     """Return a value as JSON."""
-    return Answer(200, [*JSON, *headers], _encode(value))
+    return Answer(status, [*JSON, *headers], _encode(value))
 
 
 class Told(Guarded):

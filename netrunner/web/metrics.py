@@ -29,11 +29,13 @@ from netrunner.errors import NotFound
 from netrunner.http.pool import Pool
 from netrunner.http.request import Request
 from netrunner.http.site import Site
+from netrunner.interfaces import IClock, ICounters
 from netrunner.journal.journal import Journal
 from netrunner.journal.upkeep import Upkept
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import NONE, TOKENS, Measures, Spread
+from netrunner.routing.targets import STATES, Targets
 from netrunner.values import Answer, Outcome
 from netrunner.web.crew import Crew
 from netrunner.web.families import CUTS, EVENTS, FAMILIES, Family
@@ -59,7 +61,10 @@ class Observed:
         sinks: Returns how each sink fares, as ``Feeds.summaries`` does.
         sites: Returns what listens.
         pools: Returns every pool with the name of its provider or route.
+        counters: Returns what limits count with.
         resent: Returns what pools that are gone had sent again.
+        targets: What is known of each target.
+        clock: Time.
     """
 
     def __init__(
@@ -74,15 +79,25 @@ class Observed:
         sinks: Callable[[], Iterable[Mapping[str, Any]]],
         sites: Callable[[], Iterable[Site]],
         pools: Callable[[], Iterable[tuple[str, Pool]]],
+        counters: Callable[[], ICounters],
         resent: Callable[[], int],
+        targets: Targets,
+        clock: IClock,
     ) -> None:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
-        self.onlookers = onlookers
-        self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
+        self.onlookers, self.targets, self.clock = onlookers, targets, clock
+        self.sinks, self.sites, self.pools, self.counters, self.resent = sinks, sites, pools, counters, resent
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
-        return {**self._of_exchanges(), **self._of_connections(), **self._of_the_journal(), **self._of_the_process()}
+        return {
+            **self._of_exchanges(),
+            **self._of_targets(),
+            **self._of_connections(),
+            **self._of_limits(),
+            **self._of_the_journal(),
+            **self._of_the_process(),
+        }
 
     def _of_exchanges(self) -> dict[str, Values]:
         measures = self.measures
@@ -121,6 +136,27 @@ class Observed:
             "netrunner_inflight_requests": {(): len(self.live.inflight)},
         }
 
+    def _of_targets(self) -> dict[str, Values]:
+        now = self.clock.seconds()
+        targets = {(one.provider, one.model): one for one in self.targets}
+        budgets = self.targets.budgets
+        return {
+            "netrunner_target_attempts_total": {whose: one.asked for whose, one in targets.items()},
+            "netrunner_target_failures_total": {whose: one.failed for whose, one in targets.items()},
+            "netrunner_target_inflight_requests": {whose: one.in_flight for whose, one in targets.items()},
+            "netrunner_target_latency_seconds": {
+                whose: one.latency_s for whose, one in targets.items() if one.latency_s is not None
+            },
+            "netrunner_target_state": {
+                (*whose, state): int(one.state(now) == state) for whose, one in targets.items() for state in STATES
+            },
+            "netrunner_retries_total": {
+                (name, told): count
+                for name, budget in budgets.items()
+                for told, count in (("sent", budget.spent), ("over_budget", budget.denied))
+            },
+        }
+
     def _of_connections(self) -> dict[str, Values]:
         sites, pools = list(self.sites()), list(self.pools())
         connections: Counter[Labels] = Counter()
@@ -139,6 +175,14 @@ class Observed:
             "netrunner_upstream_connections": connections,
             "netrunner_upstream_waiting": waiting,
             "netrunner_upstream_resent_total": {(): self.resent() + sum(pool.resent for _, pool in pools)},
+        }
+
+    def _of_limits(self) -> dict[str, Values]:
+        counters = self.counters()
+        return {
+            "netrunner_limit_denials_total": counters.denials,
+            "netrunner_counters_available": {(): int(counters.available)},
+            "netrunner_counted_locally_total": {(): counters.fallbacks},
         }
 
     def _of_the_journal(self) -> dict[str, Values]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from netrunner.dialects.spoken import SPOKEN
-from netrunner.errors import BadRequest, NotFound
+from netrunner.errors import BadRequest, ExchangeError, InternalError, NotFound, UpstreamError, UpstreamRejected
 from netrunner.http.request import IReadsHead, Request
-from netrunner.pipeline.run import own_headers
+from netrunner.pipeline.chain import begin
+from netrunner.pipeline.run import own_headers, refuse
 from netrunner.times import stamp
 from netrunner.values import Outcome
 from netrunner.web.pages import JSON
@@ -25,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 @implementer(IReadsHead)
 class Listing(ModelRoute):
-    """An answer made from the names of the configuration.
+    """An answer made from the names of models.
 
     Args:
         entry: Makes exchanges.
@@ -34,6 +37,7 @@ class Listing(ModelRoute):
         methods: Those that are answered here.
     """
 
+    log = Logger()
     takes_slashes = True
     """A model's name may have one, and OpenAI's SDK encodes it."""
 
@@ -44,19 +48,50 @@ class Listing(ModelRoute):
         self._started = int(entry.pipeline.clock.wall())
 
     def content(self, request: Request, names: list[str]) -> bytes:
-        """Return what is told; ``names`` are those of the configuration, in its order."""
+        """Return what is told; ``names`` are those of the configuration, in its order, and of providers behind them."""
         raise NotFound("There is no such list.", code="not_found")
 
+    async def names(self) -> list[str]:
+        """Return the names that are told.
+
+        Raises:
+            ExchangeError: if there are none but those of providers that could not be asked.
+        """
+        try:
+            return await self._entry.pipeline.catalog.names()
+        except ExchangeError as error:
+            raise self.failed(error) from error
+
+    def failed(self, error: ExchangeError) -> ExchangeError:
+        """Return what callers are told of a provider that could not be asked: they have no part in it."""
+        return UpstreamError(error.message, code=error.code)
+
     def render(self, request: Request) -> int:
-        """Answer from the configuration."""
-        body = self.content(request, list(self._entry.pipeline.table.names()))
+        """Answer from the configuration, and from what providers list themselves."""
+        waiting = begin(self._tell(request))
+        if waiting is not None:
+            waiting.addErrback(self._raised, request)
+        return NOT_DONE_YET
+
+    def _raised(self, failure: Failure, request: Request) -> None:
+        error = failure.value
+        if not isinstance(error, ExchangeError):
+            self.log.failure("a list could not be told", failure=failure)
+            error = InternalError("The request could not be processed.")
+        if request.exchange.outcome is None:
+            refuse(request.exchange, request, error)
+
+    async def _tell(self, request: Request) -> None:
+        names = await self.names()
         exchange = request.exchange
+        if exchange.outcome is not None:
+            return
+        body = self.content(request, names)
         exchange.bytes_in = request.body_bytes
         exchange.bytes_out = len(body)
         headers = [*JSON, *own_headers(exchange)]
         exchange.end(Outcome.DONE, 200)
         request.respond(200, headers, body)
-        return NOT_DONE_YET
 
 
 def asked_for(request: Request, names: list[str]) -> str:
@@ -97,12 +132,12 @@ class Models(Listing):
 
     def _all(self, names: list[str]) -> dict[str, Any]:
         pipeline = self._entry.pipeline
-        registered = stamp(self._started).replace(".000Z", "Z")
-        aliases = [
-            {"name": name, "model": pipeline.table.candidates(name)[0].model, "registered_at": registered}
-            for name in names
-        ]
-        return {"object": "list", "data": [self._one(name) for name in names], "models": aliases}
+        registered = {alias.name: (alias.model, alias.at_registered) for alias in pipeline.names.aliases}
+        entries = []
+        for name in pipeline.names:
+            model, since = registered.get(name) or (pipeline.table.candidates(name)[0].model, self._started)
+            entries.append({"name": name, "model": model, "registered_at": stamp(since).replace(".000Z", "Z")})
+        return {"object": "list", "data": [self._one(name) for name in names], "models": entries}
 
 
 class GeminiModels(Listing):
@@ -126,6 +161,10 @@ class GeminiModels(Listing):
         return listed
 
 
+_NONSENSE = frozenset({"upstream_invalid_response", "upstream_bad_encoding", "answer_too_large"})
+"""What is wrong with an answer, and not with the way to whoever gave it."""
+
+
 class OllamaList(Listing):
     """One of Ollama's lists: ``tags``, ``ps`` or ``version``.
 
@@ -136,6 +175,16 @@ class OllamaList(Listing):
 
     def __init__(self, entry: Entry, endpoint: str) -> None:
         super().__init__(entry, "ollama", endpoint)
+
+    async def names(self) -> list[str]:
+        """Return the names that are told; a version needs none."""
+        return [] if self._endpoint == "version" else await super().names()
+
+    def failed(self, error: ExchangeError) -> ExchangeError:
+        """Return what callers are told: whether the server cannot be reached, or answers with nonsense."""
+        if isinstance(error, UpstreamRejected) or error.code in _NONSENSE:
+            return UpstreamError(error.message, code="ollama_tags_error", status=500)
+        return UpstreamError(error.message, code="ollama_connection_failed")
 
     def content(self, request: Request, names: list[str]) -> bytes:
         """Return the list."""

@@ -18,6 +18,7 @@ from netrunner.dialects.interfaces import IDialect
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed
 from netrunner.http.request import IReadsHead, IRefuses, Request
+from netrunner.http.via import Via
 from netrunner.ids import uuid7
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
@@ -25,10 +26,10 @@ from netrunner.pipeline.handshake import named_model
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.run import CLIENT_LEFT, Run, own_headers
 from netrunner.pipeline.shared import Pipeline
+from netrunner.routing.patterns import MAX_NAME_CHARACTERS
 from netrunner.values import Headers, Outcome
 from netrunner.web.access import Door, Sources
 
-MAX_MODEL_CHARACTERS = 512
 _ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -61,9 +62,9 @@ class Entry:
         request_id, correlation_id, forwarded = None, None, False
         for name, value in headers:
             if name == b"x-request-id":
-                request_id = _client_id(value)
+                request_id = client_id(value)
             elif name == b"x-correlation-id":
-                correlation_id = _client_id(value)
+                correlation_id = client_id(value)
             elif name == b"x-forwarded-for":
                 forwarded = True
         peer = request.client
@@ -85,6 +86,8 @@ class Entry:
         if request.query:
             exchange.key = _key(request.query)
         exchange.stages = pipeline.stages
+        if pipeline.tracing is not None:
+            exchange.trace = pipeline.tracing.begin(headers)
         request.exchange = exchange
         pipeline.enter(exchange)
         request.on_disconnect = lambda: leave(exchange)
@@ -94,13 +97,35 @@ class Entry:
         return begin(pipeline.chain.on_head(exchange))
 
 
+class WaryEntry(Entry):
+    """An entry that refuses requests which went out of here before.
+
+    Args:
+        via: What they are marked with.
+        rest: As of ``Entry``.
+    """
+
+    def __init__(self, via: Via, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._via = via
+
+    def open(self, request: Request, dialect: IDialect, route: str, endpoint: str) -> Deferred[None] | None:
+        """As ``Entry``."""
+        waiting = super().open(request, dialect, route, endpoint)
+        if waiting is None:
+            self._via.check(request.raw_headers)
+            return None
+        return waiting.addCallback(lambda _: self._via.check(request.raw_headers))
+
+
 def leave(exchange: Exchange) -> None:
     """The client left before anything was done for it."""
     if exchange.outcome is None:
         exchange.end(Outcome.CLIENT_GONE, CLIENT_LEFT, "client_gone")
 
 
-def _client_id(value: bytes) -> str | None:
+def client_id(value: bytes) -> str | None:
+    """Return the id a client has given its request, if it may be one."""
     return value.decode("ascii") if _ID.fullmatch(value) else None
 
 
@@ -123,8 +148,8 @@ def _is_key(field: bytes) -> bool:
 
 def _checked(model: str | None) -> str | None:
     """Return a model's name unless it is none: names are recorded and told, so they are bounded."""
-    if model is not None and len(model) > MAX_MODEL_CHARACTERS:
-        raise BadRequest(f"model: longer than {MAX_MODEL_CHARACTERS} characters.", code="invalid_value", param="model")
+    if model is not None and len(model) > MAX_NAME_CHARACTERS:
+        raise BadRequest(f"model: longer than {MAX_NAME_CHARACTERS} characters.", code="invalid_value", param="model")
     return model
 
 
@@ -146,15 +171,24 @@ class ModelRoute(Resource):
         dialect: Name of what callers speak here; it is loaded when the first of them comes.
         endpoint: Path below ``/v1/``; None takes it from the request's path.
         methods: Those allowed; None allows all.
+        takes_aliases: Whether every method is allowed to a request for an alias.
     """
 
     isLeaf = True
+    runs: type[Run] = Run
+    """What takes exchanges along the path."""
 
     def __init__(
-        self, entry: Entry, dialect: str, endpoint: str | None, methods: tuple[bytes, ...] | None = (b"POST",)
+        self,
+        entry: Entry,
+        dialect: str,
+        endpoint: str | None,
+        methods: tuple[bytes, ...] | None = (b"POST",),
+        takes_aliases: bool = False,
     ) -> None:
         super().__init__()
         self._entry = entry
+        self._takes_aliases = takes_aliases
         self._speaks = dialect
         self._endpoint = endpoint
         self._methods = methods
@@ -167,13 +201,21 @@ class ModelRoute(Resource):
         """Open the exchange and check what the head tells, before any of the body is read."""
         endpoint = self._endpoint if self._endpoint is not None else b"/".join(request.postpath or []).decode("latin-1")
         waiting = self._entry.open(request, self._dialect, "models", endpoint)
-        if self._methods is None or request.method in self._methods:
+        if self._allows(request.method) or self._may_be_for_alias(request):
             return waiting
         if waiting is None:
             self._refuse_method(None)
         else:
             waiting.addCallback(self._refuse_method)
         return waiting
+
+    def _allows(self, method: bytes) -> bool:
+        return self._methods is None or method in self._methods
+
+    def _may_be_for_alias(self, request: Request) -> bool:
+        """Return whether the body has to tell: an alias takes every method below ``/v1``."""
+        has_body = request.facts.chunked or bool(request.facts.content_length)
+        return self._takes_aliases and has_body and bool(self._entry.pipeline.names.registered)
 
     def _refuse_method(self, _: object) -> None:
         allowed = b", ".join(self._methods or ())
@@ -193,9 +235,11 @@ class ModelRoute(Resource):
             exchange.envelope = envelope
             exchange.model = _checked(envelope.model)
             exchange.stream = envelope.stream
+            if not self._allows(exchange.method) and exchange.model not in self._entry.pipeline.names.registered:
+                self._refuse_method(None)
         elif request.facts.upgrade is not None:
             exchange.model = _checked(named_model(exchange.query))
-        Run(self._entry.pipeline, exchange, request).start()
+        self.runs(self._entry.pipeline, exchange, request).start()
         return NOT_DONE_YET
 
     def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:

@@ -39,7 +39,7 @@ class RawRun(Run):
 
 @implementer(IReadsHead, IRefuses)
 class RawRoute(ModelRoute):
-    """Relays everything below a prefix.
+    """Relays everything below a prefix. An encoded slash in a path is for the destination to read.
 
     Args:
         entry: Makes exchanges.
@@ -49,6 +49,8 @@ class RawRoute(ModelRoute):
         upstream: Carries the requests.
         prefix: What is replaced by the destination's path; empty keeps the whole path.
     """
+
+    takes_slashes = True
 
     def __init__(
         self, entry: Entry, dialect: str, name: str, destination: str, upstream: IUpstream, prefix: bytes

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.web.resource import Resource
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource, getChildForRequest
 from zope.interface import implementer
 
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, NotFound
-from netrunner.http.request import IRefuses, Request
+from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.interfaces import IClock
+from netrunner.pipeline.images import ImageRun
 from netrunner.pipeline.refusal import refusal
 from netrunner.values import Headers
 from netrunner.web.models import GeminiModels, Models, OllamaList, OllamaShow
+from netrunner.web.openapi import OpenApi
 from netrunner.web.pages import Health, Ready, Text
 from netrunner.web.proxy import Entry, ModelRoute
 from netrunner.web.raw import Prefixes
@@ -36,7 +39,8 @@ _GOOGLE = (b"x-goog-api-client", b"x-goog-api-key")
 _API = (b"chat", b"generate", b"embed", b"embeddings")
 """Ollama's endpoints below ``/api/``."""
 BUILT_IN = frozenset(
-    {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/health", b"/live", b"/ready", b"/ping"}
+    {b"/v1", b"/v1/models", b"/v1beta", b"/chat/completions", b"/models", b"/model/list", b"/health", b"/live"}
+    | {b"/ready", b"/ping", b"/image", b"/openapi.json"}
     | {b"/v1/" + endpoint for endpoint in _V1}
     | {b"/api/" + endpoint for endpoint in (*_API, b"tags", b"ps", b"show", b"version")}
 )
@@ -92,6 +96,22 @@ class Endpoints(Branch):
         return self._exact.get(whole, self._rest) if whole else NOTHING
 
 
+class Alone(ModelRoute):
+    """An endpoint with nothing below it."""
+
+    isLeaf = False
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        """Return what refuses, unless nothing but a slash follows."""
+        return NOTHING if path else self
+
+
+class Images(Alone):
+    """Makes images, by any model that does where none is named."""
+
+    runs = ImageRun
+
+
 class V1(Endpoints):
     """Everything below ``/v1``; Google's newer clients look for Gemini's models there too.
 
@@ -112,6 +132,42 @@ class V1(Endpoints):
             return self._gemini
         child: Resource = super().getChildWithDefault(path, request)
         return child
+
+
+@implementer(IReadsHead, IRefuses)
+class Unknown(ModelRoute):
+    """What is served where nothing is, if that is to be recorded.
+
+    Args:
+        entry: Makes exchanges.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry, "openai", "", None)
+
+    def head_received(self, request: Request) -> Deferred[None] | None:
+        """Open the exchange, and refuse it."""
+        waiting = self._entry.open(request, self._dialect, "-", "")
+        return NOTHING.render(request) if waiting is None else waiting.addCallback(lambda _: NOTHING.render(request))
+
+
+class Noting(Resource):
+    """The whole tree, but for what is nowhere in it.
+
+    Args:
+        whole: The tree.
+        unknown: Serves what the tree does not.
+    """
+
+    def __init__(self, whole: Resource, unknown: Unknown) -> None:
+        super().__init__()
+        self._whole = whole
+        self._unknown = unknown
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        """Walk the tree to its end."""
+        found = getChildForRequest(self._whole.getChildWithDefault(path, request), request)
+        return self._unknown if found is NOTHING else found
 
 
 class Front:
@@ -148,18 +204,24 @@ class Root(Branch):
         return NOTHING if path else self._front.of(request)
 
 
-def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, Resource]) -> Resource:
+def tree(
+    entry: Entry,
+    routes: Mapping[bytes, Resource],
+    pages: Mapping[bytes, Resource],
+    record_unknown: bool = False,
+) -> Resource:
     """Return the root of everything that is served.
 
     Args:
         entry: Makes exchanges.
         routes: Raw routes by prefix.
         pages: What operators look at, by the first part of its path; the empty one is for browsers at ``/``.
+        record_unknown: Whether requests are recorded for which there is nothing.
     """
     clock = entry.pipeline.clock
     models = Models(entry)
     endpoints: dict[bytes, Resource] = {
-        endpoint: ModelRoute(entry, dialect, endpoint.decode()) for endpoint, dialect in _V1.items()
+        endpoint: ModelRoute(entry, dialect, endpoint.decode(), takes_aliases=True) for endpoint, dialect in _V1.items()
     }
     gemini = GeminiModels(entry)
     v1 = V1(endpoints, ModelRoute(entry, "openai", None, None), gemini)
@@ -169,22 +231,27 @@ def tree(entry: Entry, routes: Mapping[bytes, Resource], pages: Mapping[bytes, R
     api = pages.get(b"api") or Branch()
     for name, resource in _ollama(entry).items():
         api.putChild(name, resource)
+    model = pages.get(b"model") or Branch()
+    model.putChild(b"list", models)
     root = Root(Front(Text(b"Ollama is running"), pages.get(b"")))
     small = {
         b"ping": Text(b"OK"),
         b"health": Health(clock),
         b"live": Text(b"OK"),
         b"ready": Ready(),
+        b"openapi.json": OpenApi(),
     }
     named = {name: page for name, page in pages.items() if name}
     # Groq's SDK knows no other path; without a place of its own in the list of them, any raw route goes before it.
     openai = Branch()
     openai.putChild(b"v1", v1)
-    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"models": models, b"openai": openai}
+    served = {b"v1": v1, b"v1beta": gemini, b"api": api, b"chat": chats, b"model": model, b"models": models}
+    served |= {b"openai": openai, b"image": Images(entry, "image", "image")}
     for name, page in {**named, **small, **served}.items():
         root.putChild(name, page)
     built_in = BUILT_IN | {b"/" + name for name in named}
-    return Prefixes(root, dict(routes), built_in) if routes else root
+    whole = Prefixes(root, dict(routes), built_in) if routes else root
+    return Noting(whole, Unknown(entry)) if record_unknown else whole
 
 
 def _ollama(entry: Entry) -> dict[bytes, Resource]:
@@ -199,7 +266,7 @@ def _ollama(entry: Entry) -> dict[bytes, Resource]:
 def pages_alone(pages: Mapping[bytes, Resource], clock: IClock) -> Resource:
     """Return the root of a listener that serves nothing but pages."""
     root = Root(Front(Text(b"OK"), pages.get(b"")))
-    for name, page in {**pages, b"health": Health(clock)}.items():
+    for name, page in {**pages, b"health": Health(clock), b"openapi.json": OpenApi()}.items():
         if name:
             root.putChild(name, page)
     return root

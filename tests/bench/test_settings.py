@@ -61,7 +61,7 @@ def test_a_rate_has_room_for_many_at_once() -> None:
         ({"concurrency": "0"}, "--concurrency: expected a number from 1 to 100000, got 0"),
         ({"rate": "-1"}, "--rate: expected a number from 0.001 to 1000000.0, got -1"),
         ({"max_error_rate": "2"}, "--max-error-rate: expected a number from 0.0 to 1.0, got 2"),
-        ({"base_url": "localhost"}, "--base-url: expected an absolute http or https URL with a host"),
+        ({"base_url": "ftp://localhost"}, "--base-url: expected an absolute http or https URL with a host"),
         ({"base_url": "http://anna:pw@host"}, "--base-url: expected an absolute http or https URL with a host"),
         ({"dialect": "klingon"}, "--dialect: expected 'openai' or 'responses'"),
         ({"token": "env:NOPE"}, "--token: environment variable NOPE is not set"),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
-from netrunner.config.typed import hints
+from netrunner.config.typed import hints, key_of
 
 
 def rows(settings: Any, prefix: str = "") -> Iterator[str]:
@@ -16,7 +16,7 @@ def rows(settings: Any, prefix: str = "") -> Iterator[str]:
         kind = hints(settings)[field.name]
         nested = kind if dataclasses.is_dataclass(kind) else None
         items = [arm for arm in get_args(kind) if dataclasses.is_dataclass(arm)]
-        name = f"{prefix}{field.name}"
+        name = f"{prefix}{key_of(field)}"
         if nested:
             yield from rows(nested, f"{name}.")
             continue

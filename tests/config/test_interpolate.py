@@ -72,6 +72,55 @@ def test_what_comes_from_a_variable_is_typed_by_what_the_setting_wants(loaded: L
     assert (sample.count, sample.share, sample.label, sample.word) == (3, 3.0, "3", "two")
 
 
+def test_a_list_or_a_mapping_from_a_variable_is_json_in_its_order(loaded: Loader) -> None:
+    sample = loaded.sample('tags: ${TAGS}\nweights: "${MAP}"', TAGS='["b", "a", "1"]', MAP='{"z": 1, "a": 2}')
+    assert sample.tags == ("b", "a", "1")
+    assert list(sample.weights.items()) == [("z", 1), ("a", 2)]
+    assert loaded.sample('tags: "${TAGS:-}"').tags == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{'a': canary}", "Expecting property name enclosed in double quotes at character 2"),
+        ('{"a": 1, "a": 2}', "a key stands twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ("canary", "Expecting value at character 1"),
+    ],
+)
+def test_a_variable_that_is_no_json_where_a_mapping_is_wanted_is_told_with_its_place(
+    loaded: Loader, text: str, reason: str
+) -> None:
+    expected = f"netrunner.yaml:4: weights: expected JSON in the environment variable: {reason}"
+    assert loaded.sample_problems("weights: ${MAP}", MAP=text) == [expected]
+
+
+def test_what_stands_in_such_json_is_checked_as_if_it_stood_in_the_file(loaded: Loader) -> None:
+    problem = "netrunner.yaml:4: a: expected a whole number"
+    assert loaded.sample_problems("weights: ${MAP}", MAP='{"a": "canary"}') == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost:8000", "http://localhost:8000/v1"),
+        ("http://http://h:1", "http://h:1/v1"),
+        ("http://https://h", "https://h/v1"),
+        ("https://h//a//", "https://h/a/v1"),
+        ("http://[::1]:8/", "http://[::1]:8/v1"),
+    ],
+)
+def test_a_url_from_a_variable_is_read_as_it_was_meant(loaded: Loader, text: str, url: str) -> None:
+    settings, _ = loaded('providers: {a: {type: openai, base_url: "${URL}/v1"}}', URL=text)
+    assert settings.providers[0].settings.base_url == url
+
+
+@pytest.mark.parametrize("text", ["ftp://h", "", "http://ftp://h", "http://", "file:/etc/passwd"])
+def test_a_url_from_a_variable_that_cannot_be_meant_refuses_the_start(loaded: Loader, text: str) -> None:
+    (problem,) = loaded.problems('providers: {a: {type: openai, base_url: "${URL}"}}', URL=text)
+    assert "base_url: expected" in problem or "URL is not set" in problem
+
+
 def test_a_value_from_a_variable_is_never_repeated_in_a_message(loaded: Loader) -> None:
     assert loaded.sample_problems("count: ${N}", N="canary") == ["netrunner.yaml:4: count: expected a whole number"]
 

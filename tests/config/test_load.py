@@ -79,6 +79,17 @@ def test_filters_and_sinks_are_named_by_type_and_numbered(loaded: Loader) -> Non
     assert [each.name for each in parsed.sinks] == ["jsonl", "console", "jsonl-2"]
 
 
+def test_a_filter_or_sink_that_is_not_enabled_is_checked_and_left_out(loaded: Loader) -> None:
+    text = (
+        ECHO + 'filters: [{type: no_think, enabled: "${STRIP:-no}"}]\nsinks: [{type: console, enabled: "${LOG:-yes}"}]'
+    )
+    off, _ = loaded(text)
+    on, _ = loaded(text, STRIP="TRUE", LOG="0")
+    assert ([one.type for one in off.filters], [one.type for one in off.sinks]) == ([], ["console"])
+    assert ([one.type for one in on.filters], [one.type for one in on.sinks]) == (["no_think"], [])
+    assert loaded.problems(f"{ECHO}filters:\n  - {{type: no_think, enabled: false, count: 99}}\n") != []
+
+
 def test_a_type_that_nobody_offers_is_told_with_those_there_are(loaded: Loader) -> None:
     assert loaded.problems("providers:\n  a:\n    type: ecko\nfilters:\n  - type: x\nsinks:\n  - {path: y}\n") == [
         "netrunner.yaml:3: there is no provider called 'ecko'; there are: echo, openai",
@@ -184,8 +195,6 @@ def test_the_addresses_listened_at_are_hosts(loaded: Loader) -> None:
         ("{mode: token}", "access.token is missing, and access.mode is token"),
         ("{mode: token, token: {env: TOKEN}}", "token: environment variable TOKEN is empty"),
         ("{mode: token, token: '${TOKEN:-}'}", "access.token is missing, and access.mode is token"),
-        ("{mode: projects}", "not yet: access.mode projects arrives with a later version"),
-        ("{management_token: {env: TOKEN}}", "not yet: management_token arrives with a later version"),
     ],
 )
 def test_a_token_that_is_not_there_refuses_the_start(loaded: Loader, access: str, message: str) -> None:
@@ -195,6 +204,23 @@ def test_a_token_that_is_not_there_refuses_the_start(loaded: Loader, access: str
 def test_a_token_that_nobody_asks_for_is_a_warning(loaded: Loader) -> None:
     _, warnings = loaded(f"{ECHO}access: {{token: {{env: TOKEN}}}}\n", TOKEN="t")
     assert warnings == ["netrunner.yaml:2: access.token is not asked for while access.mode is open"]
+
+
+def test_a_star_for_pages_is_for_those_who_need_no_token(loaded: Loader) -> None:
+    assert loaded.problems(f"{ECHO}{TOKEN}cors: {{origins: ['*']}}\n", TOKEN="t") == [
+        'netrunner.yaml:3: cors.origins: "*" is for an access.mode that asks for no credentials;'
+        " name the origins that may call"
+    ]
+    named, warnings = loaded(f"{ECHO}{TOKEN}cors: {{origins: [https://App.example]}}\n", TOKEN="t")
+    assert (named.cors.origins, warnings) == (("https://app.example",), [])
+
+
+def test_pages_that_would_be_refused_all_the_same_are_a_warning(loaded: Loader) -> None:
+    assert loaded(f"{ECHO}cors: {{origins: ['http://localhost:3000', 'http://[::1]']}}\n")[1] == []
+    for origin in ("*", "https://app.example"):
+        assert loaded(f"{ECHO}cors: {{origins: ['{origin}']}}\n")[1] == [
+            f"netrunner.yaml:2: pages of {origin} are refused all the same while access.mode is open"
+        ]
 
 
 PASSED_ON = (
@@ -224,12 +250,31 @@ def test_a_header_of_its_own_lets_both_secrets_through(loaded: Loader) -> None:
 
 def test_a_key_of_the_calling_project_is_not_taken_for_a_key(loaded: Loader) -> None:
     assert loaded.problems("providers:\n  a: {type: openai, base_url: http://h, api_key: project}\n") == [
-        "netrunner.yaml:2: not yet: api_key project arrives with a later version"
+        "netrunner.yaml:2: api_key: project needs access.mode: projects"
     ]
 
 
+@pytest.mark.parametrize(
+    ("secrets", "message"),
+    [
+        ("{required: true}", "secrets.key is missing, and secrets.required is true"),
+        ("{key: {env: KEY}}", "key: expected base64 of 32 bytes, as `openssl rand -base64 32` prints them"),
+        ("{previous: [{env: KEY}]}", "previous: expected base64 of 32 bytes, as `openssl rand -base64 32` prints them"),
+    ],
+)
+def test_a_master_key_that_is_none_refuses_the_start(loaded: Loader, secrets: str, message: str) -> None:
+    assert loaded.problems(f"{ECHO}secrets: {secrets}\n", KEY="canary") == [f"netrunner.yaml:2: {message}"]
+
+
+def test_a_master_key_is_32_bytes(loaded: Loader) -> None:
+    key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    assert loaded(f"{ECHO}secrets: {{key: {{env: KEY}}, required: true}}\n", KEY=key)[0].secrets.key is not None
+
+
 def test_nothing_to_serve_is_a_warning(loaded: Loader) -> None:
-    assert loaded("")[1] == ["netrunner.yaml:1: neither providers nor routes, so every call will be refused"]
+    assert loaded("")[1] == [
+        "netrunner.yaml:1: neither providers nor routes, so only models that are registered are served"
+    ]
 
 
 def test_everything_wrong_is_told_in_one_go_in_the_order_of_the_lines(loaded: Loader) -> None:

@@ -96,18 +96,15 @@ def test_a_word_comes_before_a_secret() -> None:
     assert section("base_url: http://a\napi_key: ~").read(ProviderSettings).api_key is None
 
 
-def test_a_setting_of_a_later_version_is_refused_unless_it_says_what_is_so_anyway() -> None:
-    assert problems("secrets: {}\nshared: redis://x\nmodel_map: {a: b}\ncors: {origins: [x]}", Document) == [
-        "x.yaml:1: not yet: secrets arrives with a later version",
-        "x.yaml:2: not yet: shared arrives with a later version",
-        "x.yaml:3: not yet: model_map arrives with a later version",
-        "x.yaml:4: not yet: cors arrives with a later version",
-    ]
-    section("workers: 1\nstore: sqlite\nshared: memory\ncors: {origins: []}\nmodel_map: {}").read(Document)
+@pytest.mark.parametrize("url", ["redis://", "redis://h/x", "http://h/0", "redis://:canary@h:0/1", "redis://h/0?a=b"])
+def test_what_is_no_redis_is_refused_and_not_repeated(url: str) -> None:
+    expected = "x.yaml:1: shared: expected memory or a URL such as redis://127.0.0.1:6379/0"
+    assert problems(f"shared: {url}", Document) == [expected]
 
 
-def test_a_variable_nobody_set_is_told_for_a_later_key_too() -> None:
-    assert problems("secrets: ${NONE}", Document) == ["x.yaml:1: not yet: secrets arrives with a later version"]
+@pytest.mark.parametrize("url", ["memory", "redis://h", "redis://u:p@[::1]:6380/2", "rediss://h:1"])
+def test_counters_may_be_shared_through_redis(url: str) -> None:
+    assert section(f"shared: '{url}'").read(Document).shared == url
 
 
 def test_one_may_stand_where_a_list_of_endpoints_is_expected() -> None:
@@ -199,8 +196,11 @@ def test_other_endpoints_are_refused(text: str) -> None:
     [
         ("host", "Example.COM", "example.com"), ("host", "[::1]", "[::1]"), ("host", "*", "*"),
         ("network", "10.0.0.1/8", "10.0.0.0/8"), ("network", "::1", "::1/128"), ("header", "X-Token", "x-token"),
-        ("prefix", "/a/", "/a/"), ("redaction", "secrets", "secrets"), ("redaction", "/a+/", "/a+/"),
+        ("prefix", "/a/", "/a/"), ("origin", "HTTPS://App.Example:443", "https://app.example"), ("origin", "*", "*"),
+        ("origin", "http://[::1]:80", "http://[::1]"), ("origin", "tauri://localhost:8", "tauri://localhost:8"),
+        ("redaction", "secrets", "secrets"), ("redaction", "/a+/", "/a+/"),
         ("text", "gpt-4o:mini/x", "gpt-4o:mini/x"), ("name", "a.b-c_1", "a.b-c_1"),
+        ("authority", "LLM.internal:80", "llm.internal:80"), ("authority", "[0::1]:80", "[::1]:80"),
     ],
 )  # fmt: skip
 def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str) -> None:
@@ -211,8 +211,10 @@ def test_forms_settle_how_a_value_is_written(form: str, text: str, settled: str)
     ("form", "text"),
     [
         ("host", "a:80"), ("host", "http://a"), ("host", ""), ("host", "*.a"), ("network", "10.0.0.0/33"),
+        ("origin", "app.example"), ("origin", "https://a/"), ("origin", "null"), ("origin", "https://*.a"),
         ("header", "a b"), ("header", ""), ("prefix", "a"), ("prefix", "/a?b"), ("text", ""), ("text", "a\nb"),
-        ("name", "a/b"), ("path", ""), ("path", "\0"), ("redaction", "/a*/"),
+        ("name", "a/b"), ("path", ""), ("path", "\0"), ("redaction", "/a*/"), ("authority", "*"),
+        ("authority", "http://a"), ("authority", "::1"), ("authority", "[zz]"), ("authority", "a:0"),
     ],
 )  # fmt: skip
 def test_forms_refuse_what_is_none(form: str, text: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from netrunner.http.pool import Pool
 from netrunner.http.sweep import Sweep
@@ -46,6 +50,9 @@ class Peer(StringTransport):
 
     half_closed = False
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing is delayed here."""
+
     def says(self, data: bytes) -> None:
         """Send bytes to us."""
         self.protocol.dataReceived(data)
@@ -74,13 +81,24 @@ class Peer(StringTransport):
 
 
 class Upstreams:
-    """A pool, and the connections it makes."""
+    """A pool, and the connections it makes.
 
-    def __init__(self, timeouts: Timeouts = Timeouts(), limits: PoolLimits = PoolLimits(), **kw: Any) -> None:
+    Args:
+        timeouts, limits, kw: Of the pool.
+        make: Its class.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts = Timeouts(),
+        limits: PoolLimits = PoolLimits(),
+        make: Callable[..., Pool] = Pool,
+        **kw: Any,
+    ) -> None:
         self.reactor = cast(Any, MemoryReactorClock())
         self.sweep = Sweep(self.reactor)
         self.sweep.start()
-        self.pool = Pool(self.reactor, self.sweep, timeouts, limits, **kw)
+        self.pool = make(self.reactor, self.sweep, timeouts, limits, **kw)
 
     @property
     def attempts(self) -> int:
@@ -114,3 +132,29 @@ class Upstreams:
         """Advance in sweeps."""
         for _ in range(round(seconds * 4)):
             self.reactor.advance(0.25)
+
+
+@implementer(IHostnameResolver)
+class Rebinding:
+    """Resolves every name, each time to the next of its answers."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        """Answer at once."""
+        resolutionReceiver.resolutionBegan(self)
+        for host in self.answers[min(self.asked, len(self.answers) - 1)]:
+            kind = IPv6Address if ":" in host else IPv4Address
+            resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
+        self.asked += 1
+        resolutionReceiver.resolutionComplete()
+        return self

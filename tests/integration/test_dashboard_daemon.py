@@ -244,6 +244,7 @@ def test_the_performance_of_each_model_is_told(daemon: Daemon, visit: Visit) -> 
     visit.assert_quiet()
 
 
+@pytest.mark.parametrize("daemon", [KEPT["the database"]], indirect=True)
 def test_pages_of_real_records_fit_and_can_be_read(browser: Browser, daemon: Daemon) -> None:
     ask(daemon, "Why is the sky blue?", "gpt-3.5-turbo")
     ask(daemon, "/echo fail=2 one two three")
@@ -264,6 +265,7 @@ def test_pages_of_real_records_fit_and_can_be_read(browser: Browser, daemon: Dae
                 visit.assert_quiet()
 
 
+@pytest.mark.parametrize("daemon", [KEPT["the database"]], indirect=True)
 def test_hostile_requests_are_shown_and_never_run(daemon: Daemon, visit: Visit) -> None:
     asked = 0
     connection = daemon.connect()

@@ -80,7 +80,7 @@ def difference(found: Counter[str], wanted: Counter[str]) -> dict[str, int]:
     return {id: found[id] - wanted[id] for id in found.keys() | wanted.keys() if found[id] != wanted[id]}
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.torture)])
 def test_a_killed_daemon_leaves_each_record_once_in_every_sink(tmp_path: Path, kills: int) -> None:
     chance = random.Random(kills)
     acknowledged: list[str] = []
@@ -114,7 +114,7 @@ def test_restarts_leave_each_record_once_in_every_sink(tmp_path: Path) -> None:
             books.reconcile(acknowledged)
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.torture)])
 def test_successors_leave_each_record_once_in_every_sink(tmp_path: Path, times: int) -> None:
     acknowledged: list[str] = []
     with CountingProvider() as provider, ExitStack() as daemons:

@@ -44,7 +44,7 @@ def wait_for_recovery(daemon: Daemon) -> None:
     daemon.wait_for(lambda: all(map(is_ended, others)))
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("kills", [8, pytest.param(100, marks=pytest.mark.torture)])
 def test_a_killed_daemon_loses_nothing_acknowledged_and_calls_nobody_unrecorded(tmp_path: Path, kills: int) -> None:
     chance = random.Random(kills)
     acknowledged: list[str] = []

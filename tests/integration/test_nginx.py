@@ -126,6 +126,7 @@ def test_only_the_api_is_published(provider: Provider, nginx: Nginx, daemon: Dae
     for path in (
         "/v1/models",
         "/v1beta/models",
+        "/image",
         "/openai/v1/models",
         "/api/tags",
         "/api/version",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+DATA = {"netrunner/projects/prices.yaml", "netrunner/web/openapi.yaml"}
 pytestmark = pytest.mark.integration
 
 
@@ -45,15 +46,15 @@ def test_wheel_makes_netrunner_known_to_twistd(wheel: zipfile.ZipFile) -> None:
 def test_wheel_carries_every_module_its_types_and_what_pages_are_made_of(wheel: zipfile.ZipFile) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "netrunner").rglob("*.py")}
     folders = (ROOT / "netrunner" / "web" / "dashboard" / name for name in ("templates", "static"))
-    drawn = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
+    drawn = {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*") if path.is_file()}
     carried = {name for name in wheel.namelist() if name.startswith("netrunner/")}
-    assert modules | drawn | {"netrunner/py.typed"} == carried
+    assert modules | drawn | {"netrunner/py.typed"} | DATA == carried
 
 
 def test_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
     folders = {name.partition("/")[0] for name in wheel.namelist()}
     assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"netrunner", "twisted"}
-    assert [name for name in wheel.namelist() if name.endswith((".pth", ".yaml"))] == []
+    assert {name for name in wheel.namelist() if name.endswith((".pth", ".yaml"))} == DATA
 
 
 def test_wheel_names_its_command_licence_and_python(wheel: zipfile.ZipFile) -> None:

@@ -246,11 +246,13 @@ def _send_all(upstream: Peer, said: Iterator[bytes]) -> None:
 
 
 def test_clients_that_do_not_read_hold_their_providers_back_and_cost_little(tmp_path: Path, provider: Provider) -> None:
-    clients = 20
+    clients = 40
     with Daemon(tmp_path, config(provider, tmp_path)) as daemon, ExitStack() as stack:
-        before = rss(daemon)
+        before = 0
         upstreams = {}
-        for _ in range(clients):
+        for number in range(1 + clients):
+            if number == 1:
+                before = rss(daemon)  # with all that the first request loads
             client = stack.enter_context(dial(daemon.port))
             client.send(chat())
             upstream = stack.enter_context(provider.accept())
@@ -263,7 +265,7 @@ def test_clients_that_do_not_read_hold_their_providers_back_and_cost_little(tmp_
             for sock in writable:
                 upstreams[sock] += sock.send(data)
                 assert upstreams[sock] < 64 * MIB
-        assert rss(daemon) - before <= clients * 256 * 1024
+        assert rss(daemon) - before <= clients * 256 * 1024 + 4 * MIB  # which the allocator may keep of its own
         assert daemon.request("GET", "/live")[0] == 200
 
 

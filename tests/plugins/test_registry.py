@@ -65,8 +65,15 @@ def test_built_in_plugins_are_there(log, said):
     registry = Registry.discover((), log)
     offered = {one.name for one in builtin.BUILT_IN if one.kind == "provider"}
     assert {"echo", "openai"} <= offered == set(registry.names("provider"))
-    assert registry.names("filter") == ("no_think", "strip_json_markdown", "strip_thinking")
-    sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line"
+    assert registry.names("filter") == (
+        "no_think",
+        "rate_limit",
+        "retry",
+        "strip_json_markdown",
+        "strip_thinking",
+        "validate",
+    )
+    sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line otlp"
     assert registry.names("sink") == tuple(sinks.split())
     assert {origin for *_, origin in registry.rows()} == {"built in"}
     assert said == registry.problems == []

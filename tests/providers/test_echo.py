@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import zlib
 from typing import Any
 
 import pytest
@@ -299,7 +300,7 @@ def test_words_that_are_no_orders_are_text():
     assert chat("/echo a=b think").run().document["choices"][0]["message"]["content"] == "a=b think"
 
 
-# --- embeddings and models
+# --- embeddings, images and models
 
 
 def test_embeddings_are_vectors_of_length_one_that_depend_on_the_text():
@@ -319,6 +320,61 @@ def test_embeddings_come_as_float32_in_base64_when_asked(given):
     data = base64.b64decode(encoded["data"][0]["embedding"])
     assert list(struct.unpack("<5f", data)) == plain["data"][0]["embedding"]
     assert plain["usage"]["prompt_tokens"] == 2
+
+
+def drawing(**fields: Any) -> bytes:
+    document = Asked("images/generations", {"model": "m", "prompt": "a lighthouse", **fields}).run().document
+    return base64.b64decode(document["data"][0]["b64_json"])
+
+
+def chunks_of(image: bytes) -> dict[bytes, bytes]:
+    """Return the chunks of a PNG whose checksums are right."""
+    assert image[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, at = {}, 8
+    while at < len(image):
+        (length,) = struct.unpack(">I", image[at : at + 4])
+        kind, data = image[at + 4 : at + 8], image[at + 8 : at + 8 + length]
+        assert image[at + 8 + length : at + 12 + length] == struct.pack(">I", zlib.crc32(kind + data))
+        chunks[kind] = data
+        at += 12 + length
+    assert list(chunks) == [b"IHDR", b"iTXt", b"PLTE", b"IDAT", b"IEND"]
+    return chunks
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [
+        (None, (256, 256)),
+        ("1x1", (1, 1)),
+        ("0x0", (1, 1)),
+        ("640x48", (640, 48)),
+        ("99999x2000", (1024, 1024)),
+    ],
+)
+def test_an_image_is_a_png_of_the_size_that_is_asked_for_within_bounds(size, sides):
+    image = drawing(size=size)
+    chunks = chunks_of(image)
+    assert struct.unpack(">II", chunks[b"IHDR"][:8]) == sides
+    pixels = zlib.decompress(chunks[b"IDAT"])
+    assert len(pixels) == sides[1] * (1 + sides[0])
+    assert {pixels[line * (1 + sides[0])] for line in range(sides[1])} == {0}
+    assert len(image) > 500
+
+
+def test_an_image_depends_on_the_prompt_and_says_it():
+    chunks = chunks_of(drawing(prompt="ein B\u00e4r\0"))
+    assert chunks == chunks_of(drawing(prompt="ein B\u00e4r\0"))
+    assert chunks[b"iTXt"] == b"Description\0\0\0\0\0" + "ein B\u00e4r ".encode()
+    other = chunks_of(drawing(prompt="another"))
+    assert chunks[b"PLTE"] != other[b"PLTE"]
+    assert chunks[b"IDAT"] != other[b"IDAT"]
+    assert len(drawing(prompt="a" * 100_000)) < 10_000
+
+
+def test_an_image_fails_on_request():
+    asked = Asked("images/generations", {"model": "m", "prompt": "/echo error=429 retry_after=7 a lighthouse"}).run()
+    assert (asked.status, asked.header(b"retry-after")) == (429, b"7")
+    assert drawing(prompt="/echo wait=0 a lighthouse") == drawing(prompt="a lighthouse")
 
 
 def test_its_models_are_those_of_its_settings():
@@ -346,6 +402,10 @@ def test_its_models_are_those_of_its_settings():
         ("embeddings", {"model": "m", "input": []}, 400),
         ("embeddings", {"model": "m", "input": "a", "dimensions": 0}, 400),
         ("embeddings", {"model": "m", "input": "a", "encoding_format": "hex"}, 400),
+        ("images/generations", {"model": "m"}, 400),
+        ("images/generations", {"model": "m", "prompt": ""}, 400),
+        ("images/generations", {"model": "m", "prompt": "a", "size": "big"}, 400),
+        ("images/generations", {"model": "m", "prompt": "a", "size": 7}, 400),
     ],
 )
 def test_a_wrong_request_is_refused_in_openais_shape(endpoint, document, status):

@@ -110,6 +110,7 @@ def test_the_key_may_come_in_two_halves():
         {"api_key": Secret("k"), "client_secret": Secret("b")},
         {"api_key": Secret("k"), "client_id": "a", "client_secret": Secret("b")},
         {"api_key": "passthrough", "client_id": "a", "client_secret": Secret("b")},
+        {"api_key": "project"},
         {"api_key": Secret("a\r\nb")},
     ],
 )

@@ -21,6 +21,7 @@ from netrunner.values import Call, UpstreamRequest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
 ADDRESSES = {
+    "airforce": "https://api.airforce/v1/chat/completions",
     "deepseek": "https://api.deepseek.com/chat/completions",
     "github": "https://models.github.ai/inference/chat/completions",
     "groq": "https://api.groq.com/openai/v1/chat/completions",

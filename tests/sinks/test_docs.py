@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from netrunner.config.load import load
 from netrunner.registry import Registry
 from netrunner.sinks.entry import documents
-from netrunner.sinks.http_batch import ABOUT_THE_DOOR
+from netrunner.sinks.posting import ABOUT_THE_DOOR
 from netrunner.testing.fakes import FakeEnvironment
 
 ROOT = Path(__file__).parents[2]

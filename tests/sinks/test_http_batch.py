@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 from netrunner.errors import ConfigurationError
 from netrunner.settings import Secret
 from netrunner.sinks.delivery import Undelivered
-from netrunner.sinks.http_batch import ABOUT_THE_DOOR, MANNERS_S, HttpBatch, HttpBatchSettings
+from netrunner.sinks.http_batch import HttpBatch, HttpBatchSettings
 from netrunner.sinks.http_batch import plugin as http_batch
+from netrunner.sinks.posting import ABOUT_THE_DOOR, MANNERS_S
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.testing.section import FakeSection
 

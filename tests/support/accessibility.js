@@ -27,7 +27,7 @@
   for (const element of all("a, button, summary")) {
     if (!element.textContent.trim() && !labelled(element)) problems.push(`${name(element)} has no name`);
   }
-  for (const element of all("input, select, [role=group], [role=log], [role=img], nav, pre[tabindex], ol[tabindex]")) {
+  for (const element of all("input:not([type=hidden]), textarea, select, [role=group], [role=log], [role=img], nav, pre[tabindex], ol[tabindex]")) {
     if (!labelled(element)) problems.push(`${name(element)} has no label`);
   }
   for (const element of all("pre[aria-label], div[aria-label], span[aria-label], p[aria-label]")) {

@@ -96,9 +96,9 @@ class Crowd:
                 if visitor.over or heard in visitor.heard:
                     missing.discard(visitor)
 
-    def listen(self) -> None:
-        """Hear whatever has arrived already."""
-        for descriptor, mask in self._epoll.poll(0):
+    def listen(self, timeout_s: float = 0.0) -> None:
+        """Hear whatever has arrived already, or does so first within ``timeout_s``."""
+        for descriptor, mask in self._epoll.poll(timeout_s):
             self._turn(self._visitors[descriptor], mask)
 
     def _turn(self, visitor: Visitor, mask: int) -> None:

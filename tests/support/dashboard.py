@@ -47,7 +47,7 @@ STREAM = b"".join(event({"choices": [{"index": 0, "delta": {"content": word}}]})
 
 
 @cache
-def _look() -> Look:
+def look() -> Look:
     """Return the package's templates, compiled once for all tests."""
     return Look()
 
@@ -131,7 +131,7 @@ class Stage:
         self.log = Log(records)
         self.copies = Copies()
         self.live = Live()
-        self.lookout = Lookout(self.live, self.clock, _look())
+        self.lookout = Lookout(self.live, self.clock, look())
         self.dashboard = Dashboard(gate or Gate(None, None), lambda: self.log, self.copies, self.lookout, parse)
         self.root = Branch()
         for name, resource in self.dashboard.resources().items():

@@ -13,15 +13,23 @@ import msgspec
 from twisted.internet.address import IPv4Address
 from zope.interface import implementer
 
+from netrunner.claims import Claim
 from netrunner.errors import UpstreamError
 from netrunner.filters.bearer import Bearer
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.limits.memory import MemoryCounters
+from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
+from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.shared import Pipeline
+from netrunner.pipeline.tracing import Tracing
+from netrunner.routing.names import Names
+from netrunner.routing.pool import Member, Pool
 from netrunner.routing.table import Candidate, Table
-from netrunner.settings import Secret
+from netrunner.routing.targets import Targets
+from netrunner.settings import Health, Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.values import Headers, Record, ResponseHead, UpstreamRequest
 from netrunner.web.access import Door, Sources
@@ -141,8 +149,15 @@ class Stage:
         endpoints: What else the stored key is for.
         repair: The provider's setting.
         draining: Models whose answers are read on when the client has left.
+        strategies: Of models with several candidates; ``priority`` when not given.
+        health: When targets are left alone.
+        claims: Of limited models.
+        images: Who makes images where no model is named.
         provider: What ``up`` is, any type that is built in.
-        settings: Of that provider, beside its address and key.
+        other: What ``other`` is, the same when not given.
+        settings: Of these providers, beside their address and key.
+        names: What ``Names`` takes besides models: rules, map, aliases.
+        tracing: As of ``Pipeline``.
         limits: Of the server.
     """
 
@@ -160,9 +175,16 @@ class Stage:
         routes: Mapping[str, tuple[str, str]] | None = None,
         endpoints: tuple[str, ...] = (),
         draining: tuple[str, ...] = (),
+        images: tuple[Candidate, ...] = (),
         repair: bool = False,
+        strategies: Mapping[str, str] = MappingProxyType({}),
+        health: Health = Health(),  # noqa: B008 - frozen
+        claims: Mapping[str, Claim] = MappingProxyType({}),
         provider: str = "openai",
+        other: str | None = None,
         settings: Mapping[str, Any] = MappingProxyType({}),
+        names: Mapping[str, Any] = MappingProxyType({}),
+        tracing: Tracing | None = None,
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -172,7 +194,6 @@ class Stage:
         if token is not None:
             chain.insert(0, Bearer(Secret(token), header))
         stored = Secret(key) if isinstance(key, str) and key != "passthrough" else key
-        factory = import_module(f"netrunner.providers.{provider}").plugin
         given = {
             "base_url": "http://up.example/v1",
             "api_key": stored,
@@ -180,15 +201,35 @@ class Stage:
             "repair": repair,
             **settings,
         }
-        up = factory.build(factory.settings(**given), FakeEnvironment("up", clock=self.clock))
+        up = _built(provider, given, self.clock)
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
+        targets = Targets()
+        named = [one for candidates in table.values() for one in candidates]
+        targets.keep([(one.provider, one.model) for one in named], {"up": health, "other": health})
+        pools = {
+            name: Pool(
+                name,
+                [Member(one, targets.known(one.provider, one.model)) for one in candidates],
+                strategies.get(name, "priority"),
+            )
+            for name, candidates in table.items()
+            if len(candidates) > 1 or health.alone
+        }
+        self.targets = targets
+        self.counters = MemoryCounters(self.clock)
         self.pipeline = Pipeline(
             Chain(chain),
-            Table(table, unknown_model, default_provider, frozenset(draining)),
-            {"up": (up, self.upstream), "other": (up, self.upstream)},
+            Table(table, unknown_model, default_provider, frozenset(draining), images),
+            {"up": (up, self.upstream), "other": (_built(other, given, self.clock) if other else up, self.upstream)},
             self.ledger,
             self.clock,
             max_streams,
+            choosing=Choosing(targets, pools, claims, self.counters),
+            names=Names(table, unknown_model, **names),
+            tracing=tracing,
+        )
+        AliasProviders(self.pipeline, self.upstream, token is None or header is not None).follow(
+            names.get("aliases", {})
         )
         entry = Entry(
             self.pipeline, Door(token is None, public), Sources(["127.0.0.1/32", "10.0.0.0/8"]), random.Random(0)
@@ -230,6 +271,11 @@ class Stage:
         assert self.pipeline.inflight == {}
         assert self.site.buffered_bytes == 0
         return record
+
+
+def _built(provider: str, given: Mapping[str, Any], clock: FakeClock) -> Any:
+    factory = import_module(f"netrunner.providers.{provider}").plugin
+    return factory.build(factory.settings(**given), FakeEnvironment("up", clock=clock))
 
 
 def request(

@@ -21,10 +21,11 @@ from netrunner.journal.journal import MAX_REFUSED_PER_S, Journal, Policy
 from netrunner.journal.records import walk
 from netrunner.journal.segments import Reader
 from netrunner.journal.upkeep import Upkept
+from netrunner.limits.memory import MemoryCounters
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.measures import MAX_CODES, Measures
 from netrunner.routing.table import Candidate
-from netrunner.settings import PoolLimits, Secret, Timeouts
+from netrunner.settings import Health, PoolLimits, Secret, Timeouts
 from netrunner.values import Attempt, Usage
 from netrunner.web.families import FAMILIES
 from netrunner.web.gate import Gate
@@ -32,6 +33,7 @@ from netrunner.web.live import Onlookers
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.outbox import MAX_WAITING_BYTES
 from netrunner.web.tree import NOTHING, pages_alone
+from tests.pipeline.test_pools import ANSWER
 from tests.support.client import Asked, Client, answers, site_of
 from tests.support.records import record_maker
 from tests.support.stage import DONE, EVENT, JSON, LOOPBACK, SSE, Stage, error_of, request
@@ -79,6 +81,7 @@ class Plant:
         self.pool = Pool(None, sweep, Timeouts(), PoolLimits())
         self.sinks: list[dict[str, Any]] = []
         self.stage.site._refused = self.measures.refused
+        self.counters = MemoryCounters(self.clock)
         self.observed = Observed(
             measures=self.measures,
             lag=self.lag,
@@ -89,7 +92,10 @@ class Plant:
             sinks=lambda: self.sinks,
             sites=lambda: [self.stage.site],
             pools=lambda: [("up", self.pool)],
+            counters=lambda: self.counters,
             resent=lambda: 0,
+            targets=self.stage.pipeline.choosing.targets,
+            clock=self.clock,
         )
         page = Metrics(gate or Gate(None, None), registry(self.observed))
         self._site = Site(pages_alone({b"metrics": page}, self.clock), sweep, Limits(), NOTHING.refusal)
@@ -208,7 +214,7 @@ def test_attempts_that_failed_are_counted_where_another_one_answered(tmp_path: P
     unsent = UpstreamError("refused")
     unsent.sent = False
     plant.stage.call.fail(unsent)
-    plant.stage.call.head(200, JSON).body(b"{}", True)
+    plant.stage.call.head(200, JSON).body(ANSWER, True)
     assert plant.scrape()["netrunner_failed_attempts_total"] == {("up", "upstream_connection_failed"): 1}
     assert plant.value("netrunner_requests_total", "models", "openai", "other", "m", "2xx", "done") == 1
 
@@ -455,6 +461,10 @@ def test_no_metric_is_documented_that_is_not_there(plant: Plant) -> None:
 
 def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     plant.sinks.append({"name": "a", "lag": 0, "dropped": 0, "damaged_bytes": 0, "failures": 0, "written": 0})
+    targets = plant.stage.pipeline.choosing.targets
+    targets.keep([("up", "m")], {"up": Health()})
+    targets.budget("up")
+    plant.counters.denials["rate_limit", "concurrency"] += 1
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))

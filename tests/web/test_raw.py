@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +56,37 @@ def reached(path: str, method: str = "GET") -> tuple[str, bytes] | None:
 )
 def test_the_longest_prefix_wins_and_a_route_wins_a_tie(path: str, host: str, target: bytes) -> None:
     assert reached(path) == (host, target)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "raw-routes.md").read_text()
+ROWS = re.findall(r"^\| `(\w+)` \| `(.*?)` \| `(.*?)` \| `(.*?)` \| `(.*?)` \|$", PAGE, re.MULTILINE)
+
+
+def test_the_page_tells_which_path_there_a_path_here_has() -> None:
+    assert len(ROWS) >= 4
+    for rewrite, source, destination, path, url in ROWS:
+        stage = Stage(routes={source: (destination, rewrite)})
+        stage.client().say(request(path, b"", method="GET"))
+        sent = stage.call.request
+        assert f"{sent.origin.scheme}://{sent.origin.authority.decode()}{sent.target.decode()}" == url
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "target"),
+    [
+        ("/", "all.example", b"/"),
+        ("/x/y?z", "all.example", b"/x/y?z"),
+        ("//x", "all.example", b"//x"),
+        ("/api/v1/x", "router.example", b"/api/v1/x"),
+        ("/a%2Fb/%2e.c", "all.example", b"/a%2Fb/..c"),
+    ],
+)
+def test_a_route_for_everything_takes_what_nothing_else_has(path: str, host: str, target: bytes) -> None:
+    stage = Stage(routes={"/": ("http://all.example", "keep"), **ROUTES})
+    stage.client().say(request(path, b"", method="GET"))
+    assert (stage.call.request.origin.host, stage.call.request.target) == (host, target)
+    stage.client().say(request("/v1/chat/completions", {"model": "m", "messages": []}))
+    assert stage.call.request.origin.host == "up.example"
 
 
 @pytest.mark.parametrize(

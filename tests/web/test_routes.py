@@ -41,6 +41,8 @@ def refusal(answer: Answer) -> tuple[int, str]:
         ("POST", "/v1/responses", 200),
         ("POST", "/v1/images/generations", 200),
         ("POST", "/v1/%63hat/completions", 200),
+        ("GET", "/image", 405),
+        ("POST", "/image/x", 404),
         ("GET", "/v1/models", 200),
         ("GET", "/models", 200),
         ("HEAD", "/v1/models", 200),
@@ -245,7 +247,7 @@ def test_the_next_candidate_is_asked_only_if_nothing_was_sent() -> None:
     unsent.sent = False
     stage.call.fail(unsent)
     assert json.loads(stage.call.sent_body)["model"] == "n"
-    stage.call.head(200, JSON).body(b"{}", True)
+    stage.call.head(200, JSON).body(b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"}}]}', True)
     assert answers(client.heard(), b"POST")[0].status == 200
     record = stage.record()
     assert [(attempt.provider, attempt.error) for attempt in record.attempts] == [

@@ -24,7 +24,8 @@ from netrunner.dialects.anthropic.tap import AnswerTap, StreamTap
 from netrunner.dialects.anthropic.view import AnthropicView
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDialect, IRepairs, ITranslates
+from netrunner.dialects.interfaces import IDialect, ILists, IRepairs, ITranslates
+from netrunner.dialects.listing import names_in
 from netrunner.errors import ExchangeError
 from netrunner.values import Envelope
 
@@ -33,7 +34,7 @@ MESSAGES, COUNT = "messages", "messages/count_tokens"
 _OPERATIONS = {MESSAGES: Operation.CHAT, COUNT: Operation.COUNT}
 
 
-@implementer(IDialect, IRepairs, ITranslates)
+@implementer(IDialect, ILists, IRepairs, ITranslates)
 class AnthropicDialect:
     """Anthropic's API below ``/v1``."""
 
@@ -43,6 +44,7 @@ class AnthropicDialect:
     event_ends = sse.EVENT_ENDS
     keepalive = PING
     needs_model = frozenset(_OPERATIONS)
+    listing = Written("models", b"", b"limit=1000")
     passes = frozenset(
         {
             b"accept",
@@ -116,6 +118,10 @@ class AnthropicDialect:
     ) -> Repair | None:
         """Return what repairs a stream; a document goes on as it came."""
         return Repair(max_bytes) if streaming else None
+
+    def names_in(self, body: bytes) -> list[str]:
+        """Return the names of models in a provider's list."""
+        return names_in(body, "data", "id")
 
     def status(self, error: ExchangeError) -> int:
         """Return an error's HTTP status."""

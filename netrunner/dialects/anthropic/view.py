@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from netrunner.dialects.interfaces import IRequestView
 from netrunner.dialects.openai.view import OpenAIView
+from netrunner.dialects.shape import Shape
 from netrunner.errors import BadRequest
 from netrunner.values import Message
 
@@ -37,6 +38,10 @@ class AnthropicView(OpenAIView):
     """
 
     __slots__ = ()
+
+    shape = Shape(frozenset({"user", "assistant", "system"}))
+    meanings = {field: name for name, field in PARAMS.items()}
+    not_extra = _NOT_EXTRA
 
     def __init__(self, body: bytes) -> None:
         super().__init__(body, True)

@@ -24,7 +24,8 @@ from netrunner.dialects.gemini.events import EventCodec
 from netrunner.dialects.gemini.failures import written
 from netrunner.dialects.gemini.tap import AnswerTap, StreamTap
 from netrunner.dialects.gemini.view import GeminiView
-from netrunner.dialects.interfaces import IDialect, ITranslates
+from netrunner.dialects.interfaces import IDialect, ILists, ITranslates
+from netrunner.dialects.listing import names_in
 from netrunner.errors import BadRequest, ExchangeError
 from netrunner.values import Envelope
 
@@ -41,7 +42,7 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _named = msgspec.json.Decoder(list[dict[str, Raw]])
 
 
-@implementer(IDialect, ITranslates)
+@implementer(IDialect, ILists, ITranslates)
 class GeminiDialect:
     """Gemini's API below ``/v1beta``."""
 
@@ -50,6 +51,7 @@ class GeminiDialect:
     event_ends = sse.EVENT_ENDS
     needs_model: frozenset[str] = frozenset()
     """The path names it."""
+    listing = Written("models", b"", b"pageSize=1000")
     passes = frozenset(
         {
             b"accept",
@@ -173,6 +175,10 @@ class GeminiDialect:
     def models_document(self, names: list[str]) -> bytes:
         """Return a list of models, the only page of it."""
         return sse.compact({"models": [self.model_document(name) for name in names]})
+
+    def names_in(self, body: bytes) -> list[str]:
+        """Return the names of models in a provider's list, as callers may say them."""
+        return [name.removeprefix("models/") for name in names_in(body, "models", "name")]
 
     # --- errors -----------------------------------------------------------------------------------------------
 

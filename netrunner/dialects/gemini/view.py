@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from netrunner.dialects.gemini.spelling import camel
 from netrunner.dialects.interfaces import IRequestView
+from netrunner.dialects.shape import Shape
 from netrunner.errors import BadRequest
 from netrunner.values import Message
 
@@ -35,6 +36,7 @@ PARAMS = {
 """Neutral names, and the fields of ``generationConfig`` that mean them."""
 _EFFORT = "reasoning_effort"
 _SYSTEM, _CONFIG = "systemInstruction", "generationConfig"
+_MEANINGS = {field: name for name, field in PARAMS.items()}
 _NOT_EXTRA = frozenset({"model", "contents", _SYSTEM})
 _ROLES = {"model": "assistant", "function": "tool"}
 
@@ -50,6 +52,9 @@ class GeminiView:
     """
 
     __slots__ = ("_body", "_changed", "_document", "_names")
+
+    shape = Shape(frozenset({"user", "model", "function"}), content="parts", forms=(list,), default_role="user")
+    opaque = False
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -128,6 +133,23 @@ class GeminiView:
             found[_CONFIG] = further
         return types.MappingProxyType(found)
 
+    def turns(self) -> tuple[str, Any] | None:
+        """Return the field in which the turns stand, and its value as it came."""
+        return ("contents", self._decoded("contents")) if "contents" in self._fields() else None
+
+    def fields(self) -> Mapping[str, str | None]:
+        """Return the names of all parameters and extras, those of ``generationConfig`` one by one, in camelCase."""
+        extras = dict.fromkeys(name for name in self._fields() if name not in _NOT_EXTRA and name != _CONFIG)
+        return {**extras, **{f"{_CONFIG}.{name}": _MEANINGS.get(name) for name in _names(self._config())}}
+
+    def value(self, name: str) -> Any:
+        """Return the value of a field, or of one of ``generationConfig``."""
+        field, _, inner = name.partition(".")
+        if inner and field == _CONFIG:
+            config = self._config()
+            return config[_names(config)[inner]]
+        return self._decoded(name)
+
     def changed(self) -> bool:
         """Return whether anything was changed."""
         return self._changed
@@ -144,8 +166,8 @@ class GeminiView:
                 found = _fields.decode(self._body) if self._body else {}
             except (msgspec.DecodeError, RecursionError) as error:
                 raise BadRequest("The body is not a JSON object.", code="invalid_json") from error
-            self._names = {camel(key): key for key in found}
-            self._document = {camel(key): value for key, value in found.items()}
+            self._names = _names(found)
+            self._document = {name: found[key] for name, key in self._names.items()}
         return self._document
 
     def _decoded(self, field: str) -> Any:
@@ -167,6 +189,19 @@ class GeminiView:
         self._names.setdefault(field, field)
         self._fields()[field] = Raw(msgspec.json.encode(value))
         self._changed = True
+
+
+def _names(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys as the caller spells them, by their names in camelCase.
+
+    Raises:
+        BadRequest: ``duplicate_key`` for one that is there in both spellings.
+    """
+    names = {camel(key): key for key in found}
+    if len(names) != len(found):
+        name = next(camel(key) for key in found if names[camel(key)] != key)
+        raise BadRequest(f"{name} is given more than once.", code="duplicate_key", param=name)
+    return names
 
 
 def _thinking(config: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from netrunner.dialects import splice
 from netrunner.dialects.answers import Document
 from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ILoads, ITranslates
+from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ILists, ILoads, ITranslates
+from netrunner.dialects.listing import names_in
 from netrunner.dialects.ollama import documents
 from netrunner.dialects.ollama.decoder import Decoder
 from netrunner.dialects.ollama.encoder import Encoder, VectorEncoder
@@ -45,7 +46,7 @@ _KEEPALIVE = {
 """An empty piece of a chat and of a completion: clients know neither comments nor blank lines."""
 
 
-@implementer(IDialect, ITranslates, ILoads)
+@implementer(IDialect, ILists, ILoads, ITranslates)
 class OllamaDialect:
     """Ollama's API below ``/api``."""
 
@@ -53,6 +54,7 @@ class OllamaDialect:
     event_ends = (b"\n", b"\r")
     keepalive = sse.line(_KEEPALIVE)
     needs_model = frozenset(_OPERATIONS)
+    listing = Written("tags", b"")
     passes = frozenset({b"accept", b"content-type", b"user-agent", b"x-request-id"})
 
     def has_events(self, method: bytes, endpoint: str) -> bool | None:
@@ -100,6 +102,10 @@ class OllamaDialect:
     def tap(self, streaming: bool) -> StreamTap | AnswerTap:
         """Return a reader of one answer."""
         return StreamTap() if streaming else AnswerTap()
+
+    def names_in(self, body: bytes) -> list[str]:
+        """Return the names of models in a provider's list."""
+        return names_in(body, "models", "name")
 
     def status(self, error: ExchangeError) -> int:
         """Return the error's own status: the hierarchy's are this dialect's."""

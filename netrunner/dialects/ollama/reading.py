@@ -28,6 +28,7 @@ from netrunner.dialects.conversation import (
 )
 from netrunner.dialects.fields import Fields, document, invalid
 from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.media import BEGIN_BYTES, mime_of
 
 ROLES = ("system", "user", "assistant", "tool")
 EFFORTS = ("low", "medium", "high", "max")
@@ -43,14 +44,6 @@ OPTIONS = {
 }
 """What Ollama's ``options`` are called elsewhere; every other option is for Ollama alone."""
 
-_MIMES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff\xfb", "audio/mpeg"),
-)
-"""How files begin: a request says of no image what it is."""
 _ZERO = re.compile(r"[+-]?(?:0+(?:\.0*)?(?:ns|us|\u00b5s|ms|s|m|h)?)+")
 
 
@@ -228,18 +221,12 @@ def _images(fields: Fields) -> list[Media]:
         if not isinstance(data, str) or not data:
             raise invalid(name, "base64")
         try:
-            begin = binascii.a2b_base64(data.encode("ascii"), strict_mode=True)[:16]
+            begin = binascii.a2b_base64(data.encode("ascii"), strict_mode=True)[:BEGIN_BYTES]
         except (binascii.Error, UnicodeEncodeError) as error:
             raise invalid(name, "base64") from error
-        mime = _mime(begin)
+        mime = mime_of(begin)
         found.append(Media(kind="audio" if mime and mime.startswith("audio/") else "image", mime=mime, data=data))
     return found
-
-
-def _mime(begin: bytes) -> str | None:
-    if begin.startswith(b"RIFF"):
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(begin[8:12])
-    return next((mime for magic, mime in _MIMES if begin.startswith(magic)), None)
 
 
 # --- messages -----------------------------------------------------------------------------------------------

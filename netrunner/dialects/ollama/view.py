@@ -14,13 +14,15 @@ from msgspec import Raw
 from zope.interface import implementer
 
 from netrunner.dialects.interfaces import IRequestView
-from netrunner.dialects.ollama.reading import OPTIONS
+from netrunner.dialects.ollama.reading import OPTIONS, ROLES
 from netrunner.dialects.openai.view import OpenAIView
+from netrunner.dialects.shape import Shape
 from netrunner.errors import BadRequest
 from netrunner.values import Message
 
 PARAMS = {**{name: f"options.{option}" for name, option in OPTIONS.items()}, "reasoning_effort": "think"}
 """Neutral names, and the fields that mean them."""
+_MEANINGS = {option: name for name, option in OPTIONS.items()}
 _NOWHERE = frozenset({"n"})
 """Neutral names that have no field here; to remove one is no change."""
 _NOT_EXTRA = frozenset({"model", "stream", "messages", "prompt"})
@@ -33,6 +35,15 @@ class OllamaView(OpenAIView):
     """A request body as request filters see it; sampling parameters are in its ``options``."""
 
     __slots__ = ()
+
+    shape = Shape(
+        frozenset(ROLES),
+        instead=frozenset({"tool_calls", "images", "thinking"}),
+        loads=True,
+        boundless=frozenset({-1, -2}),
+    )
+    meanings = {"think": "reasoning_effort"}
+    not_extra = _NOT_EXTRA
 
     def messages(self) -> tuple[Message, ...]:
         """Return the turns; a completion's prompt is one user turn, after its system text."""
@@ -81,8 +92,22 @@ class OllamaView(OpenAIView):
         """Return every other field, read-only."""
         return types.MappingProxyType({key: self._decode(key) for key in self._document() if key not in _NOT_EXTRA})
 
-    def _options(self) -> dict[str, Raw]:
-        found = self._document().get("options")
+    def fields(self) -> Mapping[str, str | None]:
+        """Return the names of all parameters and extras, those of ``options`` one by one."""
+        found = dict(super().fields())
+        name = self._spellings().get("options")
+        if name is not None:
+            del found[name]
+            found.update({f"{name}.{option}": _MEANINGS.get(option) for option in self._options(name)})
+        return found
+
+    def value(self, name: str) -> Any:
+        """Return the value of a field, or of one of ``options``."""
+        field, _, option = name.partition(".")
+        return self._decode(name) if name in self._document() else msgspec.json.decode(self._options(field)[option])
+
+    def _options(self, field: str = "options") -> dict[str, Raw]:
+        found = self._document().get(field)
         if found is None or bytes(found) == b"null":
             return {}
         try:

@@ -60,6 +60,7 @@ class OpenAIApi:
     __slots__ = (
         "_authorization",
         "_base",
+        "_comes_with_calls",
         "_further",
         "_inference",
         "_key",
@@ -80,7 +81,8 @@ class OpenAIApi:
         self._further = settings.endpoints
         self._inference = inference
         self.passthrough = settings.api_key == "passthrough"
-        self.has_own_key = isinstance(settings.api_key, Secret)
+        self._comes_with_calls = settings.api_key in ("passthrough", "project")
+        self.has_own_key = isinstance(settings.api_key, Secret) or settings.api_key == "project"
         self._authorization: bytes | None = None
         self._key: str | None = None
         if isinstance(settings.api_key, Secret):
@@ -125,10 +127,11 @@ class OpenAIApi:
         return UpstreamRequest(self._origin, call.method, target, headers, call.body, call.upgrade)
 
     def authorization(self, call: Call) -> bytes | None:
-        """Return the credential that belongs here: the stored one, or the caller's own if it goes through."""
-        if self._authorization is None and self.passthrough:
-            return call.authorization
-        return self._authorization
+        """Return the credential that belongs here: the stored one, or the one that came with the call.
+
+        That is the caller's own where it goes through, or its project's key; nothing where neither is configured.
+        """
+        return call.authorization if self._comes_with_calls else self._authorization
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means; see ``rejected``. A refusal of our key is not the caller's to see."""

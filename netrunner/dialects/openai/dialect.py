@@ -2,7 +2,7 @@
 
 Reads what routing needs of a request, replaces the model's name, and writes errors in OpenAI's shape.
 The parts that look inside are beside it: ``view`` (request filters), ``tap`` (answers), ``events`` (event filters);
-``reading``, ``writing``, ``decoder`` and ``encoder`` translate.
+``reading``, ``writing``, ``decoder`` and ``encoder`` translate, ``images`` does for images.
 
 This module must not know which provider is behind an API.
 """
@@ -15,10 +15,11 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects import multipart, splice
-from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
+from netrunner.dialects.conversation import Asked, Operation, Picture, Request, Written
 from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, IRepair, IRepairs, ITranslates
-from netrunner.dialects.openai import reading, writing
+from netrunner.dialects.interfaces import IDecoder, IDialect, IDraws, IEncoder, ILists, IRepair, IRepairs, ITranslates
+from netrunner.dialects.listing import names_in
+from netrunner.dialects.openai import images, reading, writing
 from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
 from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
 from netrunner.dialects.openai.events import EventCodec
@@ -64,7 +65,7 @@ _OPERATIONS = {
 }
 
 
-@implementer(IDialect, IRepairs, ITranslates)
+@implementer(IDialect, IDraws, ILists, IRepairs, ITranslates)
 class OpenAIDialect:
     """OpenAI's APIs below ``/v1``."""
 
@@ -73,6 +74,7 @@ class OpenAIDialect:
     event_ends = sse.EVENT_ENDS
     keepalive = sse.KEEPALIVE
     needs_model = NEEDS_MODEL
+    listing = Written("models", b"")
     passes = frozenset(
         {
             b"accept",
@@ -171,12 +173,14 @@ class OpenAIDialect:
         """Return what an endpoint asks for; None for those that only this dialect knows."""
         return _OPERATIONS.get(endpoint) if method == b"POST" else None
 
-    def read(self, envelope: Envelope, endpoint: str, gaps: Gaps) -> Conversation | Embedding:
+    def read(self, envelope: Envelope, endpoint: str, gaps: Gaps) -> Request:
         """Return what a request asks for; see ``reading``."""
         return reading.read(envelope.body, endpoint, gaps)
 
-    def write(self, request: Conversation | Embedding, model: str, stream: bool, gaps: Gaps) -> Written:
-        """Return a request in the form that every provider of this family knows; see ``writing``."""
+    def write(self, request: Request, model: str, stream: bool, gaps: Gaps) -> Written:
+        """Return a request in the form that every provider of this family knows; see ``writing`` and ``images``."""
+        if isinstance(request, Picture):
+            return images.write(request, model)
         return writing.write(request, model, stream, gaps)
 
     def counted(self, tokens: int) -> bytes:
@@ -185,6 +189,8 @@ class OpenAIDialect:
 
     def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> IDecoder:
         """Return a reader of one answer."""
+        if endpoint == images.ENDPOINT:
+            return images.ImageDecoder(max_bytes)
         return EmbeddingDecoder(max_bytes) if endpoint == "embeddings" else ChatDecoder(streaming, max_bytes)
 
     def encoder(self, asked: Asked) -> IEncoder:
@@ -218,6 +224,10 @@ class OpenAIDialect:
             hide_usage=hide_usage,
             max_bytes=max_bytes,
         )
+
+    def names_in(self, body: bytes) -> list[str]:
+        """Return the names of models in a provider's list."""
+        return names_in(body, "data", "id")
 
     def status(self, error: ExchangeError) -> int:
         """Return the error's own status: the hierarchy's are this dialect's."""

@@ -17,6 +17,7 @@ from msgspec import Raw
 from zope.interface import implementer
 
 from netrunner.dialects.interfaces import IRequestView
+from netrunner.dialects.shape import Shape
 from netrunner.errors import BadRequest
 from netrunner.values import Message
 
@@ -34,6 +35,7 @@ PARAMS = {
 }
 """Neutral names and the fields that mean them; the first that a document has is read and written."""
 
+_MEANINGS = {field: name for name, fields in PARAMS.items() for field in fields}
 _NEW_FIELDS = {"max_tokens": "max_tokens"}
 _NOT_EXTRA = frozenset({"model", "stream", "stream_options", "messages", "prompt"}.union(*PARAMS.values()))
 
@@ -51,6 +53,15 @@ class OpenAIView:
     """
 
     __slots__ = ("_body", "_changed", "_fields", "_is_json")
+
+    shape = Shape(
+        frozenset({"system", "developer", "user", "assistant", "tool", "function"}),
+        instead=frozenset({"tool_calls", "function_call", "refusal", "audio"}),
+    )
+    turns_field = "messages"
+    meanings: Mapping[str, str] = _MEANINGS
+    """Neutral names of parameters, by their fields."""
+    not_extra = _NOT_EXTRA
 
     def __init__(self, body: bytes, is_json: bool) -> None:
         self._body = body
@@ -117,6 +128,25 @@ class OpenAIView:
         """Return every other field, read-only."""
         return types.MappingProxyType({key: self._decode(key) for key in self._document() if key not in _NOT_EXTRA})
 
+    @property
+    def opaque(self) -> bool:
+        """Whether there is a body that is not JSON."""
+        return bool(self._body) and not self._is_json
+
+    def turns(self) -> tuple[str, Any] | None:
+        """Return the field in which the turns stand, and its value as it came."""
+        name = self._spellings().get(self.turns_field)
+        return None if name is None else (name, self._decode(name))
+
+    def fields(self) -> Mapping[str, str | None]:
+        """Return the names of all parameters and extras with their neutral names; see ``IRequestView``."""
+        told = self.not_extra.difference(self.meanings)
+        return {name: self.meanings.get(key) for key, name in self._spellings().items() if key not in told}
+
+    def value(self, name: str) -> Any:
+        """Return the value of a field."""
+        return self._decode(name)
+
     def changed(self) -> bool:
         """Return whether anything was changed."""
         return self._changed
@@ -134,6 +164,19 @@ class OpenAIView:
             except (msgspec.DecodeError, RecursionError) as error:
                 raise BadRequest("The body is not a JSON object.", code="invalid_json") from error
         return self._fields
+
+    def _spellings(self) -> dict[str, str]:
+        """Return the fields by their names in lower case: some servers read them whatever the case.
+
+        Raises:
+            BadRequest: ``duplicate_key`` for one that is there in two spellings.
+        """
+        fields = self._document()
+        found = {name.casefold(): name for name in fields}
+        if len(found) != len(fields):
+            name = next(name for name in fields if found[name.casefold()] != name)
+            raise BadRequest(f"{name} is given in more than one spelling.", code="duplicate_key", param=name)
+        return found
 
     def _decode(self, field: str) -> Any:
         try:

@@ -8,10 +8,10 @@ This module must not know which provider is behind an API.
 
 from __future__ import annotations
 
-from zope.interface import implementer
+from zope.interface import implementer_only
 
 from netrunner import sse
-from netrunner.dialects.conversation import Asked, Conversation, Embedding, Operation, Written
+from netrunner.dialects.conversation import Asked, Operation, Picture, Request, Written
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ITranslates
 from netrunner.dialects.openai.dialect import OpenAIDialect
@@ -29,7 +29,7 @@ LAST_NUMBER = (1 << 31) - 1
 clients that keep it in 32 bits."""
 
 
-@implementer(IDialect, ITranslates)
+@implementer_only(IDialect, ITranslates)
 class ResponsesDialect(OpenAIDialect):
     """OpenAI's Responses API."""
 
@@ -40,12 +40,13 @@ class ResponsesDialect(OpenAIDialect):
         """Return what an endpoint asks for; what looks up earlier answers, or cancels them, only OpenAI knows."""
         return _OPERATIONS.get(endpoint) if method == b"POST" else None
 
-    def read(self, envelope: Envelope, endpoint: str, gaps: Gaps) -> Conversation | Embedding:
+    def read(self, envelope: Envelope, endpoint: str, gaps: Gaps) -> Request:
         """Return what is asked for; see ``reading``."""
         return read(envelope.body, gaps)
 
-    def write(self, request: Conversation | Embedding, model: str, stream: bool, gaps: Gaps) -> Written:
-        """Return ``request`` as this API wants it; see ``writing``."""
+    def write(self, request: Request, model: str, stream: bool, gaps: Gaps) -> Written:
+        """Return ``request``, which is for no image, as this API wants it; see ``writing``."""
+        assert not isinstance(request, Picture)
         return write(request, model, stream, gaps)
 
     def decoder(self, endpoint: str, streaming: bool, max_bytes: int) -> IDecoder:

@@ -13,10 +13,13 @@ import msgspec
 from msgspec import Raw
 
 from netrunner.dialects.openai.view import OpenAIView
+from netrunner.dialects.shape import Shape
 from netrunner.errors import BadRequest
 from netrunner.values import Message
 
 _list = msgspec.json.Decoder(list[Raw])
+_TOLD = frozenset({"input", "instructions"})
+"""What turns are made of."""
 _ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
 
 
@@ -24,6 +27,10 @@ class ResponsesView(OpenAIView):
     """A request body as request filters see it; what is not told here is as in ``OpenAIView``."""
 
     __slots__ = ()
+
+    shape = Shape(frozenset({"system", "developer", "user", "assistant"}), typed=True)
+    turns_field = "input"
+    not_extra = OpenAIView.not_extra | _TOLD
 
     def messages(self) -> tuple[Message, ...]:
         """Return the turns: the instructions, and what every item of the input says."""
@@ -80,8 +87,7 @@ class ResponsesView(OpenAIView):
 
     def extras(self) -> Mapping[str, Any]:
         """Return every other field, read-only."""
-        told = ("input", "instructions")
-        return types.MappingProxyType({name: value for name, value in super().extras().items() if name not in told})
+        return types.MappingProxyType({name: value for name, value in super().extras().items() if name not in _TOLD})
 
     def _reasoning(self) -> dict[str, Any]:
         found = self._decode("reasoning") if "reasoning" in self._document() else None

@@ -1,4 +1,4 @@
-"""What the dashboard remembers, whatever configuration is in force.
+"""What pages remember, whatever configuration is in force.
 
 This module must not answer any request.
 """
@@ -10,6 +10,8 @@ from netrunner.pipeline.live import Live
 from netrunner.web.dashboard.figures import Figures
 from netrunner.web.dashboard.look import Look
 from netrunner.web.recent import Recent
+from netrunner.web.sessions import Sessions
+from netrunner.web.tries import Tries
 
 
 class Lookout:
@@ -27,9 +29,12 @@ class Lookout:
         self.look = look or Look()
         self.figures = Figures(clock)
         self.recent = Recent(live)
+        self.sessions = Sessions(clock)
+        self.tries = Tries(clock)
         live.follow(self.figures)
 
     def close(self) -> None:
         """Hear of nothing more; idempotent."""
         self.live.unfollow(self.figures)
         self.live.unfollow(self.recent)
+        self.tries.close()

@@ -1,0 +1,38 @@
+# netrunner and its logging server in one small image:
+#
+#   docker build --tag netrunner .
+#   docker run --publish 127.0.0.1:8080:8080 --volume netrunner:/data --env AUTH_TOKEN --env OPENAI_API_KEY netrunner
+#
+# conf/docker/netrunner.yaml is its configuration; mount another one over /etc/netrunner/netrunner.yaml. The logging server is
+# `docker run ... netrunner netrunner-logserver --directory /data/logs --listen tcp:8081`, the command line
+# `docker run ... --entrypoint netrunner netrunner --help`.
+
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY pyproject.toml setup.cfg README.md LICENSE ./
+COPY netrunner netrunner
+COPY twisted twisted
+RUN python -m venv /opt/netrunner \
+    && /opt/netrunner/bin/pip install --no-cache-dir '.[postgres,redis,aws,cli]' \
+    && /opt/netrunner/bin/pip uninstall --yes pip
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin netrunner \
+    && install --directory --owner netrunner --group netrunner --mode 0700 /data
+COPY --from=build /opt/netrunner /opt/netrunner
+COPY conf /usr/share/netrunner/conf
+COPY conf/docker/netrunner.yaml /etc/netrunner/netrunner.yaml
+ENV PATH=/opt/netrunner/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    STATE_DIRECTORY=/data/state \
+    LOGS_DIRECTORY=/data/logs
+USER 10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/ping', timeout=2)"]
+# A second one ends open streams at once; docker stop --time has to be longer than server.drain_s.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["twistd", "--nodaemon", "--pidfile="]
+CMD ["netrunner", "--config", "/etc/netrunner/netrunner.yaml"]

@@ -1,0 +1,154 @@
+"""The management operations as commands reach them: in the database itself, or through a daemon's ``/manage/``.
+
+This module must not be imported by the daemon.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from netrunner.cli.database import Place
+from netrunner.errors import ExchangeError, NetrunnerError
+from netrunner.process.neighbours import tell_of_project
+from netrunner.projects.office import Actor, Change, Office
+from netrunner.projects.tokens import Mint
+from netrunner.store.secrets import made_pepper
+
+TIMEOUT_S = 30.0
+_ROWS = 1000
+
+
+class Refused(NetrunnerError):
+    """What was asked for is not done; the message says why."""
+
+
+class Way(Protocol):
+    """One way to the management operations."""
+
+    def change(self, action: str, operation: Callable[..., Change], *args: Any) -> Any:
+        """Do an operation of ``Office``; return what it tells. Raises ``Refused``."""
+
+    def look(self, operation: Callable[..., Any], *args: Any) -> Any:
+        """Return what an operation tells that changes nothing. Raises ``Refused``."""
+
+
+class Here:
+    """In the database itself; daemons on the same state folder are told of every change.
+
+    Args:
+        place: The configuration's.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        keyring = place.keyring()
+        mint = Mint(place.database.write(made_pepper, keyring, secrets.token_bytes))
+        providers = [
+            one.name for one in place.settings.providers if getattr(one.settings, "api_key", None) == "project"
+        ]
+        self._office = Office(keyring, mint, providers, time.time, secrets.token_bytes)
+        self._actor = Actor(f"cli:{getpass.getuser()}")
+
+    def change(self, action: str, operation: Callable[..., Change], *args: Any) -> Any:
+        """Do it in one transaction, then tell the daemons."""
+
+        def work(connection: Connection) -> Change:
+            return operation(self._office, connection, self._actor, *args)
+
+        try:
+            change = self._place.database.write(work)
+        except ExchangeError as error:
+            subject = next((one for one in args if isinstance(one, str)), None)
+            self._place.database.write(self._office.refused, self._actor, action, subject, error.code)
+            raise Refused(error.message) from error
+        if change.project is not None:
+            for problem in tell_of_project(self._place.state, change.project):
+                raise Refused(f"It is done, but a daemon has not heard of it yet: {problem}")
+        return change.told
+
+    def look(self, operation: Callable[..., Any], *args: Any) -> Any:
+        """Look it up."""
+
+        def work(connection: Connection) -> Any:
+            return operation(self._office, connection, *args)
+
+        try:
+            return self._place.database.read(work)
+        except ExchangeError as error:
+            raise Refused(error.message) from error
+
+
+_PATHS: dict[Callable[..., Any], tuple[str, str]] = {
+    Office.create_project: ("POST", "/manage/projects"),
+    Office.change_project: ("PATCH", "/manage/projects/{}"),
+    Office.delete_project: ("DELETE", "/manage/projects/{}"),
+    Office.project: ("GET", "/manage/projects/{}"),
+    Office.projects: ("GET", f"/manage/projects?limit={_ROWS}"),
+    Office.issue: ("POST", "/manage/tokens"),
+    Office.change_token: ("PATCH", "/manage/tokens/{}"),
+    Office.revoke: ("DELETE", "/manage/tokens/{}"),
+    Office.revoke_named: ("DELETE", "/manage/tokens"),
+    Office.revoke_all: ("POST", "/manage/projects/{}/tokens/revoke"),
+    Office.token: ("GET", "/manage/tokens/{}"),
+}
+"""Where the API does what an operation does; ``{}`` is the id that it takes."""
+
+
+class There:
+    """Through the management API of a daemon.
+
+    Args:
+        url: Where it serves.
+        token: The management token.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+
+    def change(self, action: str, operation: Callable[..., Change], *args: Any) -> Any:
+        """Ask for it; the daemon's audit names who has its token."""
+        method, path = _PATHS[operation]
+        ids = [one for one in args if isinstance(one, str)]
+        body = next((msgspec.json.encode(one) for one in args if isinstance(one, msgspec.Struct)), None)
+        told = self._ask(method, path.format(*ids), body)
+        return told["revoked"] if operation is Office.revoke_all else told
+
+    def look(self, operation: Callable[..., Any], *args: Any) -> Any:
+        """Ask for it."""
+        if operation is Office.tokens:
+            _, _, project, active, *_ = args
+            wanted = {"project_id": project, "active": None if active is None else str(active).lower()}
+            query = "".join(f"&{name}={value}" for name, value in wanted.items() if value is not None)
+            return self._ask("GET", f"/manage/tokens?limit={_ROWS}{query}", None)["data"]
+        method, path = _PATHS[operation]
+        told = self._ask(method, path.format(*[one for one in args if isinstance(one, str)]), None)
+        return told["data"] if operation is Office.projects else told
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._url}{path}", body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+                told = response.read()
+        except urllib.error.HTTPError as error:
+            raise Refused(_reason(error)) from error
+        except OSError as error:
+            raise Refused(f"{self._url} cannot be asked: {getattr(error, 'reason', error)}") from error
+        return msgspec.json.decode(told) if told else None
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(msgspec.json.decode(error.read())["error"]["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return f"status {error.code}"

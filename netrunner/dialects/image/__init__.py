@@ -1,0 +1,1 @@
+"""The dialect of ``POST /image``: a prompt in, an image's bytes out."""

@@ -1,0 +1,222 @@
+"""The filter ``rate_limit``: so many requests, tokens, and requests at once, per caller, model or address, or in all.
+
+Where the head of a request tells enough, it is admitted before any of its body is read. Otherwise it is admitted once
+it is whole: where tokens are limited, or models.
+
+This module must not count anything itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+from zope.interface import implementer
+
+from netrunner.claims import Claim, Denial, Grant
+from netrunner.dialects.conversation import Conversation
+from netrunner.dialects.estimate import estimate
+from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.interfaces import ITranslates
+from netrunner.errors import ConfigurationError, ExchangeError, Problem, RateLimited
+from netrunner.filters.line import Line, Waiting
+from netrunner.interfaces import IEnvironment, IFinishPhase, IHeadPhase, IRequestPhase, ISection
+from netrunner.offers import FilterFactory
+from netrunner.settings import Limits, setting
+from netrunner.values import Outcome
+
+_BYTES_PER_TOKEN = 4
+"""Of a body that nobody can read."""
+_IPV6_BITS = 64
+"""Whoever has one address of such a network has them all (RFC 6177)."""
+_UNSERVED = frozenset({Outcome.REFUSED, Outcome.UPSTREAM_FAILED})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """Waiting for a limit instead of being refused by it."""
+
+    max_wait_s: float = setting(10.0, doc="Most seconds that a request waits.", minimum=0.001, maximum=600.0)
+    max_waiting: int = setting(100, doc="Most requests that wait at a time.", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitSettings(Limits):
+    """Settings of the filter ``rate_limit``."""
+
+    per: Literal["caller", "model", "address", "global"] = setting(
+        "caller",
+        doc="Whose requests are counted together: those of a `caller`'s credential, or of an address where none is "
+        "asked for; those for a `model`, from an `address`, or all of them.",
+    )
+    output_tokens: int = setting(
+        500, doc="Tokens that an answer is expected to take where its request does not bound them.", minimum=0
+    )
+    queue: QueueSettings | None = setting(None, doc="Lets requests wait instead of refusing them.")
+
+
+@implementer(IFinishPhase)
+class RateLimit:
+    """Admits requests, tells callers how they stand, and gives back what they held."""
+
+    def __init__(self, settings: RateLimitSettings, environment: IEnvironment) -> None:
+        self.settings = settings
+        self._scope = environment.name
+        self._counters = environment.counters
+        self._subject = _SUBJECTS[settings.per]
+        self._counts_tokens = _counts_tokens(settings)
+        queue = settings.queue
+        self._line = None
+        if queue is not None:
+            self._line = Line(environment.counters, environment.clock, queue.max_wait_s, queue.max_waiting)
+
+    async def admit(self, exchange: Any, tokens: int) -> None:
+        """Admit a request, or refuse it.
+
+        Raises:
+            RateLimited: when there have been too many.
+        """
+        claim = Claim(self._scope, self._subject(exchange), self.settings)
+        answer: Grant | Denial | None
+        if self._line is None:
+            answer = await self._counters.reserve((claim,), tokens)
+        else:
+            answer = await self._line.admit(claim, tokens, lambda waiting: exchange.notes.update({self: waiting}))
+        if answer is None:
+            return
+        if isinstance(answer, Grant) and exchange.outcome is not None:
+            self._counters.withdraw(answer)
+            return
+        exchange.standings += answer.standings
+        if isinstance(answer, Denial):
+            exchange.notes.pop(self, None)
+            raise _refusal(answer, self.settings.per)
+        exchange.notes[self] = answer
+
+    def on_finish(self, exchange: Any, outcome: Outcome) -> None:
+        """Give back what the request held; one that no provider was asked for was none."""
+        held = exchange.notes.pop(self, None)
+        if isinstance(held, Waiting):
+            assert self._line is not None
+            self._line.leave(held)
+        elif held is not None:
+            if outcome is Outcome.REFUSED and not exchange.attempts:
+                self._counters.withdraw(held)
+            else:
+                self._counters.release(held, _taken(exchange, outcome) if self._counts_tokens else None)
+            if self._line is not None:
+                self._line.freed(self._subject(exchange))
+
+
+@implementer(IHeadPhase)
+class AtTheHead(RateLimit):
+    """Admits by the head alone; raw routes too."""
+
+    async def on_head(self, exchange: Any) -> None:
+        """Admit the request, or refuse it."""
+        await self.admit(exchange, 0)
+
+
+@implementer(IRequestPhase)
+class AtTheRequest(RateLimit):
+    """Admits what has come whole."""
+
+    async def on_request(self, exchange: Any) -> None:
+        """Admit the request, or refuse it."""
+        tokens = _expected(exchange, self.settings.output_tokens) if self._counts_tokens else 0
+        await self.admit(exchange, tokens)
+
+
+def _build(settings: RateLimitSettings, environment: IEnvironment) -> RateLimit:
+    late = settings.per == "model" or _counts_tokens(settings)
+    return (AtTheRequest if late else AtTheHead)(settings, environment)
+
+
+def _counts_tokens(limits: Limits) -> bool:
+    named = limits.tokens_per_minute, limits.tokens_per_day, *(window.tokens for window in limits.windows)
+    return any(limit is not None for limit in named)
+
+
+def _address(exchange: Any) -> str:
+    source: str = exchange.source
+    if ":" not in source:
+        return source
+    try:
+        address = ipaddress.IPv6Address(source)
+    except ValueError:
+        return source
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((address, _IPV6_BITS), strict=False))
+
+
+_SUBJECTS: dict[str, Callable[[Any], str]] = {
+    # The two kinds cannot be taken for one another: an address holds no space.
+    "caller": lambda exchange: f"caller {exchange.identity}" if exchange.identity is not None else _address(exchange),
+    "model": lambda exchange: exchange.model or "",
+    "address": _address,
+    "global": lambda exchange: "",
+}
+
+
+def _expected(exchange: Any, output_tokens: int) -> int:
+    """Return about how many tokens a request and its answer will take."""
+    dialect, envelope = exchange.dialect, exchange.envelope
+    if envelope is None:
+        return 0
+    request = None
+    if ITranslates.providedBy(dialect) and dialect.operation(exchange.method, exchange.endpoint) is not None:
+        try:
+            request = dialect.read(envelope, exchange.endpoint, Gaps())
+        except ExchangeError:
+            # Its own provider may understand it all the same, and is the one to judge.
+            request = None
+    if request is None:
+        return math.ceil(len(envelope.body) / _BYTES_PER_TOKEN) + (output_tokens if envelope.body else 0)
+    if not isinstance(request, Conversation):
+        return estimate(request)
+    answers = max(1, request.n or 1)
+    return estimate(request) + answers * (output_tokens if request.max_tokens is None else request.max_tokens)
+
+
+def _taken(exchange: Any, outcome: Outcome) -> int | None:
+    """Return how many tokens a request took; None if nobody has told."""
+    if not exchange.attempts or outcome in _UNSERVED or (exchange.status >= 400 and outcome is Outcome.DONE):
+        return 0
+    usage = None if exchange.tap is None else exchange.tap.usage
+    if usage is None or (usage.input_total is None and usage.output_total is None):
+        return None
+    return (usage.input_total or 0) + (usage.output_total or 0)
+
+
+def _refusal(denial: Denial, per: str) -> RateLimited:
+    whose = "in all" if per == "global" else f"per {per}"
+    when = "" if denial.wait_s is None else f" Try again in {max(1, math.ceil(denial.wait_s))} s."
+    message = f"Too many requests: the limit {denial.what} is {denial.limit:g} {whose}.{when}"
+    never = ((b"x-should-retry", b"false"),) if denial.wait_s is None else ()
+    return RateLimited(message, retry_after_s=denial.wait_s, headers=never)
+
+
+class _RateLimitFactory(FilterFactory[RateLimitSettings]):
+    """Offers the filter, and refuses limits that make no sense together."""
+
+    __slots__ = ()
+
+    def parse(self, section: ISection) -> RateLimitSettings:
+        """Read the section."""
+        parsed: RateLimitSettings = section.read(RateLimitSettings)
+        problems = list(parsed.contradictions())
+        if not problems and not parsed.limiting:
+            problems = ["expected at least one limit"]
+        if problems:
+            raise ConfigurationError([Problem(section.where, f"rate_limit: {problem}") for problem in problems])
+        return parsed
+
+
+plugin = _RateLimitFactory(
+    name="rate_limit",
+    build=_build,
+    settings=RateLimitSettings,
+    doc="Admits so many requests and tokens, of each caller or in all.",
+)

@@ -1,0 +1,1 @@
+"""Other systems' configuration files, rewritten as netrunner's."""

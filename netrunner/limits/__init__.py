@@ -1,0 +1,1 @@
+"""What is counted so that it can be limited: windows, tokens, requests at once, gaps; here or in Redis."""

@@ -1,0 +1,146 @@
+"""The names of the models there are: those of the configuration, and those that the provider of unknown names lists.
+
+No name is told that would be refused: a list of a provider's own counts for nothing unless unknown names go there.
+It is asked for at most once in ``LASTING_S``, by one request however many wait for it. Names that were told once are
+told on when the provider fails.
+
+This module must not know any dialect by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from netrunner.dialects.interfaces import ILists
+from netrunner.dialects.spoken import SPOKEN
+from netrunner.errors import ExchangeError, InternalError
+from netrunner.interfaces import IClock, IProvider, IUpstream
+from netrunner.pipeline.question import ask
+from netrunner.values import Call
+
+LASTING_S = 60.0
+
+
+class Catalog:
+    """The names that callers are told.
+
+    Args:
+        own: The names that are configured or registered.
+        unknown_model: The provider of unknown names, which is asked for its own.
+        providers: By name, each with the upstream that carries its requests.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        own: Iterable[str],
+        unknown_model: str | None,
+        providers: Mapping[str, tuple[IProvider, IUpstream]],
+        clock: IClock,
+    ) -> None:
+        self._own = own
+        self._unknown = unknown_model
+        self._providers = providers
+        self._clock = clock
+
+    async def names(self) -> list[str]:
+        """Return the names, each once, our own first.
+
+        Raises:
+            ExchangeError: if there are none, since the provider of unknown names could not be asked for its own.
+        """
+        names = dict.fromkeys(self._own)
+        listed = self._listed
+        if listed is not None:
+            waiting = listed.refreshed()
+            if waiting is not None:
+                await waiting
+            names |= dict.fromkeys(listed.names)
+            if not names and listed.error is not None:
+                raise listed.error
+        return list(names)
+
+    @cached_property
+    def _listed(self) -> List | None:
+        """What the provider of unknown names lists; None if there is none, or it lists nothing."""
+        name = self._unknown
+        if name is None:
+            return None
+        provider, upstream = self._providers[name]
+        dialect: Any = SPOKEN.get(provider.dialect)
+        return List(name, provider, upstream, dialect, self._clock) if ILists.providedBy(dialect) else None
+
+
+class List:
+    """What one provider lists.
+
+    Args:
+        name: The provider's.
+        provider, upstream: Whom to ask.
+        dialect: What it speaks, an ``ILists``.
+        clock: Time.
+    """
+
+    log = Logger()
+
+    def __init__(self, name: str, provider: IProvider, upstream: IUpstream, dialect: Any, clock: IClock) -> None:
+        self.names: tuple[str, ...] = ()
+        """As they were told last."""
+        self.error: ExchangeError | None = None
+        """Why they could not be asked for, the last time."""
+        self._name = name
+        self._provider = provider
+        self._upstream = upstream
+        self._dialect = dialect
+        self._clock = clock
+        self._until: float | None = None
+        self._waiting: list[Deferred[None]] | None = None
+        """Who waits for an answer; None while nobody is asked."""
+
+    def refreshed(self) -> Deferred[None] | None:
+        """Return a Deferred that fires when the list is no older than it may be; None if it is not by now."""
+        now = self._clock.seconds()
+        if self._waiting is None and (self._until is None or now >= self._until):
+            self._until = now + LASTING_S
+            self._waiting = []
+            Deferred.fromCoroutine(self._fetched()).addCallbacks(self._told, self._failed).addBoth(self._tell)
+        if self._waiting is None:
+            return None
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    async def _fetched(self) -> list[str]:
+        listing = self._dialect.listing
+        call = Call(b"GET", listing.endpoint, listing.query, [], b"", "", False)
+        body = await ask(self._provider, self._upstream, self._clock, call)
+        names: list[str] = self._dialect.names_in(body)
+        return names
+
+    def _told(self, names: list[str]) -> None:
+        self.names, self.error = tuple(names), None
+
+    def _failed(self, failure: Failure) -> None:
+        """Keep why; the log is told once until the provider lists its models again."""
+        before, error = self.error, failure.value
+        self.error = error if isinstance(error, ExchangeError) else InternalError("The provider could not be asked.")
+        if before is not None:
+            return
+        if self.error is error:
+            self.log.warn(
+                "the provider {provider} did not list its models: {reason}", provider=self._name, reason=error.message
+            )
+        else:
+            self.log.failure("the provider {provider} could not be asked for its models", failure, provider=self._name)
+
+    def _tell(self, _: object) -> None:
+        """Wake everybody who waits."""
+        waiting, self._waiting = self._waiting or [], None
+        for one in waiting:
+            one.callback(None)

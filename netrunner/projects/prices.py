@@ -1,0 +1,80 @@
+"""What models cost, by the table that is shipped with the package; what is not in it costs nobody knows how much.
+
+This module must not ask anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Self
+
+import msgspec
+import yaml
+
+from netrunner.values import Usage
+
+TABLE = "prices.yaml"
+_MILLION = 1_000_000
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars for a million tokens."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    """Of the request, read from a cache; as ``input`` when absent."""
+    written: float | None = None
+    """Of the request, written to a cache; likewise."""
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    date: str
+    models: dict[str, Price]
+
+
+class Prices:
+    """A price list.
+
+    Args:
+        date: When it was true.
+        models: Prices by the names that providers know.
+    """
+
+    def __init__(self, date: str, models: Mapping[str, Price]) -> None:
+        self.date = date
+        self._models = models
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """Return the list of the package."""
+        text = files("netrunner.projects").joinpath(TABLE).read_text(encoding="utf-8")
+        table = msgspec.convert(yaml.safe_load(text), _Table, strict=False)
+        return cls(table.date, table.models)
+
+    def of(self, model: str | None) -> Price | None:
+        """Return the price of a model, None if it is not known; a name may end in the date of a version."""
+        if model is None:
+            return None
+        price = self._models.get(model)
+        while price is None:
+            model, dash, rest = model.rpartition("-")
+            if not dash or not rest.isdigit():
+                return None
+            price = self._models.get(model)
+        return price
+
+    def cost(self, model: str | None, usage: Usage) -> float | None:
+        """Return what an exchange cost in US dollars; None if nobody knows."""
+        price = self.of(model)
+        if price is None or usage.input_total is None or usage.output_total is None:
+            return None
+        read, written = usage.cache_read or 0, usage.cache_write or 0
+        plain = max(0, usage.input_total - read - written)
+        return (
+            plain * price.input
+            + read * (price.input if price.cached is None else price.cached)
+            + written * (price.input if price.written is None else price.written)
+            + usage.output_total * price.output
+        ) / _MILLION

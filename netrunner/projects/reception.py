@@ -1,0 +1,291 @@
+"""Projects as a running process has them: callers, what they use, the operations that change them, and who is told.
+
+This module must not hold what can be done without the reactor.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from netrunner.claims import Denial, Grant
+from netrunner.errors import ExchangeError, Overloaded, StoreError
+from netrunner.interfaces import ICallers, IClock, ICounters
+from netrunner.projects.caller import Caller
+from netrunner.projects.callers import Callers, Opened
+from netrunner.projects.office import Actor, Change, Office
+from netrunner.projects.prices import Prices
+from netrunner.projects.tokens import Mint
+from netrunner.projects.uses import Uses
+from netrunner.settings import Secret
+from netrunner.store.master import keyring
+from netrunner.store.secrets import made_pepper
+from netrunner.store.threads import Store
+from netrunner.store.tokens import CLEAN_BATCH, clean
+from netrunner.values import Record
+
+P = ParamSpec("P")
+T = TypeVar("T")
+AGAIN_S = 5.0
+"""When a database that could not be opened is tried again."""
+DAY_S = 86400.0
+
+
+class Rules:
+    """What of the configuration matters here.
+
+    Args:
+        key, previous: The settings ``secrets.key`` and ``secrets.previous``.
+        providers: Those that ask for a project's key.
+        per_hour: Requests an hour of a token that has no limit of its own.
+        clean_s: Seconds between two cleanings; 0 for none.
+        keep_days: Days that an expired token is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: Secret | None,
+        previous: Sequence[Secret],
+        providers: Sequence[str],
+        per_hour: int | None,
+        clean_s: float,
+        keep_days: float,
+    ) -> None:
+        self.key = key
+        self.previous = tuple(previous)
+        self.providers = tuple(providers)
+        self.per_hour = per_hour
+        self.clean_s = clean_s
+        self.keep_days = keep_days
+
+
+@implementer(ICallers)
+class Reception:
+    """Lets callers in, and lets them be managed.
+
+    Args:
+        rules: What of the configuration matters here.
+        open_database: Returns the database, started.
+        state: The state folder.
+        clock: Time.
+        holders: Returns the callers of open exchanges.
+        end: Ends those of one caller, saying why.
+        tell: Tells other processes that a project was changed; returns what kept some of them from hearing it.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        rules: Rules,
+        open_database: Callable[[], Store],
+        state: Path,
+        clock: IClock,
+        holders: Callable[[], Iterable[Any]],
+        end: Callable[[Any, ExchangeError], None],
+        tell: Callable[[str], Deferred[list[str]]],
+    ) -> None:
+        self._rules = rules
+        self._open_database = open_database
+        self._state = state
+        self._clock = clock
+        self._holders = holders
+        self._end = end
+        self._tell = tell
+        self._store: Store | None = None
+        self._office: Office | None = None
+        self._calls: dict[str, IDelayedCall] = {}
+        self.callers = Callers(self._database, clock)
+        self.uses = Uses(self._database, Prices.shipped(), clock)
+
+    def apply(self, rules: Rules) -> None:
+        """Go by a configuration; the first time that opens the database."""
+        self._rules = rules
+        if self._store is None:
+            self._store = self._open_database()
+        self.callers.per_hour = rules.per_hour
+        self._run(self._open())
+        self._clean_later()
+
+    def stop(self) -> Deferred[None]:
+        """Write down what was used; ends before the database does."""
+        for call in self._calls.values():
+            if call.active():
+                call.cancel()
+        return Deferred.fromCoroutine(self.uses.stop())
+
+    # Who may call.
+
+    def known(self, credential: bytes) -> Caller | None:
+        """Return whose credential that is, if it is known here."""
+        return self.callers.known(credential)
+
+    async def ask(self, credential: bytes) -> Caller:
+        """Return whose credential that is; see ``Callers``."""
+        return await self.callers.ask(credential)
+
+    async def admit(self, caller: Caller, counters: ICounters) -> Grant | Denial:
+        """Count one request; see ``Uses``."""
+        return await self.uses.admit(caller, counters)
+
+    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record) -> None:
+        """Count what a request took."""
+        self.uses.over(caller, counters, grant, record)
+
+    # How that is managed.
+
+    async def change(
+        self,
+        action: str,
+        actor: Actor,
+        operation: Callable[Concatenate[Office, Connection, Actor, P], Change],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Any:
+        """Do one of the operations of ``Office``; return what the caller is told, once every process knows of it.
+
+        Args:
+            action: As the audit names it, in case it is refused.
+            actor: Who asks.
+            operation: A method of ``Office``; what follows is what it takes.
+
+        Raises:
+            ExchangeError: when it is refused, or the database does not take it: nothing has changed then.
+        """
+        office = self._opened()
+        try:
+            change = await self._database().write(_operate, operation, office, actor, *args, **kwargs)
+        except StoreError as error:
+            self.log.warn("{action} was not done: {reason}", action=action, reason=str(error))
+            raise _unavailable() from error
+        except ExchangeError as error:
+            subject = next((one for one in args if isinstance(one, str)), None)
+            await self._note_refusal(office, actor, action, subject, error.code)
+            raise
+        if change.project is not None:
+            await self.changed(change.project)
+            for problem in await self._tell(change.project):
+                self.log.warn("a change is heard of late: {problem}", problem=problem)
+        return change.told
+
+    async def look(
+        self, operation: Callable[Concatenate[Office, Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a method of ``Office`` that changes nothing tells.
+
+        Raises:
+            ExchangeError: what it raises, or ``store_unavailable``.
+        """
+        office = self._opened()
+
+        def work(connection: Connection) -> T:
+            return operation(office, connection, *args, **kwargs)
+
+        try:
+            return await self._database().read(work)
+        except StoreError as error:
+            raise _unavailable() from error
+
+    async def note(self, action: str, actor: Actor, outcome: str) -> None:
+        """Write something into the audit that changes nothing; a database that does not take it is warned about."""
+        if self._office is not None:
+            await self._note_refusal(self._office, actor, action, None, outcome)
+
+    def hear(self, project: str) -> None:
+        """Another process has changed something about a project: nobody is let in by what was known of it."""
+        self.callers.changed(project)
+        self._run(self.changed(project))
+
+    async def changed(self, project: str) -> None:
+        """Think anew about a project: its tokens are read before they are used again, and open exchanges may end."""
+        self.callers.changed(project)
+        for caller in [caller for caller in self._holders() if caller.project == project]:
+            try:
+                await self.callers.again(caller)
+                caller.check(self._clock.wall())
+            except Overloaded:
+                self.log.warn("open requests go on until the database can be asked about their token")
+            except ExchangeError as error:
+                self._end(caller, error)
+
+    async def _note_refusal(self, office: Office, actor: Actor, action: str, subject: str | None, code: str) -> None:
+        try:
+            await self._database().write(office.refused, actor, action, subject, code)
+        except StoreError as error:
+            self.log.warn("{action} is not in the audit: {reason}", action=action, reason=str(error))
+
+    # The database.
+
+    def _database(self) -> Store:
+        if self._store is None:
+            raise _unavailable()
+        return self._store
+
+    def _opened(self) -> Office:
+        if self._office is None:
+            raise _unavailable()
+        return self._office
+
+    async def _open(self) -> None:
+        """Read what the database needs to be read with; again after a while if that cannot be done."""
+        rules = self._rules
+        try:
+            opened = await self._database().write(_open, rules, self._state)
+        except StoreError as error:
+            self.log.error("nobody can be let in for now: {reason}", reason=str(error))
+            self._later("open", AGAIN_S, self._open)
+            return
+        self._office = Office(opened.keyring, opened.mint, rules.providers, self._clock.wall, secrets.token_bytes)
+        self.callers.opened = opened
+        self.uses.start()
+
+    def _clean_later(self) -> None:
+        if self._rules.clean_s:
+            self._later("clean", self._rules.clean_s, self._clean)
+
+    async def _clean(self) -> None:
+        """Delete tokens that expired long ago, a batch at a time."""
+        before_s = self._clock.wall() - self._rules.keep_days * DAY_S
+        try:
+            while await self._database().write(clean, before_s) == CLEAN_BATCH:
+                pass
+        except StoreError as error:
+            self.log.warn("expired tokens are not deleted for now: {reason}", reason=str(error))
+        self._clean_later()
+
+    def _later(self, name: str, delay_s: float, work: Callable[[], Any]) -> None:
+        before = self._calls.get(name)
+        if before is not None and before.active():
+            before.cancel()
+        self._calls[name] = self._clock.callLater(delay_s, lambda: self._run(work()))
+
+    def _run(self, work: Any) -> None:
+        Deferred.fromCoroutine(work).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self.log.failure("projects", failure)
+
+
+def _operate(
+    connection: Connection, operation: Callable[..., Change], office: Office, actor: Actor, *args: Any, **kwargs: Any
+) -> Change:
+    return operation(office, connection, actor, *args, **kwargs)
+
+
+def _open(connection: Connection, rules: Rules, state: Path) -> Opened:
+    keys = keyring(rules.key, rules.previous, state)
+    return Opened(keys, Mint(made_pepper(connection, keys, secrets.token_bytes)))
+
+
+def _unavailable() -> Overloaded:
+    return Overloaded("The database cannot be used now.", code="store_unavailable", retry_after_s=5)

@@ -1,0 +1,131 @@
+"""The commands that manage projects, tokens, secrets and the database, run as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import PATIENCE_S, ROOT, Daemon
+
+pytestmark = pytest.mark.integration
+
+CONFIG = """
+access: {mode: projects, management_token: {env: MANAGEMENT_TOKEN}}
+providers: {echo: {type: echo}, up: {type: openai, base_url: "http://127.0.0.1:9/v1", api_key: project}}
+models: [{name: echo, targets: [{provider: echo, model: echo}]}]
+"""
+MANAGEMENT = "canary-management-token-0123456789"
+CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
+
+
+class Shell:
+    """Runs ``netrunner`` beside a daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.url = f"http://127.0.0.1:{daemon.port}"
+
+    def run(self, *words: str, given: str = "", token: str = MANAGEMENT) -> subprocess.CompletedProcess[str]:
+        """Run a command."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("netrunner")), *words],
+            cwd=self.daemon.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "MANAGEMENT_TOKEN": token},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S * 3,
+            check=False,
+        )
+
+    def json(self, command: str, *words: str, given: str = "", remote: bool = False) -> Any:
+        """Run a command that succeeds; return what it tells."""
+        where = ["--url", self.url] if remote else ["--config", str(self.daemon.config_path)]
+        done = self.run(command, *where, "--json", *words, given=given)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("commands")
+    with Daemon(folder, CONFIG, environ={"MANAGEMENT_TOKEN": MANAGEMENT}) as daemon:
+        headers = {"Authorization": f"Bearer {MANAGEMENT}"}
+        daemon.wait_for(lambda: daemon.request("GET", "/manage/projects", None, headers)[0] == 200)
+        yield Shell(daemon)
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["database", "api"])
+def test_a_project_and_its_token_live_and_end(shell: Shell, remote: bool) -> None:
+    key = "sk-canary-0123456789-0123456789"
+    project = shell.json("project", "create", "--key", "up=-", "team", given=f"{key}\n", remote=remote)
+    assert project["keys"] == {"up": ["sk-***6789"]}
+    token = shell.json(
+        "token", "create", "--duration-minutes", "5", "--max-requests", "9", project["id"], remote=remote
+    )
+    credential = {"Authorization": f"Bearer {token['token']}"}
+    assert shell.daemon.request("POST", "/v1/chat/completions", CHAT, credential)[0] == 200
+    (row,) = shell.json("token", "list", "--project", project["id"], "--active", "yes", remote=remote)
+    assert (row["id"], row["max_requests"]) == (token["id"], 9)
+    shell.json("token", "revoke", "-", given=token["token"], remote=remote)
+    assert shell.daemon.request("POST", "/v1/chat/completions", CHAT, credential)[0] == 401
+    changed = shell.json("project", "change", "--active", "no", "--name", "crew", project["id"], remote=remote)
+    assert (changed["is_active"], changed["name"]) == (False, "crew")
+    assert shell.json("project", "revoke-tokens", project["id"], remote=remote) == {"revoked": 0}
+    shell.json("project", "delete", project["id"], remote=remote)
+    assert project["id"] not in [one["id"] for one in shell.json("project", "list", remote=remote)]
+
+
+def test_what_is_refused_is_told_in_one_sentence(shell: Shell) -> None:
+    config = str(shell.daemon.config_path)
+    done = shell.run("project", "--config", config, "show", "nobody")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "There is no such project.\n")
+    done = shell.run("token", "--config", config, "create", "--limits", "{", "nobody")
+    assert (done.returncode, done.stderr.startswith("limits: ")) == (1, True)
+    done = shell.run("project", "--url", shell.url, "list", token="wrong")
+    assert (done.returncode, done.stderr) == (1, "The management token is required.\n")
+    assert shell.run("project", "frobnicate").returncode == 2
+
+
+def test_lists_are_told_as_lines(shell: Shell) -> None:
+    project = shell.json("project", "create", "shown")
+    done = shell.run("project", "--config", str(shell.daemon.config_path), "list")
+    assert f"{project['id']}  True  " in done.stdout
+
+
+def test_a_rotation_leaves_everything_readable_while_a_daemon_runs(shell: Shell) -> None:
+    project = shell.json("project", "create", "--key", "up=-", "rotated", given="sk-canary-0123456789-0123456789")
+    token = shell.json("token", "create", "--duration-hours", "1", project["id"])
+    before = shell.json("secrets", "status")
+    after = shell.json("secrets", "rotate")
+    assert after["current_key"] != before["current_key"]
+    assert after["sealed"] == {after["current_key"]: sum(before["sealed"].values())}
+    assert after["problems"] == []
+    credential = {"Authorization": f"Bearer {token['token']}"}
+    assert shell.daemon.request("POST", "/v1/chat/completions", CHAT, credential)[0] == 200
+    assert shell.json("secrets", "seal")["changed"] == 0
+
+
+def test_the_database_says_which_migration_it_is_of(shell: Shell, tmp_path: Path) -> None:
+    status = shell.json("store", "status")
+    assert status["migration"] == status["latest"]
+    (tmp_path / "x.yaml").write_text(f"state: {json.dumps(str(tmp_path))}\nproviders: {{echo: {{type: echo}}}}\n")
+    config = str(tmp_path / "x.yaml")
+    assert shell.run("store", "--config", config, "status").returncode == 1
+    done = shell.run("store", "--config", config, "migrate")
+    assert (done.returncode, "migration 0003" in done.stdout) == (0, True)
+
+
+def test_a_state_folder_that_is_not_there_is_named(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(
+        f"state: {json.dumps(str(tmp_path / 'none'))}\nproviders: {{echo: {{type: echo}}}}\n"
+    )
+    done = shell.run("project", "--config", str(tmp_path / "x.yaml"), "list")
+    assert (done.returncode, "none" in done.stderr, done.stderr.count("\n")) == (1, True, 1)
