@@ -295,6 +295,10 @@ class Channel(Ending):
             return
         if request.keep_alive and request.body_complete:
             self._await()
+        elif request.body_complete and not request.close_is_known and not self.site.accepting:
+            # Its next request may be on the way: as with a connection that was idle when the end began.
+            self._await()
+            self.close_when_idle()
         elif request.body_complete and not self._held and not self._requests:
             self.close()
         else:

@@ -96,6 +96,7 @@ class Request(server.Request):
     amend: Callable[[Headers], Headers] | None = None
     """What the fields of the answer pass at last; None for most requests."""
     _keep_alive = True
+    _announce = False
     _head: bytes | None = None
     _no_body = False
     _declared: int | None = None
@@ -269,9 +270,9 @@ class Request(server.Request):
         """Return what is to be said about the connection."""
         if self._keep_alive:
             return [(b"connection", b"keep-alive")] if self.clientproto == b"HTTP/1.0" else []
-        # Never announce a close on a stream unless the client asked for one: some clients then take a
-        # truncated body for a complete one.
-        return [] if streaming and self.facts.keep_alive else [(b"connection", b"close")]
+        # A close is announced on a stream only if the client asked for one, or if it has to know: some clients
+        # then take a truncated body for a complete one.
+        return [] if streaming and not self._announce and self.facts.keep_alive else [(b"connection", b"close")]
 
     def send(self, data: bytes, last: bool = False) -> None:
         """Send the next bytes of the body, with the head before and the terminator behind them, in one write.
@@ -328,9 +329,10 @@ class Request(server.Request):
         self.channel.write(head if self._no_body else head + body)
         self._end()
 
-    def close_after(self) -> None:
-        """Let this response be the connection's last one."""
+    def close_after(self, announce: bool = False) -> None:
+        """Let this response be the connection's last one; ``announce`` has a stream say so too."""
         self._keep_alive = False
+        self._announce = announce
 
     def break_off(self, data: bytes = b"") -> None:
         """End a begun response visibly incomplete: send ``data``, then close without the terminator."""
@@ -357,6 +359,11 @@ class Request(server.Request):
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection."""
         return self._keep_alive
+
+    @property
+    def close_is_known(self) -> bool:
+        """Whether the client could tell from the answer, or from what it asked, that the connection ends with it."""
+        return self._announce or not (self.chunked and self.facts.keep_alive)
 
     def process(self) -> None:
         """Render the resource found when the head arrived."""

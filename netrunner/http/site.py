@@ -126,7 +126,8 @@ class Site(server.Site):
             if name not in hosts:
                 raise Misdirected("This server does not answer for that Host.")
         if len(self.channels) > self.limits.max_connections or not self.accepting:
-            request.close_after()
+            # In an end, clients that never pause would otherwise come until they are cut.
+            request.close_after(announce=not self.accepting)
             if len(self.channels) > self.limits.max_connections:
                 raise Overloaded("Too many connections.", code="too_many_connections", retry_after_s=1)
 

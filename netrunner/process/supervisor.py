@@ -60,6 +60,7 @@ class Worker(ProcessProtocol):
         self._supervisor = supervisor
         self.number = 0
         """From 1; the one that takes its place has the same. 0 while it waits to be needed."""
+        self.pid = 0
         self.serves = False
         self.silent = 0
         """Beats in a row that it has not answered."""
@@ -69,11 +70,6 @@ class Worker(ProcessProtocol):
         """What it was told to run last."""
         self.asked: Deferred[str | None] | None = None
         """Fires when a reload is answered: with None, or why it was refused."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id; 0 once it is gone."""
-        return getattr(self.transport, "pid", None) or 0
 
     def heard(self, message: bytes) -> None:
         """It reports, or answers a beat."""
@@ -346,7 +342,7 @@ class Supervisor(Service):
         shown: dict[int, int | str] = {1: 1, 2: 2} if self._log_file is None else {1: "r", 2: "r"}
         shared = {WORKER_LIFELINE + 1 + index: one.fileno() for index, one in enumerate(self._bound)}
         try:
-            self._reactor.spawnProcess(
+            process = self._reactor.spawnProcess(
                 worker,
                 command.arguments[0],
                 list(command.arguments),
@@ -357,6 +353,7 @@ class Supervisor(Service):
         finally:
             theirs.close()
             os.close(nothing)
+        worker.pid = process.pid
         worker.line = hold(self._reactor, ours, worker.heard, lambda: None)
         return worker
 

@@ -289,6 +289,28 @@ def test_a_request_that_crosses_with_the_stop_is_answered_as_the_last_one() -> N
     assert client.is_over()
 
 
+def test_a_stream_under_way_at_the_stop_leaves_its_connection_a_moment_and_the_next_one_announces_its_end() -> None:
+    requests: list[Request] = []
+    site, clock = site_of(leaf(requests.append))
+    client, silent = Client(site, clock).say(GET), Client(site, clock).say(GET)
+    site.stop_accepting()
+    for request in list(requests):
+        request.begin(200, b"", [])
+        request.send(b"stream", last=True)
+    assert (client.is_over(), silent.is_over()) == (False, False)
+    client.say(GET)
+    requests[2].begin(200, b"", [])
+    requests[2].send(b"last", last=True)
+    said = answers(client.heard())
+    assert [(answer.body, answer.headers.get(b"connection")) for answer in said] == [
+        (b"stream", None),
+        (b"last", b"close"),
+    ]
+    assert client.is_over()
+    silent.pass_time(1.25)
+    assert silent.is_over()
+
+
 def test_no_channel_stays_behind() -> None:
     site, clock = site_of(Echo().resource)
     for data in (b"", GET, SIZED[:-1], b"garbage\r\n\r\n", GET * 3 + b"x", SIZED.replace(b"5", b"99999999")):

@@ -1,4 +1,4 @@
-"""The two nodes of ``docs/scaling.md``: real daemons and a real PostgreSQL behind a real nginx."""
+"""The two nodes of ``docs/scaling.md``: real daemons, PostgreSQL and Redis behind a real nginx."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from netrunner.journal.logs import newest_first
 from tests.support.daemon import PATIENCE_S, ROOT, Daemon
 from tests.support.nginx import SNIPPET, Nginx
 from tests.support.postgres import Postgres
+from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.integration
 
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
 NODE = next(text for text in re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE) if "DATABASE_URL" in text)
 (UPSTREAM,) = re.findall(r"(?ms)^```nginx\n(.*?)^```$", PAGE)
+LIMIT = 30
+"""Requests a minute, of both nodes together."""
 ADMIN = {"Authorization": "Basic " + base64.b64encode(b"me:secret").decode()}
 
 
@@ -31,14 +34,22 @@ def database() -> Iterator[str]:
         yield server.database()
 
 
-def node(folder: Path, database: str, workers: int) -> Daemon:
+@pytest.fixture(scope="module")
+def counters() -> Iterator[str]:
+    with RedisServer() as server:
+        yield server.url
+
+
+def node(folder: Path, database: str, counters: str, workers: int) -> Daemon:
     """Return a node as on the page, its address, its state folder and the number of its workers apart."""
     config = re.sub(r"(?m)^(listen|state|workers): .*\n", "", NODE)
     assert config.count("\n") == NODE.count("\n") - 3
-    config += f"workers: {workers}\n"
+    assert config.count("requests_per_minute: 600") == 1
+    config = config.replace("requests_per_minute: 600", f"requests_per_minute: {LIMIT}") + f"workers: {workers}\n"
     environ = {
         "BALANCER": "127.0.0.1",
         "DATABASE_URL": database,
+        "REDIS_URL": counters,
         "AUTH_TOKEN": "token",
         "ADMIN_USER": "me",
         "ADMIN_PASSWORD": "secret",
@@ -46,8 +57,10 @@ def node(folder: Path, database: str, workers: int) -> Daemon:
     return Daemon(folder, config, environ=environ)
 
 
-def test_two_nodes_behind_nginx_share_the_load_and_the_log(tmp_path: Path, database: str) -> None:
-    with node(tmp_path / "one", database, 2) as one, node(tmp_path / "two", database, 1) as two:
+def test_two_nodes_behind_nginx_share_the_load_the_limit_and_the_log(
+    tmp_path: Path, database: str, counters: str
+) -> None:
+    with node(tmp_path / "one", database, counters, 2) as one, node(tmp_path / "two", database, counters, 1) as two:
         upstream = UPSTREAM.replace("10.0.0.11:8080", f"127.0.0.1:{one.port}")
         upstream = upstream.replace("10.0.0.12:8080", f"127.0.0.1:{two.port}")
         (shipped,) = re.findall(r"(?ms)^upstream netrunner \{.*?^\}\n", SNIPPET.read_text())
@@ -55,14 +68,17 @@ def test_two_nodes_behind_nginx_share_the_load_and_the_log(tmp_path: Path, datab
         with Nginx(tmp_path / "nginx", 1, ((shipped, upstream),)) as nginx:
             connection = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=PATIENCE_S)
             ids = []
-            for _ in range(40):
+            statuses = []
+            for _ in range(LIMIT + 10):
                 body = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "hi"}]})
                 headers = {"Host": "llm.example.com", "Authorization": "Bearer token"}
                 connection.request("POST", "/v1/chat/completions", body, headers)
                 response = connection.getresponse()
-                assert (response.status, response.read() != b"") == (200, True)
+                assert response.read()
+                statuses.append(response.status)
                 ids.append(response.headers["X-Request-ID"])
             connection.close()
+            assert statuses == [200] * LIMIT + [429] * 10
             assert nginx.errors() == ""
 
         def known(daemon: Daemon) -> Counter[str]:

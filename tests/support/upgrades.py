@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 from netrunner.process.control import ControlError, ask
 from netrunner.process.state import control_folder
 from tests.support.daemon import PATIENCE_S, Daemon
+
+_PAUSE = threading.Event()
+"""Never set: whoever asks again and again leaves the processor to those it waits for."""
 
 
 def serving(daemon: Daemon) -> dict[str, Any]:
@@ -20,6 +24,7 @@ def serving(daemon: Daemon) -> dict[str, Any]:
         accepting = [one for one in found if one["worker"] is None and not one["draining"]]
         if len(accepting) == 1:
             return accepting[0]
+        _PAUSE.wait(0.02)
 
 
 def _status(path: Path) -> dict[str, Any] | None:
@@ -32,6 +37,7 @@ def _status(path: Path) -> dict[str, Any] | None:
 def replaced(daemon: Daemon, before: int) -> int:
     """Wait until another process than ``before`` serves; return its id."""
     while (status := serving(daemon))["pid"] == before:
+        _PAUSE.wait(0.02)
         assert status["successor"]["failure"] is None, daemon.log()
     return int(status["pid"])
 

@@ -22,6 +22,7 @@ from tests.support.upgrades import end, replaced
 from tests.torture.test_unread import good_streams
 
 pytestmark = [pytest.mark.integration, pytest.mark.torture]
+KILLS = 100
 
 
 def in_flight(daemon: Daemon) -> int:
@@ -46,6 +47,7 @@ def test_twenty_upgrades_fail_no_request_and_cut_no_stream(tmp_path: Path, worke
                     pid = replaced(daemon, pid)
                     assert daemon.notifications() == [f"MAINPID={pid}\nREADY=1"]
                     load.wait_for_more(200)
+                    assert not load.failures, "\n".join(load.failures)
                 took = time.monotonic() - began
                 answers = load.answers
             told, _ = reading.communicate(timeout=seconds + 120)
@@ -71,7 +73,7 @@ def test_a_hundred_dead_workers_cost_their_own_streams_only(tmp_path: Path, figu
         def workers() -> dict[int, bool]:
             return {one["pid"]: one["serves"] for one in daemon.control("workers")["workers"]}
 
-        for number in range(100):
+        for number in range(KILLS):
             victim = sorted(workers())[number % 2]
             os.kill(victim, signal.SIGKILL)
             killed = time.monotonic()
@@ -88,8 +90,8 @@ def test_a_hundred_dead_workers_cost_their_own_streams_only(tmp_path: Path, figu
                     break
             slowest.append(time.monotonic() - killed)
         assert sum(record.outcome == "done" for record in newest_first(daemon.state)) == answered
-    figures.add("workers killed, requests answered meanwhile", [100, answered])
-    figures.add("another one serves after, s: median, slowest", [sorted(slowest)[50], max(slowest)])
+    figures.add("workers killed, requests answered meanwhile", [KILLS, answered])
+    figures.add("another one serves after, s: median, slowest", [sorted(slowest)[KILLS // 2], max(slowest)])
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path, figures: Figures) -> None:
