@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
@@ -27,6 +28,7 @@ from netrunner.http.dial import Dial, connect_error
 from netrunner.http.response import ResponseLimits, ResponseReader
 from netrunner.http.sweep import NEVER, Sweep
 from netrunner.http.tls import TlsContexts
+from netrunner.http.turn import ANSWER, Later
 from netrunner.http.upload import Upload
 from netrunner.settings import Timeouts
 from netrunner.values import Origin
@@ -41,6 +43,7 @@ class Owner(Protocol):
     tls: TlsContexts | None
     dial: Dial
     response_limits: ResponseLimits
+    later: Later
 
     def released(self, connection: Connection) -> None:
         """The response is complete, the connection may carry another call."""
@@ -222,11 +225,7 @@ class Connection:
         known = reader.head
         reader.feed(data)
         head = reader.head
-        pieces = reader.pieces
-        body = b""
-        if pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+        body = reader.taken()
         complete = reader.complete
         if complete:
             self._call = call.carrier = None
@@ -240,6 +239,9 @@ class Connection:
             switched = head is not None and head.status == 101
             self.deadline = NEVER if switched else self._sweep.now + self._timeouts.between_bytes_s
         if head is not None and known is None:
+            if complete:
+                self._owner.later(ANSWER, partial(call.answered, head, body))
+                return
             receiver.head_received(head)
             if call.receiver is not receiver:
                 return
