@@ -88,7 +88,8 @@ class Flush:
     def run(self) -> None:
         """Do what is to be done, and send what waits."""
         self._called = False
-        self._turn.run()
+        if self._turn.waiting:
+            self._turn.run()
         token = 0 if self._first is None else self._first.commit()
         if self._waiting:
             waiting, self._waiting = self._waiting, []

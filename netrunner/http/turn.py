@@ -34,16 +34,19 @@ class Turn:
 
     def __init__(self) -> None:
         self._steps: tuple[list[Act], ...] = tuple([] for _ in range(COMMIT + 1))
+        self.waiting = False
+        """Whether there is anything to be done."""
 
     def later(self, step: int, act: Act) -> None:
         """Have ``act`` done in ``step`` of this turn."""
+        self.waiting = True
         self._steps[step].append(act)
 
     def run(self) -> None:
         """Do everything, what comes of it too."""
-        steps = self._steps
-        while any(steps):
-            for step in steps:
+        while self.waiting:
+            self.waiting = False
+            for step in self._steps:
                 for act in step:  # and whatever they add to it
                     try:
                         act()
