@@ -20,6 +20,7 @@ from netrunner.dialects.answers import truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
+from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
@@ -305,7 +306,7 @@ class Relay:
             except UpstreamError as error:
                 self.failed(error)
             else:
-                self._commit()
+                self._request.site.later(COMMIT, self._commit_held)
 
     def _weigh_error(self, head: ResponseHead) -> None:
         held = b"".join(self._held)
@@ -327,6 +328,10 @@ class Relay:
             rejection.headers += tuple(heads.foreign_limits(self._head))
         self._abort()
         self.failed(rejection)
+
+    def _commit_held(self) -> None:
+        if self._state is State.HOLDING:
+            self._commit()
 
     def _commit(self) -> None:
         head = self._head
