@@ -19,6 +19,7 @@ from netrunner import __version__
 from netrunner.config.forms import listener
 from netrunner.errors import ConfigurationError, Problem
 from netrunner.logserver.folder import Folder
+from netrunner.logserver.retention import Keep
 from netrunner.logserver.service import LogServer, Settings
 from netrunner.process import limits
 from netrunner.process.handover import inherited
@@ -27,12 +28,27 @@ from netrunner.settings import Secret
 
 LISTEN = "tcp:8081:interface=127.0.0.1"
 MAX_TOKEN_BYTES = 4096
+MAX_DAYS = 36500
 
 
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError("a number of at least 1 was expected")
+    return number
+
+
+def _bytes(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("a number of at least 0 was expected")
+    return number
+
+
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= MAX_DAYS:
+        raise ValueError(f"a number from 0 to {MAX_DAYS} was expected")
     return number
 
 
@@ -48,6 +64,14 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
         ["directory", "d", "logs", "The folder of the logs; made with mode 0700."],
         ["max-bytes", None, 1 << 30, "Most bytes of one message.", _count],
         ["max-logs", None, 50_000, "Most exchanges that are found again; older files stay.", _count],
+        ["keep-days", None, 0.0, "Days after which a message is removed; 0 for never.", _days],
+        [
+            "keep-bytes",
+            None,
+            0,
+            "Most bytes of all files, beyond which the oldest are removed; 0 for no bound.",
+            _bytes,
+        ],
         ["token-file", "t", None, "A file with the token that others than this machine send as Bearer."],
     ]
 
@@ -80,7 +104,10 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
             limits.raise_descriptors()
             listen = self["listen"] or [LISTEN]
             self.settings = Settings(
-                token=_token(self["token-file"]), max_bytes=self["max-bytes"], max_logs=self["max-logs"]
+                token=_token(self["token-file"]),
+                max_bytes=self["max-bytes"],
+                max_logs=self["max-logs"],
+                keep=Keep(days=self["keep-days"], bytes=self["keep-bytes"]),
             )
             if self.settings.token is None:
                 _check_private(listen)
