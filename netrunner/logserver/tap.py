@@ -31,18 +31,15 @@ MAX_TOKEN_BYTES = 4096
 MAX_DAYS = 36500
 
 
-def _count(text: str) -> int:
+def _count(text: str, least: int = 1) -> int:
     number = int(text)
-    if number < 1:
-        raise ValueError("a number of at least 1 was expected")
+    if number < least:
+        raise ValueError(f"a number of at least {least} was expected")
     return number
 
 
-def _bytes(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("a number of at least 0 was expected")
-    return number
+def _bound(text: str) -> int:
+    return _count(text, 0)
 
 
 def _days(text: str) -> float:
@@ -65,13 +62,7 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
         ["max-bytes", None, 1 << 30, "Most bytes of one message.", _count],
         ["max-logs", None, 50_000, "Most exchanges that are found again; older files stay.", _count],
         ["keep-days", None, 0.0, "Days after which a message is removed; 0 for never.", _days],
-        [
-            "keep-bytes",
-            None,
-            0,
-            "Most bytes of all files, beyond which the oldest are removed; 0 for no bound.",
-            _bytes,
-        ],
+        ["keep-bytes", None, 0, "Bytes of all files, beyond which the oldest are removed; 0 for no bound.", _bound],
         ["token-file", "t", None, "A file with the token that others than this machine send as Bearer."],
     ]
 
