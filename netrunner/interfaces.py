@@ -471,7 +471,7 @@ class ILogs(Interface):
     """Finds records again; newest first. The store, or the journal itself where nothing is stored."""
 
     async def page(query, limit):
-        """Return up to ``limit`` records (a list of ``Record``) that match a ``netrunner.query.Query``."""
+        """Return up to ``limit`` records that match a ``netrunner.query.Query``, in a list; ``nearest`` says which."""
 
     async def one(id):
         """Return the ``Record`` of that id, or None."""
