@@ -201,17 +201,16 @@ class Tries:
         """Return what the counters say; None if the exchange does not want it any more."""
         counters = self._pipeline.choosing.counters
         assert counters is not None
-        granted: Grant | Denial = await counters.reserve(claims, self._expected())
+        granted: Grant | Denial = await counters.reserve(claims, self._expected(claims))
         if self._exchange.outcome is not None:
             if isinstance(granted, Grant):
                 counters.withdraw(granted)
             return None
         return granted
 
-    def _expected(self) -> int:
-        """Return how many tokens the request has, by a rule of thumb."""
-        envelope = self._exchange.envelope
-        return 0 if envelope is None else len(envelope.body) // 4
+    def _expected(self, claims: tuple[Claim, ...]) -> int:
+        """Return how many tokens the request is expected to take, if that is counted."""
+        return self._exchange.expected() if any(claim.limits.counts_tokens for claim in claims) else 0
 
     def _pass_over(self, refusal: RateLimited) -> None:
         """Keep the refusal that is over soonest."""
@@ -348,7 +347,7 @@ class Tries:
         """Say what was taken of limits; that of the model is held until the exchange has ended."""
         exchange, counters = self._exchange, self._pipeline.choosing.counters
         assert counters is not None
-        tokens, failure = _tokens(exchange), self._failure
+        tokens, failure = exchange.taken(), self._failure
         grant, self._grant = self._grant, None
         if grant is not None:
             if len(exchange.attempts) > self._before and (failure is None or failure.sent):
@@ -375,12 +374,6 @@ def _limited(denial: Denial) -> RateLimited:
     what = denial.what.replace("_", " ")
     message = f"The limit of {denial.limit:g} {what} of {denial.scope} {denial.subject} is reached."
     return RateLimited(message, retry_after_s=denial.wait_s)
-
-
-def _tokens(exchange: Exchange) -> int | None:
-    """Return how many tokens the provider counted; None if it did not say."""
-    usage = None if exchange.tap is None else exchange.tap.usage
-    return None if usage is None else usage.total or 0
 
 
 def _answers(error: UpstreamError) -> bool:
