@@ -37,7 +37,6 @@ DRAIN_S = 300.0
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
 
-
 Lane = EventLane | PlainLane | RepairLane | TranslatingLane
 
 
@@ -221,6 +220,7 @@ class Relay:
             return
         state, self._state = self._state, State.ENDED
         self._attempt.error = error.code
+        error.of(self._attempt.provider, self._attempt.model)
         if self._draining is not None:
             self._leave(state)
         elif state is State.RELAYING:
