@@ -111,6 +111,9 @@ def _counting(subject: Subject) -> Iterator[Problem]:
     for index, model in enumerate(document.models):
         if any(one.limiting for one in (model.limits, *(each.limits for each in model.targets))):
             counting.append((root.at("models", index), f"model {model.name}"))
+    for provider in subject.providers:
+        if getattr(provider.settings, "min_gap_s", 0) or getattr(provider.settings, "max_at_once", None) is not None:
+            counting.append((provider.where, f"provider {provider.name}"))
     if document.access.mode == "projects":
         counting.append((root.at("access", "mode"), "access.mode projects"))
     for where, name in counting:
@@ -283,5 +286,5 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("routes",): _route_names,
     ("journal",): _redaction,
     ("shared",): _shared,
-    ("shared", "workers", "models", "access"): _counting,
+    ("shared", "workers", "models", "access", "providers"): _counting,
 }

@@ -19,8 +19,8 @@ from zope.interface import implementer
 from netrunner.claims import Claim, Denial, Grant
 from netrunner.dialects.expected import OUTPUT_TOKENS
 from netrunner.errors import ConfigurationError, Problem, RateLimited
-from netrunner.filters.line import Line, Waiting
 from netrunner.interfaces import IEnvironment, IFinishPhase, IHeadPhase, IRequestPhase, ISection
+from netrunner.line import Line, Waiting
 from netrunner.offers import FilterFactory
 from netrunner.settings import Limits, setting
 from netrunner.values import Outcome
