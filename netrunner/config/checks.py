@@ -233,6 +233,10 @@ def _model_providers(subject: Subject) -> Iterator[Problem]:
 def _filters(subject: Subject) -> Iterator[Problem]:
     for further in [one for one in subject.filters if one.type == "retry"][1:]:
         yield Problem(further.where, "filter retry stands twice: what is tried again is decided in one place")
+    for one in subject.filters if subject.document.access.mode != "projects" else ():
+        for key in ("projects", "except_projects"):
+            if getattr(getattr(one.settings, "parameters", None), key, ()):
+                yield Problem(one.where, f"parameters.{key} needs access.mode: projects")
 
 
 def _models(subject: Subject) -> Iterator[Problem]:
@@ -277,7 +281,7 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
     ("access", "providers"): _project_keys,
-    ("filters",): _filters,
+    ("filters", "access"): _filters,
     ("secrets",): _secrets,
     ("providers", "rules"): _provider_names,
     ("models", "rules", "model_map"): _leads,
