@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from netrunner import sse
-from netrunner.dialects.answers import truncated
+from netrunner.dialects.answers import TRUNCATED, truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
@@ -24,7 +23,9 @@ from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
+from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.failures import told
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
@@ -36,7 +37,6 @@ DRAIN_S = 300.0
 """How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
-
 
 Lane = EventLane | PlainLane | RepairLane | TranslatingLane
 
@@ -221,6 +221,7 @@ class Relay:
             return
         state, self._state = self._state, State.ENDED
         self._attempt.error = error.code
+        error.of(self._attempt.provider, self._attempt.model)
         if self._draining is not None:
             self._leave(state)
         elif state is State.RELAYING:
@@ -251,7 +252,9 @@ class Relay:
         tap.feed(data)
         if tap.error is not None:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
-            self._reject(self._run.rejection(status, head.headers, _told(b"".join(self._held))))
+            self._reject(self._run.rejection(status, head.headers, told(b"".join(self._held))))
+        elif last and not tap.began:
+            self.failed(nothing_said())
         elif last and self._lane is None and self._is_cut():
             self.failed(truncated())
         elif enough or tap.began:
@@ -316,10 +319,10 @@ class Relay:
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
-        told = self._run.told(held)
+        masked = self._run.told(held)
         headers = heads.advised(head, rejection)
-        if told != held:
-            self._held = [told]
+        if masked != held:
+            self._held = [masked]
             headers = [field for field in headers if field[0] != b"content-length"]
         self._decide(ResponseHead(head.status, head.reason, headers))
 
@@ -368,14 +371,19 @@ class Relay:
             written = lane.feed(data, last)
         except UpstreamError as error:
             self._abort()
-            self.failed(error)
+            self.failed(self._judged(error))
         except ExchangeError as error:
             self.stop(Outcome.REFUSED, error)
         else:
             if lane.error is None or self._state is State.RELAYING:
                 return written
-            self._reject(lane.error)
+            self._reject(self._judged(lane.error))
         return None
+
+    def _judged(self, error: UpstreamError) -> UpstreamError:
+        """Return what is wrong with an answer, by its lane's word; a stream cut before any event says nothing."""
+        empty = error.code == TRUNCATED and self._exchange.stream and not self._exchange.tap.began
+        return nothing_said() if empty else error
 
     # After it.
 
@@ -489,9 +497,3 @@ class Relay:
             self._reasons.remove(reason)
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()
-
-
-def _told(events: bytes) -> bytes:
-    """Return what the event with an error holds."""
-    told = sse.Reader().feed(events + b"\n\n")
-    return next((event.data for event in told if b'"error"' in event.data), b"")

@@ -186,6 +186,7 @@ class Run:
         try:
             await provider.prepare(call)
         except UpstreamError as error:
+            error.of(self._exchange.provider or "", call.model)
             wait_s = self._tries.after(error)
             if wait_s is None:
                 raise

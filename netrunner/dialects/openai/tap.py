@@ -223,6 +223,9 @@ class StreamTap(_Reading, taps.StreamTap):
         elif payload:
             self._read(payload)
 
+    def _says(self, events: bytes) -> bool:
+        return b"data:" in events.replace(b"data: [DONE]", b"").replace(b"data:[DONE]", b"")
+
     @staticmethod
     def _matters(text: bytes) -> bool:
         return _matters(text)
