@@ -30,8 +30,8 @@ def environment(tmp_path: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
     (packages,) = (folder / "lib").glob("*/site-packages")
     wanted = ("absent>=1", "Part[all]>=2; extra == 'more'", "other; extra == 'test'")
-    requires = "\n".join(f"Requires-Dist: {one}" for one in wanted)
-    for name, version, requires in (("netrunner", "1.2", requires), ("part", "2.1", ""), ("other", "3", "")):
+    asks = "\n".join(f"Requires-Dist: {one}" for one in wanted)
+    for name, version, requires in (("netrunner", "1.2", asks), ("part", "2.1", ""), ("other", "3", "")):
         about = packages / f"{name}-{version}.dist-info"
         about.mkdir()
         (about / "METADATA").write_text(METADATA.format(name=name, version=version, requires=requires))
