@@ -41,6 +41,14 @@ def test_make_run_prints_that_curl_and_starts_the_daemon_with_the_development_co
     assert (ROOT / "conf" / "dev.yaml").is_file()
 
 
+def test_the_figures_of_the_readme_are_those_of_the_page_that_tells_how_they_were_measured() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    table = README.partition("| of nginx |")[2].partition("\n\n")[0]
+    figures = re.findall(r"\| ([\d.,]+)(?: \w+)? (?=\|)", table)
+    assert len(figures) >= 10
+    assert [figure for figure in figures if f"| {figure} " not in page] == []
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_every_make_target_named_exists(page: str) -> None:
     named = set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(re.findall(r"`+[^`]+`+", (ROOT / page).read_text()))))
