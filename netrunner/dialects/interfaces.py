@@ -317,6 +317,7 @@ class ITap(Interface):
     finish_reason = Attribute("str or None: the provider's own word.")
     error = Attribute("str or None: code of an error inside the answer.")
     complete = Attribute("bool: the answer said that it is complete.")
+    made = Attribute("float: about how many tokens its texts take, where they were read; 0 where not.")
 
     def feed(data):
         """See the next bytes of the body, content coding removed."""
