@@ -30,6 +30,9 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICounters, IStartable
 from netrunner.limits.memory import Counted, MemoryCounters
 from netrunner.limits.place import open_counters
+from netrunner.news.board import Board
+from netrunner.news.topics import PROJECTS
+from netrunner.news.wires import wires
 from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
@@ -81,7 +84,8 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
-        self.registered = Registered(state[0], self.books.open_database, reactor)
+        self._board = Board()
+        self.registered = Registered(state[0], self.books.open_database, reactor, self._board)
         self.registered.on_change = self._follow_aliases
         self.neighbours = Neighbours(Siblings(state[0], reactor))
         self._worker = worker
@@ -191,12 +195,14 @@ class NetrunnerService(Service):
                 self.live.end_of,
                 self._tell_of_project,
             )
+            self._board.follow(PROJECTS, self._reception.hear)
         return self._reception
 
     def _receive(self) -> None:
         """Go by the configuration in use."""
         if self._reception is not None:
             self._reception.apply(receiving(self.settings))
+        self._board.use(wires(self.settings, self.books.open_database, self._reactor, self._clock))
 
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
@@ -296,9 +302,11 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.hear(id)
 
-    def _tell_of_project(self, id: str) -> Deferred[list[str]]:
+    async def _tell_of_project(self, id: str) -> list[str]:
+        """Tell the processes of the state folder, and those that share its database."""
         threads, told = self._reactor.getThreadPool(), {"id": id}
-        return deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
+        beside = deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
+        return await beside + await self._board.tell(PROJECTS, id)
 
     def windows(self) -> list[Any]:
         """Return what limits have counted in this process, in terms of JSON, for a successor."""
@@ -394,6 +402,7 @@ class NetrunnerService(Service):
         stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
         for counters in {id(parts.counters): parts.counters for parts in every}.values():
             self._stop_counters(counters)
+        self._board.stop()
         if self._reception is not None:
             stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))
