@@ -112,6 +112,7 @@ class NetrunnerService(Service):
             None if worker is None else Crew(worker, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
+        self._ready: Deferred[None] = Deferred()
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._limit = 0.0
@@ -136,7 +137,7 @@ class NetrunnerService(Service):
         )
 
     def startService(self) -> None:
-        """Take the sockets and serve."""
+        """Serve, and take the sockets as soon as callers can be told apart."""
         super().startService()
         self._sweep.start()
         self._lag.start()
@@ -146,12 +147,23 @@ class NetrunnerService(Service):
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
         self._look_where_others_write(self.settings)
+        if self._reception is None:
+            self._accept()
+        else:
+            # Until the database is open nobody could be told from anybody else: who comes sooner waits.
+            self._reception.begun.addCallback(lambda _: self._accept())
+
+    def _accept(self) -> None:
+        """Take the sockets."""
+        if self._drained is not None:
+            return
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
             site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
             self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
+        self._ready.callback(None)
 
     def _look_where_others_write(self, settings: Settings) -> None:
         """Let a worker that feeds no sinks find records where the one that does has them put."""
@@ -159,8 +171,8 @@ class NetrunnerService(Service):
             self.books.open_store()
 
     def ready(self) -> Deferred[None]:
-        """Fire at once: whoever has started this accepts."""
-        return succeed(None)
+        """Fire when requests are accepted."""
+        return self._ready
 
     def offer(self, commands: Commands) -> None:
         """Add the commands by which other processes look at what this one does."""

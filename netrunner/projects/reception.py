@@ -37,6 +37,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 AGAIN_S = 5.0
 """When a database that could not be opened is tried again."""
+OPENING_S = 10.0
+"""How long whoever wants to serve waits for a database that is opened for the first time, and migrated perhaps."""
 DAY_S = 86400.0
 
 
@@ -105,6 +107,8 @@ class Reception:
         self._store: Store | None = None
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
+        self.begun: Deferred[None] = Deferred()
+        """Fires once the database was opened or could not be, ``OPENING_S`` after the first ``apply`` at the latest."""
         self.callers = Callers(self._database, clock)
         self.uses = Uses(self._database, Prices.shipped(), clock)
 
@@ -113,6 +117,7 @@ class Reception:
         self._rules = rules
         if self._store is None:
             self._store = self._open_database()
+            self._calls["begin"] = self._clock.callLater(OPENING_S, self._begin)
         self.callers.per_hour = rules.per_hour
         self._run(self._open())
         self._clean_later()
@@ -247,10 +252,20 @@ class Reception:
         except StoreError as error:
             self.log.error("nobody can be let in for now: {reason}", reason=str(error))
             self._later("open", AGAIN_S, self._open)
+            self._begin()
             return
         self._office = Office(opened.keyring, opened.mint, rules.providers, self._clock.wall, secrets.token_bytes)
         self.callers.opened = opened
         self.uses.start()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let whoever waits for the database begin to serve."""
+        call = self._calls["begin"]
+        if call.active():
+            call.cancel()
+        if not self.begun.called:
+            self.begun.callback(None)
 
     def _clean_later(self) -> None:
         if self._rules.clean_s:

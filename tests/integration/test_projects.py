@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
 from tests.support.daemon import Daemon
+from tests.support.dialogue import dial
 
 pytestmark = pytest.mark.integration
 
@@ -99,7 +102,6 @@ def config(provider: socketserver.TCPServer) -> str:
 def daemon(config: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("projects")
     with Daemon(folder, config, environ={"MANAGEMENT_TOKEN": MANAGEMENT}) as daemon:
-        daemon.wait_for(lambda: manage(daemon, "GET", "/manage/projects")[0] == 200)
         yield daemon
 
 
@@ -194,6 +196,25 @@ def test_an_open_stream_of_a_revoked_token_ends_with_an_error(daemon: Daemon) ->
     connection.close()
     assert b"token_inactive" in rest
     assert b"[DONE]" not in rest
+
+
+def test_who_calls_before_the_database_is_made_waits_for_it(config: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        daemon = Daemon(tmp_path, config, sock=sock, environ={"MANAGEMENT_TOKEN": MANAGEMENT})
+        with dial(daemon.port) as early:
+            early.send(
+                f"GET /manage/projects HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {MANAGEMENT}\r\n\r\n".encode()
+            )
+            with daemon:
+                assert b" 200 OK" in early.until(b"\r\n\r\n")
+
+
+def test_without_a_database_it_serves_and_says_so(config: str, tmp_path: Path) -> None:
+    lost = f"{config}store: postgresql://nobody@127.0.0.1:9/none\n"
+    with Daemon(tmp_path, lost, environ={"MANAGEMENT_TOKEN": MANAGEMENT}) as daemon:
+        assert manage(daemon, "GET", "/manage/projects")[1]["error"]["code"] == "store_unavailable"
+        assert daemon.request("GET", "/health")[0] == 200
+        assert "nobody can be let in for now" in daemon.log()
 
 
 @pytest.mark.parametrize(

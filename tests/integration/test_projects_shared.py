@@ -52,7 +52,6 @@ def machines(postgres: Postgres, redis: RedisServer, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("shared")
     config = f"{CONFIG}store: {postgres.database()}\nshared: {redis.url}\n"
     with Daemon(folder / "one", config, environ=ENVIRON) as one:
-        one.wait_for(lambda: manage(one, "GET", "/manage/projects")[0] == 200)
         with Daemon(folder / "two", f"{config}workers: 2\n", environ=ENVIRON) as two:
             yield one, two
 
@@ -151,7 +150,6 @@ def test_what_was_missed_while_nobody_heard_is_read_again(machines: Two, postgre
 def test_two_machines_on_one_database_file_hear_of_each_other_by_redis(tmp_path: Path, redis: RedisServer) -> None:
     config = f"{CONFIG}store: 'sqlite:{tmp_path / 'shared.sqlite3'}'\nshared: {redis.url}\n"
     with Daemon(tmp_path / "one", config, environ=ENVIRON) as one:
-        one.wait_for(lambda: manage(one, "GET", "/manage/projects")[0] == 200)
         with Daemon(tmp_path / "two", config, environ=ENVIRON) as two:
             told = issue(one)
             two.wait_for(lambda: chat(two, told["token"]) == (200, None))
