@@ -18,6 +18,7 @@ from netrunner.settings import Secret
 from netrunner.values import Headers
 from netrunner.web.access import Sources
 from netrunner.web.gate import CHALLENGE, Gate, basic
+from netrunner.web.late import Late
 from netrunner.web.sessions import ABSOLUTE_S, Sessions
 from netrunner.web.tries import Tries
 from netrunner.web.websocket import is_same_host
@@ -51,8 +52,9 @@ class Entrance(Gate):
     def __init__(
         self, user: Secret | None, password: Secret | None, sessions: Sessions, tries: Tries, sources: Sources
     ) -> None:
-        super().__init__(user, password)
-        self.sessions, self.tries, self.sources = sessions, tries, sources
+        self.wrong = Late(tries, sources)
+        super().__init__(user, password, self.wrong)
+        self.sessions, self.sources = sessions, sources
         self.user = None if user is None or password is None else user.reveal()
         key = secrets.token_bytes(32)
         self._digest = hashlib.sha256(self._expected or b"").digest()
