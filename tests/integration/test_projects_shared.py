@@ -51,9 +51,9 @@ def machines(postgres: Postgres, redis: RedisServer, tmp_path_factory: pytest.Te
     """One that is managed, and another with two workers."""
     folder = tmp_path_factory.mktemp("shared")
     config = f"{CONFIG}store: {postgres.database()}\nshared: {redis.url}\n"
-    with Daemon(folder / "one", config, environ=ENVIRON) as one:
-        with Daemon(folder / "two", f"{config}workers: 2\n", environ=ENVIRON) as two:
-            yield one, two
+    two = Daemon(folder / "two", f"{config}workers: 2\n", environ=ENVIRON)
+    with Daemon(folder / "one", config, environ=ENVIRON) as one, two:
+        yield one, two
 
 
 def manage(daemon: Daemon, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -149,16 +149,16 @@ def test_what_was_missed_while_nobody_heard_is_read_again(machines: Two, postgre
 
 def test_two_machines_on_one_database_file_hear_of_each_other_by_redis(tmp_path: Path, redis: RedisServer) -> None:
     config = f"{CONFIG}store: 'sqlite:{tmp_path / 'shared.sqlite3'}'\nshared: {redis.url}\n"
-    with Daemon(tmp_path / "one", config, environ=ENVIRON) as one:
-        with Daemon(tmp_path / "two", config, environ=ENVIRON) as two:
-            told = issue(one)
-            two.wait_for(lambda: chat(two, told["token"]) == (200, None))
-            other = issue(one)
-            with stalled(two, told["token"]) as heard, stalled(two, other["token"]) as missed:
-                assert manage(one, "DELETE", f"/manage/tokens/{told['id']}") == (204, None)
-                assert b"token_inactive" in heard.rest()
-                redis.kill()
-                assert manage(one, "DELETE", f"/manage/tokens/{other['id']}") == (204, None)
-                redis.start()
-                assert b"token_inactive" in missed.rest()
-            assert "a change is heard of late" in one.log()
+    one, two = (Daemon(tmp_path / name, config, environ=ENVIRON) for name in ("one", "two"))
+    with one, two:
+        told = issue(one)
+        two.wait_for(lambda: chat(two, told["token"]) == (200, None))
+        other = issue(one)
+        with stalled(two, told["token"]) as heard, stalled(two, other["token"]) as missed:
+            assert manage(one, "DELETE", f"/manage/tokens/{told['id']}") == (204, None)
+            assert b"token_inactive" in heard.rest()
+            redis.kill()
+            assert manage(one, "DELETE", f"/manage/tokens/{other['id']}") == (204, None)
+            redis.start()
+            assert b"token_inactive" in missed.rest()
+        assert "a change is heard of late" in one.log()
