@@ -141,13 +141,15 @@ def test_the_key_of_the_project_arrives_and_the_token_does_not(daemon: Daemon, p
 
 def test_the_official_client_is_told_what_a_withering_token_has_left(daemon: Daemon) -> None:
     limits = {"requests_per_hour": 10, "wither": {"curve": "steps", "steps": [{"after": 0.0, "share": 0.5}]}}
-    told = token(daemon, project(daemon), limits=limits)
+    told = token(daemon, project(daemon), limits=limits, max_requests=20)
     base_url = f"http://127.0.0.1:{daemon.port}/v1"
     with openai.OpenAI(base_url=base_url, api_key=told["token"], max_retries=0) as client:
         for left in range(4, -1, -1):
             answer = client.chat.completions.with_raw_response.create(**CHAT)
             assert answer.headers["x-ratelimit-limit-requests"] == "5"
             assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
+            assert answer.headers["netrunner-token-requests-remaining"] == str(left + 15)
+            assert answer.headers["netrunner-token-expires"] == told["expires_at"]
         with pytest.raises(openai.RateLimitError) as refused:
             client.chat.completions.create(**CHAT)
     assert refused.value.code == "rate_limit_exceeded"
