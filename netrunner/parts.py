@@ -243,7 +243,7 @@ class Parts:
         settings, books = self.settings, self._lasting.books
         lookout, admin = books.lookout, settings.admin
         user, password = (None, None) if admin is None else (admin.user, admin.password)
-        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources)
+        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources, self._lasting.neighbours)
         shelf = Shelf(settings, lambda: books.logs, targets, lookout)
         managing = None
         if self._reception is not None:

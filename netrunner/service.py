@@ -44,6 +44,7 @@ from netrunner.process.siblings import Siblings
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
+from netrunner.web.admin.across import offer as offer_sessions
 from netrunner.web.crew import Crew, page
 from netrunner.web.metrics import Observed, registry
 from netrunner.web.neighbours import Neighbours, Telling
@@ -177,6 +178,7 @@ class NetrunnerService(Service):
     def offer(self, commands: Commands) -> None:
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
+        offer_sessions(self.books.lookout.sessions, commands)
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
 

@@ -44,7 +44,10 @@ class Admin(Guarded):
         if self._is_login(request):
             self._entrance.expect_credential()
             return None
-        return super().head_received(request)
+        fetched = self._entrance.fetch(request)
+        if fetched is None:
+            return super().head_received(request)
+        return fetched.addCallback(lambda _: super(Admin, self).head_received(request))
 
     async def answer(self, request: Request) -> Answer | None:
         """Show, do, let in or out."""
@@ -94,7 +97,7 @@ class Admin(Guarded):
     async def _log_out(self, request: Request, visitor: Visitor) -> Answer:
         if request.method != b"POST":
             raise MethodNotAllowed("Only POST is allowed here.", headers=[(b"allow", b"POST")])
-        gone = self._entrance.log_out(request)
+        gone = await self._entrance.log_out(request)
         await self._note(request, visitor.name, "admin.logout", "done")
         return Answer(303, [(b"location", b"/admin/login"), (b"cache-control", b"no-store"), *gone], b"")
 
