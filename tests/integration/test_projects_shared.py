@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from netrunner.process.control import ask
 from netrunner.process.state import control_path
 from tests.support.daemon import PATIENCE_S, Daemon
-from tests.support.dialogue import Peer, dial
+from tests.support.dialogue import Peer
 from tests.support.postgres import Postgres
 from tests.support.redis import RedisServer
+from tests.support.tenants import CONFIG, ENVIRON, MANAGE, chat, issue, manage, stalled
 
 pytestmark = pytest.mark.integration
-
-MANAGE = {"Authorization": f"Bearer {'m' * 32}"}
-CONFIG = """
-access: {mode: projects, management_token: {env: MANAGEMENT_TOKEN}}
-secrets: {key: {env: NETRUNNER_SECRET_KEY}}
-providers: {echo: {type: echo}}
-models: [{name: echo, targets: [{provider: echo, model: echo}]}]
-"""
-ENVIRON = {"MANAGEMENT_TOKEN": "m" * 32, "NETRUNNER_SECRET_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
-CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
-STALLED = json.dumps({**CHAT, "messages": [{"role": "user", "content": "/echo stall=1 hi"}], "stream": True})
 
 
 @pytest.fixture(scope="module")
@@ -54,34 +45,6 @@ def machines(postgres: Postgres, redis: RedisServer, tmp_path_factory: pytest.Te
     two = Daemon(folder / "two", f"{config}workers: 2\n", environ=ENVIRON)
     with Daemon(folder / "one", config, environ=ENVIRON) as one, two:
         yield one, two
-
-
-def manage(daemon: Daemon, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    status, _, told = daemon.request(method, path, body, MANAGE)
-    return status, json.loads(told) if told else None
-
-
-def issue(daemon: Daemon, **wanted: Any) -> dict[str, Any]:
-    """Issue a token of a project of its own."""
-    project = manage(daemon, "POST", "/manage/projects", {"name": "team"})[1]["id"]
-    status, told = manage(daemon, "POST", "/manage/tokens", {"project_id": project, "duration_hours": 1, **wanted})
-    assert status == 201
-    return dict(told)
-
-
-def chat(daemon: Daemon, token: str) -> tuple[int, str | None]:
-    """Return status and code of a chat's answer."""
-    status, _, told = daemon.request("POST", "/v1/chat/completions", CHAT, {"Authorization": f"Bearer {token}"})
-    return status, json.loads(told).get("error", {}).get("code")
-
-
-def stalled(daemon: Daemon, token: str) -> Peer:
-    """Open a stream that says one word."""
-    client = dial(daemon.port)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-    client.send(f"{head}Content-Type: application/json\r\nContent-Length: {len(STALLED)}\r\n\r\n{STALLED}".encode())
-    client.until(b'"content":"hi"')
-    return client
 
 
 def in_progress(daemon: Daemon) -> list[int]:
@@ -135,6 +98,27 @@ def test_an_alias_that_one_machine_registers_is_known_to_the_other(machines: Two
         return "shared-name" in [model["id"] for model in json.loads(listed)["data"]]
 
     two.wait_for(lambda: all(known() for _ in range(8)))
+
+
+def crowd(daemons: Sequence[Daemon], token: str, requests: int) -> list[int]:
+    """Return the statuses of so many requests at once, to each of the daemons in turn."""
+    with ThreadPoolExecutor(requests) as pool:
+        return list(pool.map(lambda number: chat(daemons[number % len(daemons)], token)[0], range(requests)))
+
+
+def test_a_window_takes_exactly_as_many_as_it_may_from_every_worker_of_both_machines(machines: Two) -> None:
+    told = issue(machines[0], limits={"requests_per_hour": 25})
+    assert Counter(crowd(machines, told["token"], 60)) == {200: 25, 429: 35}
+
+
+def test_a_cap_lets_exactly_so_many_in_by_every_worker_of_both_machines(machines: Two) -> None:
+    told = issue(machines[0], max_requests=25)
+    let_in = Counter(crowd(machines, told["token"], 60))[200]
+    assert let_in <= 25
+    for _ in range(25 - let_in):
+        # What a process took and did not spend comes back within a moment.
+        machines[0].wait_for(lambda: chat(machines[0], told["token"])[0] == 200)
+    assert chat(machines[0], told["token"]) == (429, "max_requests_exceeded")
 
 
 def test_what_was_missed_while_nobody_heard_is_read_again(machines: Two, postgres: Postgres) -> None:
