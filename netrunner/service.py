@@ -36,7 +36,7 @@ from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
-from netrunner.process.peers import PROJECT_CHANGED, tell_others
+from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
 from netrunner.process.siblings import Siblings
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
@@ -161,8 +161,13 @@ class NetrunnerService(Service):
     def offer(self, commands: Commands) -> None:
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
+        commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
+
+    def _purge(self, _: NoArguments) -> Reply:
+        memories = [parts.pipeline.chain.memory for parts in [*self._retired, self._parts]]
+        return Reply({"forgotten": sum(memory.purge() for memory in memories if memory is not None)})
 
     def _metrics(self, _: NoArguments) -> Reply:
         if self._drained is not None:
@@ -220,6 +225,7 @@ class NetrunnerService(Service):
             sites=lambda: self._sites,
             pools=self._pools,
             counters=lambda: self._counters,
+            memory=lambda: self._parts.pipeline.chain.memory,
             resent=lambda: self._resent,
             targets=Targets(),
             clock=self._clock,

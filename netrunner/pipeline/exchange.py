@@ -32,6 +32,8 @@ class EndedTwice(NetrunnerError):
 class Exchange:
     """What is known about one request from its head to its end."""
 
+    cached: str | None
+    """The id of the record whose answer is given again; None if it is not."""
     caller: str | None
     """The caller's credential as records name it: masked."""
     holder: ICaller | None
@@ -61,6 +63,7 @@ class Exchange:
         "attempts",
         "bytes_in",
         "bytes_out",
+        "cached",
         "caller",
         "clock",
         "correlation_id",
@@ -139,7 +142,7 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.caller = self.identity = self.holder = self.project_key = None
+        self.cached = self.caller = self.identity = self.holder = self.project_key = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
@@ -283,6 +286,8 @@ class Exchange:
             record.trace = self.trace
         if self.holder is not None:
             record.project = self.holder.project
+        if self.cached is not None:
+            record.cached = self.cached
         if self.dropped:
             record.dropped = self.dropped
         if self.meaning.steps and self.meaning.steps[0].kind != "model":

@@ -182,6 +182,11 @@ class Pipeline:
         if self.chain.finish:
             self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
 
+    def place(self, provider: str, model: str) -> str:
+        """Return where a model is asked for, as a text that differs where another is."""
+        address = getattr(self.providers[provider][0].settings, "base_url", "")
+        return f"{provider} {address} {model}"
+
     def prepares(self, provider: str) -> bool:
         """Return whether ``provider`` must get ready before each request."""
         return provider in self._preparing
