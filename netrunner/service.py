@@ -116,16 +116,19 @@ class NetrunnerService(Service):
         self.settings = settings
         self.site = self._site(self._parts.root)
         self._admin_site = None if self._parts.admin_root is None else self._site(self._parts.admin_root)
+        self._forward_site = None
+        if self._parts.forward_root is not None:
+            self._forward_site = self._site(self._parts.forward_root, forward=True)
 
     @property
     def _sites(self) -> list[Site]:
-        return [self.site] if self._admin_site is None else [self.site, self._admin_site]
+        return [one for one in (self.site, self._admin_site, self._forward_site) if one is not None]
 
-    def _site(self, root: IResource) -> Site:
+    def _site(self, root: IResource, forward: bool = False) -> Site:
         return Site(
             root,
             self._sweep,
-            limits(self.settings),
+            limits(self.settings, forward),
             NOTHING.refusal,
             refused=self._observed.measures.refused,
             flush=self.flush,
@@ -142,11 +145,15 @@ class NetrunnerService(Service):
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
         self._look_where_others_write(self.settings)
-        admin = self.settings.admin
-        apart = set() if admin is None else {listener(text) for text in admin.listen}
+        others = ((self.settings.admin, self._admin_site), (self.settings.forward, self._forward_site))
+        apart = {
+            listener(text): site
+            for settings, site in others
+            if settings is not None and site is not None
+            for text in settings.listen
+        }
         for bound in self._listeners:
-            site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
-            self._ports.append(listen.adopt(self._reactor, bound, site))
+            self._ports.append(listen.adopt(self._reactor, bound, apart.get(bound.wanted, self.site)))
             self.log.info("listening on {name}", name=bound.name)
 
     def _look_where_others_write(self, settings: Settings) -> None:
@@ -255,6 +262,9 @@ class NetrunnerService(Service):
         if self._admin_site is not None and parts.admin_root is not None:
             self._admin_site.resource = parts.admin_root
             self._admin_site.limits = self.site.limits
+        if self._forward_site is not None and parts.forward_root is not None:
+            self._forward_site.resource = parts.forward_root
+            self._forward_site.limits = limits(settings, forward=True)
         self._retire()
 
     def _retire(self) -> None:

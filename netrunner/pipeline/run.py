@@ -51,6 +51,8 @@ class Run:
     log = Logger()
     verbatim = False
     """Whether answers go through as they come, errors and codings too."""
+    tunnels: type[Tunnel] = Tunnel
+    """What carries the bytes after a protocol switch."""
     _listener: IWatcher | None = None
     """Hears the answer as the caller gets it, if a filter remembers it."""
 
@@ -245,7 +247,7 @@ class Run:
             # Stages are those of the last attempt; what came before it is routing.
             exchange.timings.pop("upstream_sent", None)
             exchange.timings.pop("first_byte", None)
-        relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
+        relay = (self.tunnels if request.upgrade else Relay)(self, exchange, self._request, attempt)
         exchange.work = relay
         self._request.on_disconnect = relay.client_gone
         self._request.aborts_on_half_close = True

@@ -164,6 +164,12 @@ class Pipeline:
         other.tracing = None
         return other
 
+    def unfiltered(self) -> Pipeline:
+        """Return this pipeline for exchanges that pass no filter."""
+        other = copy(self)
+        other.chain = Chain()
+        return other
+
     def hurry(self) -> None:
         """The daemon is about to end: those who wait to try again have failed, and so has who would."""
         self.draining = True
