@@ -26,8 +26,8 @@ from netrunner.process.listen import address_of, name_of
 from netrunner.process.state import control_path
 
 PATIENCE_S = 60.0
-"""How long a predecessor may take to answer. One that was asked to drain does so even if nobody waits any more for what it
-leaves: its pid file and what limits have counted would be lost."""
+"""How long a predecessor may take to answer. One that was asked to drain does so even if nobody waits any more for
+what it leaves: its pid file and what limits have counted would be lost."""
 _FIRST_INHERITED = 3
 """SD_LISTEN_FDS_START."""
 
