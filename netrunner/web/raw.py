@@ -95,9 +95,11 @@ class RawRoute(ModelRoute):
 
 
 def passed_on(request: Request, origin: Origin, path: bytes, body: Any) -> UpstreamRequest:
-    """Return a request as it came, for another server: its query and its end-to-end fields with it."""
+    """Return a request for another server: its query and its end-to-end fields, without what was for us alone."""
     headers: Headers = [
-        field for field in end_to_end(request.raw_headers) if field[0] not in (b"host", b"content-length", b"expect")
+        field
+        for field in end_to_end(request.exchange.headers)
+        if field[0] not in (b"host", b"content-length", b"expect")
     ]
     target = path + (b"?" + request.query if request.query else b"")
     return UpstreamRequest(origin, request.method, target, headers, body, request.facts.upgrade)
