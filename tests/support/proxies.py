@@ -1,5 +1,6 @@
 """Real proxies on 127.0.0.1: tinyproxy for HTTP, the same inside haproxy's TLS, microsocks for SOCKS 5; and haproxy
-in front of netrunner."""
+in front of netrunner.
+"""
 
 from __future__ import annotations
 
