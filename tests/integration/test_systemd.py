@@ -38,7 +38,7 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     binary = require_binary("systemd-analyze")
     (tmp_path / "netrunner.service").write_text(UNIT.replace("/opt/netrunner/bin/twistd", TWISTD))
     (tmp_path / "netrunner.socket").write_text(SOCKET)
-    command = [binary, "verify", "--man=no", tmp_path / "netrunner.service", tmp_path / "netrunner.socket"]
+    command = [binary, "verify", "--man=no", *(str(tmp_path / f"netrunner.{kind}") for kind in ("service", "socket"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
