@@ -71,6 +71,9 @@ class ICounters(Interface):
         For a request that others refused, or that was not sent after all; after ``release`` it does nothing.
         """
 
+    async def used(scope, subject, windows):
+        """Return how much of each is used: whether it counts tokens, and its seconds. May raise as ``reserve``."""
+
 
 class ISection(Interface):
     """One mapping of the configuration, located by file and line."""
@@ -308,8 +311,11 @@ class ICallers(Interface):
             RateLimited: when what it may have in its life is used up.
         """
 
-    def over(caller, counters, grant, record):
-        """A request that was admitted has ended; ``record`` tells what it took."""
+    async def expect(caller, counters, grant, tokens):
+        """Count an admitted request anew, now that it is known how many tokens it may take; return as ``admit``."""
+
+    def over(caller, counters, grant, record, tokens):
+        """A request that was admitted has ended; it took ``tokens``, and ``record`` tells the rest."""
 
 
 class ICaller(Interface):
@@ -319,20 +325,18 @@ class ICaller(Interface):
     masked = Attribute("str: what is shown of the token.")
     project = Attribute("str: the project's id.")
     metadata = Attribute("Mapping of lowercase names to what ``X-PROXY-<NAME>`` has to say.")
+    counts_tokens = Attribute("bool: whether it, or its project, may take so many tokens only.")
 
     def check(wall_s):
-        """See whether it is let in at a Unix time.
+        """Raise ``Unauthenticated`` or ``Forbidden`` unless it is let in at a Unix time."""
 
-        Raises:
-            Unauthenticated: when the token is revoked or expired.
-            Forbidden: when its project is not active.
-        """
+    def told():
+        """Return the header fields that tell the caller how long its token lives, and what its life has left."""
 
     def key(provider):
         """Return the project's key for a provider, as bytes; several are used in turn.
 
-        Raises:
-            Forbidden: ``project_key_missing`` when it has none.
+        Raises ``Forbidden``, ``project_key_missing``, when it has none.
         """
 
 
@@ -442,11 +446,7 @@ class ICopies(Interface):
     """Reads what the journal keeps of messages. Plain reads of local files, a piece at a time."""
 
     def head(copy):
-        """Return the ``MessageHead`` of a ``Copy``.
-
-        Raises:
-            Expired: when the journal no longer has it.
-        """
+        """Return the ``MessageHead`` of a ``Copy``; raise ``Expired`` when the journal no longer has it."""
 
     def pieces(copy):
         """Return an iterator over the body in pieces of at most 64 KiB.
@@ -460,7 +460,7 @@ class ILogs(Interface):
     """Finds records again; newest first. The store, or the journal itself where nothing is stored."""
 
     async def page(query, limit):
-        """Return up to ``limit`` records (a list of ``Record``) that match a ``netrunner.query.Query``."""
+        """Return up to ``limit`` records that match a ``netrunner.query.Query``, in a list; ``nearest`` says which."""
 
     async def one(id):
         """Return the ``Record`` of that id, or None."""

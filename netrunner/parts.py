@@ -42,6 +42,7 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
+from netrunner.pipeline.keepalives import Keepalives
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
@@ -64,6 +65,7 @@ from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.forward import NAME as FORWARD
 from netrunner.web.forward import Credential, Forward, Hosts
 from netrunner.web.gate import Gate
+from netrunner.web.late import Late
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.neighbours import Neighbours
@@ -153,7 +155,9 @@ class Parts:
             names_of(settings, lasting.registered.aliases),
             self._tracing(),
         )
+        self._keepalives = Keepalives(self.pipeline.inflight, lasting.clock, settings.server.keepalive_s)
         self._sources = Sources(settings.server.trusted_proxies)
+        self._late = Late(lasting.books.lookout.tries, self._sources)
         policy = AddressPolicy(settings.register.allow)
         self._alias_providers = AliasProviders(
             self.pipeline,
@@ -244,7 +248,7 @@ class Parts:
     def _pages(self) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
-        gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
+        gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password, self._late)
         books, observed = self._lasting.books, self._lasting.observed
         recent, neighbours = books.lookout.recent, self._lasting.neighbours
         records = Records(
@@ -265,7 +269,7 @@ class Parts:
         settings, books = self.settings, self._lasting.books
         lookout, admin = books.lookout, settings.admin
         user, password = (None, None) if admin is None else (admin.user, admin.password)
-        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources)
+        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources, self._lasting.neighbours)
         shelf = Shelf(settings, lambda: books.logs, targets, lookout)
         managing = None
         if self._reception is not None:
@@ -281,7 +285,9 @@ class Parts:
         """Return what those who manage use."""
         own = partial(is_own, self.settings)
         token = self.settings.access.management_token
-        register = Register(Management(token), self._lasting.registered, self.pipeline.names, policy, own, self._clock)
+        register = Register(
+            Management(token, self._late), self._lasting.registered, self.pipeline.names, policy, own, self._clock
+        )
         model = Branch()
         model.putChild(b"register", register)
         pages: dict[bytes, Resource] = {b"register-model": register, b"model": model}
@@ -289,7 +295,7 @@ class Parts:
             # With it comes the database, which is loaded only where it is used.
             from netrunner.web.manage import manage
 
-            pages[b"manage"] = manage(token, self._reception, self._sources)
+            pages[b"manage"] = manage(token, self._reception, self._sources, self._late)
         return pages
 
     def follow_aliases(self) -> None:
@@ -338,6 +344,7 @@ class Parts:
             if IStartable.providedBy(plugin):
                 plugin.start()
         self._looks.start()
+        self._keepalives.start()
 
     def start_sinks(self) -> None:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
@@ -363,6 +370,7 @@ class Parts:
     def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
         """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
         self._looks.stop()
+        self._keepalives.stop()
         for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins, within_s)

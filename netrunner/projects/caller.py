@@ -18,6 +18,8 @@ from netrunner.projects.wither import left
 from netrunner.settings import Limits
 from netrunner.store.projects import ProjectRow
 from netrunner.store.tokens import TokenRow
+from netrunner.times import stamp
+from netrunner.values import Headers
 
 CHALLENGE = ((b"www-authenticate", b'Bearer realm="netrunner"'),)
 _WITHERS = 1000
@@ -31,11 +33,22 @@ class Project:
         id: Its id.
     """
 
-    __slots__ = ("__weakref__", "active", "claim", "cost_used", "id", "keys", "terms", "tokens_used", "turns")
+    __slots__ = (
+        "__weakref__",
+        "active",
+        "claim",
+        "cost_used",
+        "counts_tokens",
+        "id",
+        "keys",
+        "terms",
+        "tokens_used",
+        "turns",
+    )
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self.active = False
+        self.active = self.counts_tokens = False
         self.terms = Terms()
         self.keys: Mapping[str, Sequence[bytes]] = {}
         self.turns: dict[str, int] = {}
@@ -49,6 +62,7 @@ class Project:
         """Take in what the database says."""
         self.active = row.active
         self.terms = read(row.limits)
+        self.counts_tokens = self.terms.counts_tokens
         self.keys = keys
         limits = self.terms.limits()
         if limits == Limits():
@@ -71,6 +85,8 @@ class Caller:
     __slots__ = (
         "_claim",
         "_claims_until",
+        "_counts_tokens",
+        "_expires",
         "_per_hour",
         "cost_used",
         "created_at",
@@ -88,6 +104,7 @@ class Caller:
         "stale",
         "terms",
         "tokens_used",
+        "unspent",
     )  # fmt: skip
 
     def __init__(self, digest: bytes, project: Project, row: TokenRow, per_hour: int | None) -> None:
@@ -116,7 +133,11 @@ class Caller:
             return
         self.created_at, self.expires_at = row.created_at, row.expires_at
         self.max_requests = row.max_requests
+        self.unspent = 0 if row.max_requests is None else max(0, row.max_requests - row.taken)
+        """Requests of ``max_requests`` that no process has taken, as was last heard."""
+        self._expires = (b"netrunner-token-expires", stamp(row.expires_at).encode("ascii"))
         self.terms = read(row.limits)
+        self._counts_tokens = self.terms.counts_tokens
         self.metadata: Mapping[str, str] = {
             name.lower(): value for name, value in msgspec.json.decode(row.metadata, type=dict[str, str]).items()
         }
@@ -129,6 +150,11 @@ class Caller:
     def project(self) -> str:
         """The id of its project."""
         return self.project_view.id
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it, or its project, may take so many tokens only."""
+        return self._counts_tokens or self.project_view.counts_tokens
 
     def check(self, wall_s: float) -> None:
         """See whether it is let in at a Unix time.
@@ -143,6 +169,14 @@ class Caller:
             raise Unauthenticated("The token has expired.", code="token_expired", headers=CHALLENGE)
         if not self.project_view.active:
             raise Forbidden("The token's project is not active.", code="project_inactive")
+
+    def told(self) -> Headers:
+        """Return what its holder is told: when it expires, and how many requests of its life are left."""
+        if self.refused is not None:
+            return []
+        if self.max_requests is None:
+            return [self._expires]
+        return [self._expires, (b"netrunner-token-requests-remaining", b"%d" % (self.lease + self.unspent))]
 
     def share(self, wall_s: float) -> float:
         """Return the share of its limits that is left at a Unix time."""
