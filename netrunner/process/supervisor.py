@@ -289,6 +289,7 @@ class Supervisor(Service):
             "worker {number} (process {pid}) ended with {how}; another one is started in {pause} s",
             number=worker.number, pid=worker.pid, how=how, pause=pause,
         )  # fmt: skip
+        self._keep_spare()  # It imports while the pause lasts.
         self._waiting[worker.number] = self._reactor.callLater(pause, self._start_again, worker.number)
 
     def _pause(self, worker: Worker) -> float:
