@@ -11,11 +11,13 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from netrunner.dialects.estimate import of_length
 from netrunner.dialects.interfaces import IRepair, IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.request import Request
+from netrunner.http.turn import ATTEMPT
 from netrunner.interfaces import IProvider, IUpstream
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
@@ -77,8 +79,12 @@ class Run:
         return own_headers(self._exchange)
 
     def start(self) -> None:
-        """Begin; returns at the first wait."""
-        self._launch(self._go() if self._pipeline.chain.request else self._attempt())
+        """Begin, in this turn of the reactor."""
+        self._request.site.later(ATTEMPT, self._begin)
+
+    def _begin(self) -> None:
+        if self._exchange.outcome is None:
+            self._launch(self._go() if self._pipeline.chain.request else self._attempt())
 
     def _launch(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run ``coroutine``; whatever it raises ends the exchange."""
@@ -181,6 +187,7 @@ class Run:
         try:
             await provider.prepare(call)
         except UpstreamError as error:
+            error.of(self._exchange.provider or "", call.model)
             wait_s = self._tries.after(error)
             if wait_s is None:
                 raise
@@ -340,6 +347,8 @@ class Run:
         self._translation = None
         envelope = self._exchange.envelope
         if envelope is not None:
+            if self._repairs is not None or self.filters_events or not self._exchange.stream:
+                self._exchange.asked_tokens = of_length(envelope.body)
             envelope.body, envelope.located = b"", None
             if self._sent is not None:
                 self._sent.body = b""
