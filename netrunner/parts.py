@@ -41,6 +41,7 @@ from netrunner.journal.feeds import Sink
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
+from netrunner.pipeline.keepalives import Keepalives
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.looks import Looks
 from netrunner.pipeline.shared import Observing, Pipeline
@@ -149,6 +150,7 @@ class Parts:
             names_of(settings, lasting.registered.aliases),
             self._tracing(),
         )
+        self._keepalives = Keepalives(self.pipeline.inflight, lasting.clock, settings.server.keepalive_s)
         self._sources = Sources(settings.server.trusted_proxies)
         policy = AddressPolicy(settings.register.allow)
         self._alias_providers = AliasProviders(
@@ -314,6 +316,7 @@ class Parts:
             if IStartable.providedBy(plugin):
                 plugin.start()
         self._looks.start()
+        self._keepalives.start()
 
     def start_sinks(self) -> None:
         """Start the sinks: from now on they are fed, and see exchanges flow."""
@@ -339,6 +342,7 @@ class Parts:
     def stop(self, within_s: float = STOP_S) -> Deferred[Any]:
         """Close connections, and stop what is no sink; fire after ``within_s`` at the latest."""
         self._looks.stop()
+        self._keepalives.stop()
         for _, pool in self.pools:
             pool.close()
         return self._stop(self._plugins, within_s)

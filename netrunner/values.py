@@ -299,7 +299,7 @@ class Record(msgspec.Struct):
     request_sha256: str | None = None
     """Of the request's body as it came, in hexadecimal; None when nothing was recorded of it."""
     response_sha256: str | None = None
-    """Of the answer's body as the client got it."""
+    """Of the answer's body as the client got it, without the signs of life in a stream."""
     request_copy: Copy | None = None
     response_copy: Copy | None = None
     dropped: list[str] = []

@@ -48,6 +48,11 @@ class ServerSettings:
     max_streams: Literal["auto"] | int = setting(
         "auto", minimum=1, doc="Exchanges at once; `auto` derives it from the limit of open files."
     )
+    keepalive_s: float = setting(
+        15.0,
+        minimum=0.0,
+        doc="Seconds of silence in a stream after which, at the latest, the caller gets a sign of life; 0 for none.",
+    )
     server_timing: bool = setting(True, doc="Tells callers in `Server-Timing` where the time of an answer went.")
 
 

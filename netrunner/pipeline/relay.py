@@ -25,7 +25,7 @@ from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
 from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.failures import told
+from netrunner.pipeline.failures import told_in
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
@@ -152,7 +152,7 @@ class Relay:
             return
         self._head = head
         exchange = self._exchange
-        readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
+        readable = self._is_readable()
         if self._lane is None:
             exchange.stream = heads.is_stream(head)
             if (self._attempt.status or 0) < 400:
@@ -252,7 +252,7 @@ class Relay:
         tap.feed(data)
         if tap.error is not None:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
-            self._reject(self._run.rejection(status, head.headers, told(b"".join(self._held))))
+            self._reject(self._run.rejection(status, head.headers, told_in(b"".join(self._held))))
         elif last and not tap.began:
             self.failed(nothing_said())
         elif last and self._lane is None and self._is_cut():
@@ -275,6 +275,11 @@ class Relay:
         if last or lane.tap.began or sum(map(len, self._held)) > MAX_HELD_BYTES:
             self._commit()
 
+    def _is_readable(self) -> bool:
+        """Return whether the answer is in no coding by now."""
+        assert self._head is not None
+        return self._inflater is not None or self._head.get(b"content-encoding") in (None, b"identity")
+
     def _is_cut(self) -> bool:
         """Return whether a stream that has ended did not say so, where every provider does.
 
@@ -282,9 +287,7 @@ class Relay:
         """
         exchange, head, tap = self._exchange, self._head, self._exchange.tap
         assert head is not None
-        if tap.complete or self._run.verbatim or head.status >= 400:
-            return False
-        if self._inflater is None and head.get(b"content-encoding") not in (None, b"identity"):
+        if tap.complete or self._run.verbatim or head.status >= 400 or not self._is_readable():
             return False
         tap.close()
         return (
@@ -412,8 +415,16 @@ class Relay:
             self._state = State.ENDED
             exchange.end(Outcome.DONE, self._request.code, exchange.error)
         elif data:
-            self._tail = data[-4:]
+            self._tail = data[-4:] if len(data) > 3 else (self._tail + data)[-4:]
         self._request.send(data, last)
+
+    def keep_alive(self, sign: bytes) -> None:
+        """Send ``sign`` to a client that waits between two events of a stream; it is no part of the answer."""
+        waits = self._state is State.RELAYING and not self._reasons and self._draining is None
+        # A CR may be half of a line end whose other half is to come.
+        rests = self._tail.endswith(self._exchange.dialect.event_ends) and not self._tail.endswith(b"\r")
+        if waits and rests and self._is_readable() and not (self._run.verbatim or self._exchange.tap.complete):
+            self._request.send(sign)
 
     def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
         """End a committed answer so that it cannot be taken for a complete one."""

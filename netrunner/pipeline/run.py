@@ -11,6 +11,7 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from netrunner.dialects.estimate import of_length
 from netrunner.dialects.interfaces import IRepair, IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.dialects.standing import limit_fields
@@ -347,6 +348,8 @@ class Run:
         self._translation = None
         envelope = self._exchange.envelope
         if envelope is not None:
+            if self._repairs is not None or self.filters_events or not self._exchange.stream:
+                self._exchange.asked_tokens = of_length(envelope.body)
             envelope.body, envelope.located = b"", None
             if self._sent is not None:
                 self._sent.body = b""
