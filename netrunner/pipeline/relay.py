@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from netrunner.dialects.answers import TRUNCATED, truncated
+from netrunner.dialects.answers import truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
@@ -23,6 +23,7 @@ from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
+from netrunner.pipeline.cut import is_cut, judged
 from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import told_in
@@ -281,20 +282,9 @@ class Relay:
         return self._inflater is not None or self._head.get(b"content-encoding") in (None, b"identity")
 
     def _is_cut(self) -> bool:
-        """Return whether a stream that has ended did not say so, where every provider does.
-
-        What the end of the connection delimits shows in no other way that it broke off.
-        """
-        exchange, head, tap = self._exchange, self._head, self._exchange.tap
-        assert head is not None
-        if tap.complete or self._run.verbatim or head.status >= 400 or not self._is_readable():
-            return False
-        tap.close()
-        return (
-            not tap.complete
-            and tap.error is None
-            and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
-        )
+        """Return whether a stream of events that can be read has ended without saying so."""
+        assert self._head is not None
+        return not self._run.verbatim and self._head.status < 400 and self._is_readable() and is_cut(self._exchange)
 
     def _collect(self, lane: Lane, data: bytes, last: bool) -> None:
         """Take an answer that passes filters as a whole; commit when it has."""
@@ -374,19 +364,14 @@ class Relay:
             written = lane.feed(data, last)
         except UpstreamError as error:
             self._abort()
-            self.failed(self._judged(error))
+            self.failed(judged(self._exchange, error))
         except ExchangeError as error:
             self.stop(Outcome.REFUSED, error)
         else:
             if lane.error is None or self._state is State.RELAYING:
                 return written
-            self._reject(self._judged(lane.error))
+            self._reject(judged(self._exchange, lane.error))
         return None
-
-    def _judged(self, error: UpstreamError) -> UpstreamError:
-        """Return what is wrong with an answer, by its lane's word; a stream cut before any event says nothing."""
-        empty = error.code == TRUNCATED and self._exchange.stream and not self._exchange.tap.began
-        return nothing_said() if empty else error
 
     # After it.
 

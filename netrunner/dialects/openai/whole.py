@@ -24,7 +24,8 @@ class _Choice(msgspec.Struct, gc=False):
 
 class Whole(msgspec.Struct, gc=False):
     """What matters of an answer that is as it should be; one that calls a tool, or
-    tells no usage, is looked at more closely."""
+    tells no usage, is looked at more closely.
+    """
 
     id: str
     object: str
