@@ -157,7 +157,7 @@ class Relay:
         if self._lane is None:
             exchange.stream = heads.is_stream(head)
             if (self._attempt.status or 0) < 400:
-                self._choose_lane(readable)
+                self._choose_lane(head, readable)
             lane: Lane | None = self._lane
             exchange.tap = lane.tap if isinstance(lane, RepairLane) else exchange.dialect.tap(exchange.stream)
         streaming = exchange.stream
@@ -175,12 +175,12 @@ class Relay:
             self._commit()
         self._release("decision")
 
-    def _choose_lane(self, readable: bool) -> None:
+    def _choose_lane(self, head: ResponseHead, readable: bool) -> None:
         """Choose the way of an answer that stays in its dialect."""
         if self._run.filters_events:
             self._lane = self._run.lane(self._exchange.stream)
         elif readable and not self._run.verbatim:
-            self._lane = self._run.unfiltered_lane(self._exchange.stream)
+            self._lane = self._run.unfiltered_lane(head, self._exchange.stream)
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on the next bytes."""

@@ -292,14 +292,15 @@ class Run:
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )
 
-    def unfiltered_lane(self, streaming: bool) -> RepairLane | PlainLane | None:
+    def unfiltered_lane(self, head: ResponseHead, streaming: bool) -> RepairLane | PlainLane | None:
         """Return the way of an answer that is repaired, or looked at whole; None for one that goes on as it came."""
         repair = None if self._repairs is None else self._repair(self._repairs, streaming)
         if repair is not None:
             return RepairLane(repair, streaming)
         exchange = self._exchange
-        looked_at = self._tries.wary and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
-        return PlainLane() if looked_at and not streaming else None
+        if streaming or not (self._tries.wary or head.get(b"content-length") == b"0"):
+            return None
+        return PlainLane() if exchange.dialect.has_events(exchange.method, exchange.endpoint) is True else None
 
     def _repair(self, repairs: IRepairs, streaming: bool) -> IRepair | None:
         exchange = self._exchange
@@ -390,13 +391,14 @@ class Run:
         return rejection.code == "upstream_auth"
 
     def check(self, body: bytes) -> None:
-        """Look at a whole answer in the caller's dialect, where another try may be made.
+        """Look at a whole answer in the caller's dialect, where another try may be made, or where there is nothing.
 
         Raises:
             UpstreamError: for one that says nothing, or cannot be read.
         """
         exchange = self._exchange
-        if self._tries.wary and not says_something(exchange.dialect, exchange.method, exchange.endpoint, body):
+        looked_at = self._tries.wary or not body
+        if looked_at and not says_something(exchange.dialect, exchange.method, exchange.endpoint, body):
             raise nothing_said()
 
     def tries_on(self, rejection: UpstreamError) -> bool:

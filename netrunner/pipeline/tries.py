@@ -156,6 +156,8 @@ class Tries:
     async def _admit_model(self, claim: Claim) -> bool:
         """Count the request for its model; return whether the exchange still wants it."""
         granted = await self._reserve((claim,))
+        if granted is not None:
+            self._exchange.standings += granted.standings
         if isinstance(granted, Denial):
             raise _limited(granted)
         self._model_grant = granted

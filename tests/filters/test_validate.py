@@ -310,7 +310,7 @@ class Belongs:
 
     async def on_head(self, exchange: Any) -> None:
         """Say so."""
-        exchange.holder = SimpleNamespace(project=self._project)
+        exchange.holder = SimpleNamespace(project=self._project, told=list)
 
 
 @pytest.mark.parametrize("providers", [[], ["up"]])

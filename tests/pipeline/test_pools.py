@@ -335,4 +335,5 @@ def test_the_limit_of_a_model_counts_requests_not_tries() -> None:
         stage.call.head(200, JSON).body(ANSWER, True)
     answer = told(stage.ask())
     assert (answer.status, answer.headers[b"retry-after"]) == (429, b"60")
+    assert answer.headers[b"x-ratelimit-limit-requests"] == b"2"
     assert "model m" in error_of(answer.body)["message"]

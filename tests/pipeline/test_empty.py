@@ -1,4 +1,4 @@
-"""Streams that end before anything was said: nobody has answered, so another target may, or the caller is told."""
+"""Answers that end before anything was said: nobody has answered, so another target may, or the caller is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netrunner.interfaces import IEventPhase
 from netrunner.routing.table import Candidate
 from netrunner.testing.fakes import FakeEnvironment
 from tests.support.client import Answer, answers
-from tests.support.stage import DONE, EVENT, SSE, Stage
+from tests.support.stage import DONE, EVENT, JSON, SSE, Stage
 
 NDJSON = (b"content-type", b"application/x-ndjson")
 FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -121,3 +121,13 @@ def test_ollamas_clients_are_told_of_an_empty_stream_too(provider: str) -> None:
     stage.call.head(200, SSE if provider == "openai" else NDJSON).body(b"", True)
     answer = answer_of(client)
     assert (answer.status, json.loads(answer.body)["code"]) == (502, "empty_answer")
+
+
+@pytest.mark.parametrize(("provider", "path"), [("openai", "/v1/chat/completions"), ("anthropic", "/v1/messages")])
+def test_an_answer_without_any_body_is_no_success(provider: str, path: str) -> None:
+    stage = Stage(provider=provider)
+    client = stage.ask({**ASKED["messages"], "stream": False}, path)
+    stage.call.head(200, JSON, (b"content-length", b"0")).body(b"", True)
+    answer = answer_of(client)
+    assert (answer.status, "error" in json.loads(answer.body)) == (502, True)
+    assert stage.record().outcome == "upstream_failed"
