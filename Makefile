@@ -2,6 +2,7 @@
 #
 #   make run      start netrunner with conf/dev.yaml, on PORT
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
+#   make coverage the same, then what of the code ran in their process; COVERAGE_ARGS narrows the table
 #   make lint     format check, lint, types, import rules, spelling
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
 #   make matrix   the table of docs/compatibility.md, written there
@@ -11,7 +12,7 @@
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test lint bench matrix torture fuzz soak lock sbom clean
+.PHONY: run try test coverage lint bench matrix torture fuzz soak lock sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +44,10 @@ try:
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+coverage: $(VENV)/.test
+	$(BIN)/coverage run --module pytest $(PYTEST_ARGS)
+	$(BIN)/coverage report $(COVERAGE_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check --diff $(LINTED)
@@ -83,7 +88,7 @@ sbom: $(VENV)/.release
 	$(BIN)/python requirements/sbom.py build/deployed/bin/python dist/sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name dropin.cache -delete
 

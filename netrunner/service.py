@@ -30,18 +30,22 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICounters, IStartable
 from netrunner.limits.memory import Counted, MemoryCounters
 from netrunner.limits.place import open_counters
+from netrunner.news.board import Board
+from netrunner.news.topics import PROJECTS
+from netrunner.news.wires import wires
 from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
-from netrunner.process.peers import PROJECT_CHANGED, tell_others
+from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
 from netrunner.process.siblings import Siblings
 from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
+from netrunner.web.admin.across import offer as offer_sessions
 from netrunner.web.crew import Crew, page
 from netrunner.web.metrics import Observed, registry
 from netrunner.web.neighbours import Neighbours, Telling
@@ -82,7 +86,8 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
-        self.registered = Registered(state[0], self.books.open_database, reactor)
+        self._board = Board()
+        self.registered = Registered(state[0], self.books.open_database, reactor, self._board)
         self.registered.on_change = self._follow_aliases
         self.neighbours = Neighbours(Siblings(state[0], reactor))
         self._worker = worker
@@ -110,6 +115,7 @@ class NetrunnerService(Service):
             None if worker is None else Crew(worker, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
+        self._ready: Deferred[None] = Deferred()
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._limit = 0.0
@@ -118,23 +124,26 @@ class NetrunnerService(Service):
         self.settings = settings
         self.site = self._site(self._parts.root)
         self._admin_site = None if self._parts.admin_root is None else self._site(self._parts.admin_root)
+        self._forward_site = None
+        if self._parts.forward_root is not None:
+            self._forward_site = self._site(self._parts.forward_root, forward=True)
 
     @property
     def _sites(self) -> list[Site]:
-        return [self.site] if self._admin_site is None else [self.site, self._admin_site]
+        return [one for one in (self.site, self._admin_site, self._forward_site) if one is not None]
 
-    def _site(self, root: IResource) -> Site:
+    def _site(self, root: IResource, forward: bool = False) -> Site:
         return Site(
             root,
             self._sweep,
-            limits(self.settings),
+            limits(self.settings, forward),
             NOTHING.refusal,
             refused=self._observed.measures.refused,
             flush=self.flush,
         )
 
     def startService(self) -> None:
-        """Take the sockets and serve."""
+        """Serve, and take the sockets as soon as callers can be told apart."""
         super().startService()
         self._sweep.start()
         self._lag.start()
@@ -145,12 +154,27 @@ class NetrunnerService(Service):
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
         self._look_where_others_write(self.settings)
-        admin = self.settings.admin
-        apart = set() if admin is None else {listener(text) for text in admin.listen}
+        if self._reception is None:
+            self._accept()
+        else:
+            # Until the database is open nobody could be told from anybody else: who comes sooner waits.
+            self._reception.begun.addCallback(lambda _: self._accept())
+
+    def _accept(self) -> None:
+        """Take the sockets."""
+        if self._drained is not None:
+            return
+        others = ((self.settings.admin, self._admin_site), (self.settings.forward, self._forward_site))
+        apart = {
+            listener(text): site
+            for settings, site in others
+            if settings is not None and site is not None
+            for text in settings.listen
+        }
         for bound in self._listeners:
-            site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
-            self._ports.append(listen.adopt(self._reactor, bound, site))
+            self._ports.append(listen.adopt(self._reactor, bound, apart.get(bound.wanted, self.site)))
             self.log.info("listening on {name}", name=bound.name)
+        self._ready.callback(None)
 
     def _look_where_others_write(self, settings: Settings) -> None:
         """Let a worker that feeds no sinks find records where the one that does has them put."""
@@ -158,14 +182,20 @@ class NetrunnerService(Service):
             self.books.open_store()
 
     def ready(self) -> Deferred[None]:
-        """Fire at once: whoever has started this accepts."""
-        return succeed(None)
+        """Fire when requests are accepted."""
+        return self._ready
 
     def offer(self, commands: Commands) -> None:
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
+        offer_sessions(self.books.lookout.sessions, commands)
+        commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
+
+    def _purge(self, _: NoArguments) -> Reply:
+        memories = [parts.pipeline.chain.memory for parts in [*self._retired, self._parts]]
+        return Reply({"forgotten": sum(memory.purge() for memory in memories if memory is not None)})
 
     def _metrics(self, _: NoArguments) -> Reply:
         if self._drained is not None:
@@ -194,12 +224,14 @@ class NetrunnerService(Service):
                 self.live.end_of,
                 self._tell_of_project,
             )
+            self._board.follow(PROJECTS, self._reception.hear)
         return self._reception
 
     def _receive(self) -> None:
         """Go by the configuration in use."""
         if self._reception is not None:
             self._reception.apply(receiving(self.settings))
+        self._board.use(wires(self.settings, self.books.open_database, self._reactor, self._clock))
 
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
@@ -223,6 +255,7 @@ class NetrunnerService(Service):
             sites=lambda: self._sites,
             pools=self._pools,
             counters=lambda: self._counters,
+            memory=lambda: self._parts.pipeline.chain.memory,
             resent=lambda: self._resent,
             targets=Targets(),
             clock=self._clock,
@@ -252,6 +285,9 @@ class NetrunnerService(Service):
         if self._admin_site is not None and parts.admin_root is not None:
             self._admin_site.resource = parts.admin_root
             self._admin_site.limits = self.site.limits
+        if self._forward_site is not None and parts.forward_root is not None:
+            self._forward_site.resource = parts.forward_root
+            self._forward_site.limits = limits(settings, forward=True)
         self._retire()
 
     def _retire(self) -> None:
@@ -299,9 +335,11 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.hear(id)
 
-    def _tell_of_project(self, id: str) -> Deferred[list[str]]:
+    async def _tell_of_project(self, id: str) -> list[str]:
+        """Tell the processes of the state folder, and those that share its database."""
         threads, told = self._reactor.getThreadPool(), {"id": id}
-        return deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
+        beside = deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
+        return await beside + await self._board.tell(PROJECTS, id)
 
     def windows(self) -> list[Any]:
         """Return what limits have counted in this process, in terms of JSON, for a successor."""
@@ -398,6 +436,7 @@ class NetrunnerService(Service):
         stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
         for counters in {id(parts.counters): parts.counters for parts in every}.values():
             self._stop_counters(counters)
+        self._board.stop()
         if self._reception is not None:
             stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))

@@ -22,13 +22,14 @@ WHOLE_BYTES = 1 << 20
 class Tap(abc.ABC):
     """What every tap knows; a dialect's says how one document is read, and the end of one."""
 
-    __slots__ = ("complete", "error", "finish_reason", "usage")
+    __slots__ = ("complete", "error", "finish_reason", "made", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: str | None = None
         self.complete = False
+        self.made = 0.0
 
     @abc.abstractmethod
     def _read(self, payload: bytes) -> bool:

@@ -8,6 +8,7 @@ This module must not send anything anywhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from netrunner.interfaces import ICaller, IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.names import NO_MODEL
-from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record, Trace
+from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record, Trace, Usage
 
 _INTERRUPTED = Outcome.INTERRUPTED.value
 _KEY_FIELDS = (b"x-api-key", b"x-goog-api-key", b"api-key")
@@ -33,6 +34,10 @@ class EndedTwice(NetrunnerError):
 class Exchange:
     """What is known about one request from its head to its end."""
 
+    asked_tokens: int | None
+    """About how many tokens its request takes; known once it is committed, if somebody may have to count."""
+    cached: str | None
+    """The id of the record whose answer is given again; None if it is not."""
     caller: str | None
     """The caller's credential as records name it: masked."""
     holder: ICaller | None
@@ -59,10 +64,12 @@ class Exchange:
         "_on_end",
         "_record",
         "_view",
+        "asked_tokens",
         "at_accept",
         "attempts",
         "bytes_in",
         "bytes_out",
+        "cached",
         "caller",
         "clock",
         "correlation_id",
@@ -141,7 +148,7 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.caller = self.identity = self.holder = self.project_key = None
+        self.asked_tokens = self.cached = self.caller = self.identity = self.holder = self.project_key = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
@@ -244,6 +251,9 @@ class Exchange:
         if self.tap is not None:
             self.tap.close()
             self.error = error or self.tap.error
+            if self.tap.usage is None and self.tap.made and self.tap.error is None:
+                # A provider that tells no counts is counted for, by a rule of thumb.
+                self.tap.usage = Usage(self.asked_tokens, math.ceil(self.tap.made), source="counted")
         if self.release is not None:
             self.let_go()
         self._on_end(self)
@@ -307,6 +317,8 @@ class Exchange:
             record.trace = self.trace
         if self.holder is not None:
             record.project = self.holder.project
+        if self.cached is not None:
+            record.cached = self.cached
         if self.dropped:
             record.dropped = self.dropped
         if self.meaning.steps and self.meaning.steps[0].kind != "model":

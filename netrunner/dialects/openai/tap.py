@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from netrunner.dialects import taps
+from netrunner.dialects.estimate import BYTES
 from netrunner.dialects.taps import Tap, data_of
 from netrunner.values import Usage
 
@@ -162,6 +163,21 @@ def _first(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
 
 
+def text_bytes(choice: Any) -> int:
+    """Return how long the texts and the arguments of a whole answer's choice are, in UTF-8."""
+    held = _holder(choice)
+    message = _holder(held.get("message"))
+    found = [held.get("text"), message.get("content"), message.get("reasoning_content") or message.get("reasoning")]
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        found.append(_holder(_holder(call).get("function")).get("arguments"))
+    return sum(len(one.encode()) for one in found if isinstance(one, str))
+
+
+def _holder(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
 class _Reading(Tap):
     """Reads one document; the later word on anything holds."""
 
@@ -235,6 +251,14 @@ class AnswerTap(_Reading, taps.AnswerTap):
     """Reads an answer that comes as one document."""
 
     __slots__ = ()
+
+    def _read(self, payload: bytes) -> bool:
+        """Learn from the document; its texts are looked at only where nobody has counted them."""
+        read = super()._read(payload)
+        if read and self.usage is None:
+            choices = _holder(_decoded(_any, payload)).get("choices")
+            self.made = sum(map(text_bytes, choices if isinstance(choices, list) else ())) / BYTES
+        return read
 
 
 def _matters(text: bytes) -> bool:
