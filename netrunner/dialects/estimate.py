@@ -15,7 +15,10 @@ import re
 import msgspec
 
 from netrunner.dialects.conversation import Conversation, Embedding, Media, Part, Reasoning, ToolCall, ToolResult
+from netrunner.events import Event, ReasoningDelta, TextDelta, ToolArgs
 
+BYTES = 4
+"""Of a text whose script nobody has looked at, for each token."""
 IMAGE = 1500
 DOCUMENT = 3000
 OTHER_MEDIA = 2000
@@ -42,6 +45,18 @@ def estimate(request: Conversation | Embedding) -> int:
     if conversation.format is not None and conversation.format.schema is not None:
         tokens += _json(conversation.format.schema)
     return max(1, math.ceil(tokens))
+
+
+def of_length(body: bytes) -> int | None:
+    """Return about how many tokens the body of a request takes, by its length; None if it has more than text in it."""
+    return None if b"base64" in body else math.ceil(len(body) / BYTES)
+
+
+def made_by(event: Event) -> float:
+    """Return about how many tokens a piece of an answer takes; 0 for what is no piece of one."""
+    if isinstance(event, TextDelta | ReasoningDelta):
+        return tokens_of(event.text)
+    return tokens_of(event.fragment) if isinstance(event, ToolArgs) else 0.0
 
 
 def tokens_of(text: str) -> float:

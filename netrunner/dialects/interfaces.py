@@ -20,7 +20,6 @@ class IDialect(Interface):
     name = Attribute("str.")
     needs_model = Attribute("frozenset of endpoints whose request must name a model.")
     event_ends = Attribute("tuple of bytes: what may end an event of a stream; the first is how we end one.")
-    keepalive = Attribute("bytes: what keeps an idle stream open without meaning anything.")
     passes = Attribute("frozenset of lowercase request header names that go upstream.")
 
     def has_events(method, endpoint):
@@ -68,6 +67,17 @@ class IDialect(Interface):
 
     def error_event(error):
         """Return the bytes that tell an ``ExchangeError`` inside a stream already begun."""
+
+    def keepalive(endpoint, model, at):
+        """Return the bytes that keep an idle stream open without meaning anything; empty if nothing does.
+
+        They stand between two events, after the first.
+
+        Args:
+            endpoint: As of ``envelope``.
+            model: As the caller named it.
+            at: Unix time.
+        """
 
 
 class ISpoken(Interface):
@@ -307,6 +317,7 @@ class ITap(Interface):
     finish_reason = Attribute("str or None: the provider's own word.")
     error = Attribute("str or None: code of an error inside the answer.")
     complete = Attribute("bool: the answer said that it is complete.")
+    made = Attribute("float: about how many tokens its texts take, where they were read; 0 where not.")
 
     def feed(data):
         """See the next bytes of the body, content coding removed."""

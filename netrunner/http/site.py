@@ -22,6 +22,7 @@ from netrunner.http.channel import Channel
 from netrunner.http.flush import Flush
 from netrunner.http.request import IRefuses, Request
 from netrunner.http.sweep import Sweep
+from netrunner.http.turn import Later, at_once
 from netrunner.values import Headers
 
 SPARE_CONNECTIONS = 1024
@@ -47,6 +48,8 @@ class Limits(msgspec.Struct, frozen=True):
     hosts: frozenset[str] | None = None
     """Names answered for, without ports, lowercase; None for any."""
     half_close_aborts: bool = True
+    forward: bool = False
+    """Whether requests come as to a proxy."""
 
 
 @implementer(IRefuses)
@@ -75,6 +78,8 @@ class Site(server.Site):
         self.sweep = sweep
         self.limits = limits
         self.flush = flush
+        self.later: Later = at_once if flush is None else flush.later
+        """Does something in a step of this turn of the reactor."""
         self.channels: set[Channel] = set()
         self.buffered_bytes = 0
         self.accepting = True

@@ -1,16 +1,16 @@
-"""The names of the models there are: those of the configuration, and those that the provider of unknown names lists.
+"""The names of the models there are: those of the configuration, and those that providers list themselves.
 
-No name is told that would be refused: a list of a provider's own counts for nothing unless unknown names go there.
-It is asked for at most once in ``LASTING_S``, by one request however many wait for it. Names that were told once are
-told on when the provider fails.
+No name is told that would be refused. The provider of unknown names is asked for its list; while it speaks another
+dialect than the one whose servers are to be told of, so are these, since names of theirs lead to it. Each is asked at
+most once in ``LASTING_S``, by one request however many wait for it. Names that were told once are told on when the
+provider fails.
 
 This module must not know any dialect by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -22,6 +22,7 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.interfaces import IClock, IProvider, IUpstream
 from netrunner.pipeline.question import ask
+from netrunner.routing.names import Names
 from netrunner.values import Call
 
 LASTING_S = 60.0
@@ -31,7 +32,7 @@ class Catalog:
     """The names that callers are told.
 
     Args:
-        own: The names that are configured or registered.
+        own: What names mean, those that are configured or registered first.
         unknown_model: The provider of unknown names, which is asked for its own.
         providers: By name, each with the upstream that carries its requests.
         clock: Time.
@@ -39,7 +40,7 @@ class Catalog:
 
     def __init__(
         self,
-        own: Iterable[str],
+        own: Names,
         unknown_model: str | None,
         providers: Mapping[str, tuple[IProvider, IUpstream]],
         clock: IClock,
@@ -48,33 +49,49 @@ class Catalog:
         self._unknown = unknown_model
         self._providers = providers
         self._clock = clock
+        self._lists: dict[str, List | None] = {}
+        """Of each provider that was asked."""
 
-    async def names(self) -> list[str]:
+    async def names(self, dialect: str | None = None) -> list[str]:
         """Return the names, each once, our own first.
 
+        Args:
+            dialect: Whose servers' names are told as well, as far as they lead somewhere.
+
         Raises:
-            ExchangeError: if there are none, since the provider of unknown names could not be asked for its own.
+            ExchangeError: if there are none, since no provider could be asked for its own.
         """
         names = dict.fromkeys(self._own)
-        listed = self._listed
-        if listed is not None:
+        error = None
+        for listed in self._asked(dialect):
             waiting = listed.refreshed()
             if waiting is not None:
                 await waiting
-            names |= dict.fromkeys(listed.names)
-            if not names and listed.error is not None:
-                raise listed.error
+            names |= dict.fromkeys(name for name in listed.names if self._own.serves(name))
+            error = error or listed.error
+        if not names and error is not None:
+            raise error
         return list(names)
 
-    @cached_property
-    def _listed(self) -> List | None:
-        """What the provider of unknown names lists; None if there is none, or it lists nothing."""
-        name = self._unknown
-        if name is None:
-            return None
-        provider, upstream = self._providers[name]
-        dialect: Any = SPOKEN.get(provider.dialect)
-        return List(name, provider, upstream, dialect, self._clock) if ILists.providedBy(dialect) else None
+    def _asked(self, dialect: str | None) -> list[List]:
+        """Return the lists that count: of those who are asked for what they list."""
+        unknown = self._unknown
+        asked = [] if unknown is None else [unknown]
+        if dialect is not None and self._own.open and (unknown is None or not self._speaks(unknown, dialect)):
+            asked += [name for name in self._providers if self._speaks(name, dialect)]
+        return [listed for name in asked if (listed := self._list(name)) is not None]
+
+    def _speaks(self, name: str, dialect: str) -> bool:
+        return bool(self._providers[name][0].dialect == dialect)
+
+    def _list(self, name: str) -> List | None:
+        """Return what a provider lists; None if it lists nothing."""
+        if name not in self._lists:
+            provider, upstream = self._providers[name]
+            dialect: Any = SPOKEN.get(provider.dialect)
+            lists = ILists.providedBy(dialect)
+            self._lists[name] = List(name, provider, upstream, dialect, self._clock) if lists else None
+        return self._lists[name]
 
 
 class List:

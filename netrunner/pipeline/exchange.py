@@ -8,17 +8,19 @@ This module must not send anything anywhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from netrunner.claims import Standing
+from netrunner.dialects.expected import OUTPUT_TOKENS, Expected, expected
 from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import ICaller, IClock
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.names import NO_MODEL
-from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record, Trace
+from netrunner.values import Attempt, Envelope, Headers, Origin, Outcome, Record, Trace, Usage
 
 _INTERRUPTED = Outcome.INTERRUPTED.value
 _KEY_FIELDS = (b"x-api-key", b"x-goog-api-key", b"api-key")
@@ -32,6 +34,10 @@ class EndedTwice(NetrunnerError):
 class Exchange:
     """What is known about one request from its head to its end."""
 
+    asked_tokens: int | None
+    """About how many tokens its request takes; known once it is committed, if somebody may have to count."""
+    cached: str | None
+    """The id of the record whose answer is given again; None if it is not."""
     caller: str | None
     """The caller's credential as records name it: masked."""
     holder: ICaller | None
@@ -54,13 +60,16 @@ class Exchange:
     """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
 
     __slots__ = (
+        "_expected",
         "_on_end",
         "_record",
         "_view",
+        "asked_tokens",
         "at_accept",
         "attempts",
         "bytes_in",
         "bytes_out",
+        "cached",
         "caller",
         "clock",
         "correlation_id",
@@ -139,7 +148,7 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.caller = self.identity = self.holder = self.project_key = None
+        self.asked_tokens = self.cached = self.caller = self.identity = self.holder = self.project_key = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
@@ -156,6 +165,7 @@ class Exchange:
         self.recording: Recording | None = None
         """What is recorded of its messages, and shown to whoever watches."""
         self._view: IRequestView | None = None
+        self._expected: Expected | None = None
         self._record: Record | None = None
         self._on_end = on_end
 
@@ -186,6 +196,27 @@ class Exchange:
         view = self._view
         if view is not None and view.changed() and self.envelope is not None:
             self.envelope.body = view.body()
+
+    def expected(self, output_tokens: int = OUTPUT_TOKENS) -> int:
+        """Return about how many tokens it will take; the first call has to come before the commit.
+
+        Args:
+            output_tokens: Of an answer that its request does not bound.
+        """
+        if self._expected is None:
+            self._expected = expected(self.dialect, self.method, self.endpoint, self.envelope)
+        return self._expected.total(output_tokens)
+
+    def taken(self) -> int | None:
+        """Return how many tokens the latest attempt has taken; None if nobody has told, so that ``expected`` stands.
+
+        A provider that answers with an error has taken none, and so has one that was sent nothing.
+        """
+        status = self.attempts[-1].status if self.attempts else None
+        if (status is None and "upstream_sent" not in self.timings) or (status is not None and status >= 400):
+            return 0
+        usage = None if self.tap is None else self.tap.usage
+        return None if usage is None else usage.total
 
     def mark(self, stage: str) -> None:
         """Note when ``stage`` was reached, in seconds since the request was accepted."""
@@ -220,6 +251,9 @@ class Exchange:
         if self.tap is not None:
             self.tap.close()
             self.error = error or self.tap.error
+            if self.tap.usage is None and self.tap.made and self.tap.error is None:
+                # A provider that tells no counts is counted for, by a rule of thumb.
+                self.tap.usage = Usage(self.asked_tokens, math.ceil(self.tap.made), source="counted")
         if self.release is not None:
             self.let_go()
         self._on_end(self)
@@ -283,6 +317,8 @@ class Exchange:
             record.trace = self.trace
         if self.holder is not None:
             record.project = self.holder.project
+        if self.cached is not None:
+            record.cached = self.cached
         if self.dropped:
             record.dropped = self.dropped
         if self.meaning.steps and self.meaning.steps[0].kind != "model":

@@ -5,6 +5,7 @@ This module must not know dialects.
 
 from __future__ import annotations
 
+from netrunner import sse
 from netrunner.errors import Fault, UpstreamError, UpstreamRejected
 from netrunner.events import Event, Finish, FinishKind, StreamError
 
@@ -46,3 +47,9 @@ def failed(event: StreamError) -> UpstreamRejected:
         status=status or _STATUSES.get(kind, 502),
         retry_after_s=event.retry_after_s,
     )
+
+
+def told_in(events: bytes) -> bytes:
+    """Return what the event with an error among ``events`` holds."""
+    told = sse.Reader().feed(events + b"\n\n")
+    return next((event.data for event in told if b'"error"' in event.data), b"")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from netrunner.dialects.answers import truncated
+from netrunner.dialects.estimate import made_by
 from netrunner.dialects.interfaces import IEventCodec, IRepair
 from netrunner.errors import UpstreamError
 from netrunner.events import Event, Finish, UsageSeen
@@ -62,6 +63,7 @@ class EventLane:
         for chunk in codec.feed(data, last):
             if self._ended and not chunk.done and chunk.native is not None:
                 raise UpstreamError("The provider's answer goes on after its end.", code="upstream_invalid_response")
+            self._exchange.tap.made += sum(map(made_by, chunk.events))
             if chunk.done and not self._ended:
                 out.append(self._end(chunk))
             elif chunk.finishes:

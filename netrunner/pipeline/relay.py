@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from netrunner import sse
 from netrunner.dialects.answers import truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
+from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
+from netrunner.pipeline.cut import is_cut, judged
+from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.failures import told_in
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Headers, Outcome, ResponseHead
@@ -35,7 +38,6 @@ DRAIN_S = 300.0
 """How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
-
 
 Lane = EventLane | PlainLane | RepairLane | TranslatingLane
 
@@ -151,7 +153,7 @@ class Relay:
             return
         self._head = head
         exchange = self._exchange
-        readable = self._inflater is not None or head.get(b"content-encoding") in (None, b"identity")
+        readable = self._is_readable()
         if self._lane is None:
             exchange.stream = heads.is_stream(head)
             if (self._attempt.status or 0) < 400:
@@ -220,6 +222,7 @@ class Relay:
             return
         state, self._state = self._state, State.ENDED
         self._attempt.error = error.code
+        error.of(self._attempt.provider, self._attempt.model)
         if self._draining is not None:
             self._leave(state)
         elif state is State.RELAYING:
@@ -250,7 +253,9 @@ class Relay:
         tap.feed(data)
         if tap.error is not None:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
-            self._reject(self._run.rejection(status, head.headers, _told(b"".join(self._held))))
+            self._reject(self._run.rejection(status, head.headers, told_in(b"".join(self._held))))
+        elif last and not tap.began:
+            self.failed(nothing_said())
         elif last and self._lane is None and self._is_cut():
             self.failed(truncated())
         elif enough or tap.began:
@@ -271,23 +276,15 @@ class Relay:
         if last or lane.tap.began or sum(map(len, self._held)) > MAX_HELD_BYTES:
             self._commit()
 
-    def _is_cut(self) -> bool:
-        """Return whether a stream that has ended did not say so, where every provider does.
+    def _is_readable(self) -> bool:
+        """Return whether the answer is in no coding by now."""
+        assert self._head is not None
+        return self._inflater is not None or self._head.get(b"content-encoding") in (None, b"identity")
 
-        What the end of the connection delimits shows in no other way that it broke off.
-        """
-        exchange, head, tap = self._exchange, self._head, self._exchange.tap
-        assert head is not None
-        if tap.complete or self._run.verbatim or head.status >= 400:
-            return False
-        if self._inflater is None and head.get(b"content-encoding") not in (None, b"identity"):
-            return False
-        tap.close()
-        return (
-            not tap.complete
-            and tap.error is None
-            and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
-        )
+    def _is_cut(self) -> bool:
+        """Return whether a stream of events that can be read has ended without saying so."""
+        assert self._head is not None
+        return not self._run.verbatim and self._head.status < 400 and self._is_readable() and is_cut(self._exchange)
 
     def _collect(self, lane: Lane, data: bytes, last: bool) -> None:
         """Take an answer that passes filters as a whole; commit when it has."""
@@ -305,7 +302,7 @@ class Relay:
             except UpstreamError as error:
                 self.failed(error)
             else:
-                self._commit()
+                self._request.site.later(COMMIT, self._commit_held)
 
     def _weigh_error(self, head: ResponseHead) -> None:
         held = b"".join(self._held)
@@ -315,10 +312,10 @@ class Relay:
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
-        told = self._run.told(held)
+        masked = self._run.told(held)
         headers = heads.advised(head, rejection)
-        if told != held:
-            self._held = [told]
+        if masked != held:
+            self._held = [masked]
             headers = [field for field in headers if field[0] != b"content-length"]
         self._decide(ResponseHead(head.status, head.reason, headers))
 
@@ -327,6 +324,10 @@ class Relay:
             rejection.headers += tuple(heads.foreign_limits(self._head))
         self._abort()
         self.failed(rejection)
+
+    def _commit_held(self) -> None:
+        if self._state is State.HOLDING:
+            self._commit()
 
     def _commit(self) -> None:
         head = self._head
@@ -363,13 +364,13 @@ class Relay:
             written = lane.feed(data, last)
         except UpstreamError as error:
             self._abort()
-            self.failed(error)
+            self.failed(judged(self._exchange, error))
         except ExchangeError as error:
             self.stop(Outcome.REFUSED, error)
         else:
             if lane.error is None or self._state is State.RELAYING:
                 return written
-            self._reject(lane.error)
+            self._reject(judged(self._exchange, lane.error))
         return None
 
     # After it.
@@ -399,8 +400,16 @@ class Relay:
             self._state = State.ENDED
             exchange.end(Outcome.DONE, self._request.code, exchange.error)
         elif data:
-            self._tail = data[-4:]
+            self._tail = data[-4:] if len(data) > 3 else (self._tail + data)[-4:]
         self._request.send(data, last)
+
+    def keep_alive(self, sign: bytes) -> None:
+        """Send ``sign`` to a client that waits between two events of a stream; it is no part of the answer."""
+        waits = self._state is State.RELAYING and not self._reasons and self._draining is None
+        # A CR may be half of a line end whose other half is to come.
+        rests = self._tail.endswith(self._exchange.dialect.event_ends) and not self._tail.endswith(b"\r")
+        if waits and rests and self._is_readable() and not (self._run.verbatim or self._exchange.tap.complete):
+            self._request.send(sign)
 
     def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
         """End a committed answer so that it cannot be taken for a complete one."""
@@ -484,9 +493,3 @@ class Relay:
             self._reasons.remove(reason)
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()
-
-
-def _told(events: bytes) -> bytes:
-    """Return what the event with an error holds."""
-    told = sse.Reader().feed(events + b"\n\n")
-    return next((event.data for event in told if b'"error"' in event.data), b"")

@@ -13,11 +13,11 @@ from zope.interface import implementer
 
 from netrunner.dialects.answers import merged
 from netrunner.dialects.conversation import Asked, Conversation, Operation, Picture, Request, Written
-from netrunner.dialects.estimate import estimate, tokens_of
+from netrunner.dialects.estimate import estimate, made_by
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IDraws, IEncoder, ILoads, ISpoken, ITap, ITranslates
 from netrunner.errors import NotFound, UpstreamError
-from netrunner.events import Event, Finish, KeepAlive, ReasoningDelta, Start, TextDelta, ToolArgs, UsageSeen
+from netrunner.events import Event, Finish, KeepAlive, Start, UsageSeen
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import error_of
@@ -109,7 +109,7 @@ class EventTap:
         request: What was asked: a provider that tells no counts is counted for, and the counts say so.
     """
 
-    __slots__ = ("_request", "_tokens", "began", "complete", "error", "finish_reason", "usage")
+    __slots__ = ("_request", "began", "complete", "error", "finish_reason", "made", "usage")
 
     def __init__(self, request: Request) -> None:
         self.usage: Usage | None = None
@@ -119,19 +119,17 @@ class EventTap:
         self.began = False
         """Whether an event has come that a caller sees."""
         self._request = request
-        self._tokens = 0.0
+        self.made = 0.0
 
     def see(self, events: list[Event]) -> None:
         """See the next events."""
         for event in events:
-            if isinstance(event, TextDelta | ReasoningDelta):
-                self._tokens += tokens_of(event.text)
-            elif isinstance(event, ToolArgs):
-                self._tokens += tokens_of(event.fragment)
-            elif isinstance(event, UsageSeen):
+            if isinstance(event, UsageSeen):
                 self.usage = merged(self.usage, event.usage)
             elif isinstance(event, Finish):
                 self.finish_reason = event.reason or event.kind.value
+            else:
+                self.made += made_by(event)
             self.began = self.began or not isinstance(event, Start | KeepAlive)
 
     def feed(self, data: bytes) -> None:
@@ -140,7 +138,7 @@ class EventTap:
     def close(self) -> None:
         """Count, by a rule of thumb, what the provider has not counted of an answer that began; no image has one."""
         if self.usage is None and self.began and self.error is None and not isinstance(self._request, Picture):
-            tokens = math.ceil(self._tokens)
+            tokens = math.ceil(self.made)
             self.usage = Usage(input_total=estimate(self._request), output_total=tokens, source="counted")
 
 

@@ -25,6 +25,9 @@ from netrunner.process.control import ControlError, ask, ask_for_descriptors
 from netrunner.process.listen import address_of, name_of
 from netrunner.process.state import control_path
 
+PATIENCE_S = 60.0
+"""How long a predecessor may take to answer. One that was asked to drain does so even if nobody waits any more for what it
+leaves: its pid file and what limits have counted would be lost."""
 _FIRST_INHERITED = 3
 """SD_LISTEN_FDS_START."""
 
@@ -56,7 +59,7 @@ class Predecessor:
         self._control = control_path(state_folder, pid)
         self.pid = pid
         try:
-            values, descriptors = ask_for_descriptors(self._control, "handover")
+            values, descriptors = ask_for_descriptors(self._control, "handover", timeout_s=PATIENCE_S)
             answer = msgspec.convert(values, HandoverAnswer)
             names = answer.listening
             self.lock = descriptors.pop() if answer.lock and descriptors else None
@@ -79,7 +82,7 @@ class Predecessor:
         Raises:
             ControlError: when it cannot be asked.
         """
-        return ask(self._control, "drain", {"pid_file": take_pid_file})
+        return ask(self._control, "drain", {"pid_file": take_pid_file}, PATIENCE_S)
 
 
 def inherited(environ: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:

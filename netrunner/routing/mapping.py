@@ -29,6 +29,11 @@ class ModelMap:
             self._patterns = patterns = Patterns([inside(key) or "" for key in self._keys])
             self._templates = [Template(entries[key], patterns.numbers(index)) for index, key in enumerate(self._keys)]
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether it may map names that it does not spell out."""
+        return bool(self._keys)
+
     def of(self, name: str) -> tuple[str, str] | None:
         """Return the key that maps ``name`` and the whole name that takes its place; None if none does."""
         target = self.exact.get(name)

@@ -121,6 +121,19 @@ class Names:
         """The names that the configuration itself spells out."""
         return (*self._named, *self._map.exact)
 
+    @property
+    def open(self) -> bool:
+        """Whether a name that nobody has spelled out may mean something."""
+        return self._unknown is not None or self._map.has_patterns
+
+    def serves(self, name: str) -> bool:
+        """Return whether a name means something, whoever asks for it."""
+        try:
+            self.lookup(name)
+        except NotFound:
+            return False
+        return True
+
     def taken(self, name: str) -> str | None:
         """Return why an alias may not be called ``name``; None if it may."""
         meaning = self._named.get(name)

@@ -40,6 +40,8 @@ class Listing(ModelRoute):
     log = Logger()
     takes_slashes = True
     """A model's name may have one, and OpenAI's SDK encodes it."""
+    also: str | None = None
+    """The dialect whose servers' own names are told as well."""
 
     def __init__(
         self, entry: Entry, dialect: str, endpoint: str | None, methods: tuple[bytes, ...] = (b"GET", b"HEAD")
@@ -58,7 +60,7 @@ class Listing(ModelRoute):
             ExchangeError: if there are none but those of providers that could not be asked.
         """
         try:
-            return await self._entry.pipeline.catalog.names()
+            return await self._entry.pipeline.catalog.names(self.also)
         except ExchangeError as error:
             raise self.failed(error) from error
 
@@ -173,6 +175,8 @@ class OllamaList(Listing):
         endpoint: Path below ``/api/``.
     """
 
+    also = "ollama"
+
     def __init__(self, entry: Entry, endpoint: str) -> None:
         super().__init__(entry, "ollama", endpoint)
 
@@ -202,6 +206,8 @@ _shown = msgspec.json.Decoder(_Shown)
 
 class OllamaShow(Listing):
     """What Ollama tells about one model."""
+
+    also = "ollama"
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry, "ollama", "show", (b"POST",))

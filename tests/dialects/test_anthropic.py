@@ -135,7 +135,7 @@ def test_an_error_event_is_read_again_as_what_it_was() -> None:
 
 
 def test_keepalives_are_events_that_clients_pass_over() -> None:
-    assert dialect.keepalive == b'event: ping\ndata: {"type":"ping"}\n\n'
+    assert dialect.keepalive("messages", "claude", 0.0) == b'event: ping\ndata: {"type":"ping"}\n\n'
     assert dialect.encoder(asked()).write([Finish(kind=FinishKind.STOP)]).startswith(b"event: message_start\n")
 
 

@@ -264,7 +264,7 @@ def test_line_ends_of_other_kinds_are_escaped():
 def test_without_alt_a_stream_is_a_list(query):
     writer = encoder(query=query)
     assert writer.content_type == b"application/json"
-    data = writer.write([TextDelta(text="a")]) + GEMINI.keepalive + writer.write([TextDelta(text="b")])
+    data = writer.write([TextDelta(text="a")]) + GEMINI.keepalive("", "m", 0.0) + writer.write([TextDelta(text="b")])
     assert data.startswith(b"[{")
     documents = json.loads(data + writer.write([STOP]) + writer.end())
     assert [part["text"] for part in said(documents)] == ["a", "b", ""]

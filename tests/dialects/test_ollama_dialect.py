@@ -120,12 +120,20 @@ def test_an_error_is_one_text_with_its_code(error, status):
     assert (line.count(b"\n"), json.loads(line)) == (1, expected)
 
 
-def test_a_keepalive_is_an_empty_piece_of_a_chat_and_of_a_completion():
-    document = json.loads(dialect.keepalive)
-    assert (dialect.keepalive.count(b"\n"), document["done"], document["response"]) == (1, False, "")
-    assert document["message"] == {"role": "assistant", "content": ""}
-    events = dialect.decoder("chat", True, 1000).feed(dialect.keepalive, False)
-    assert len(events) == 1
+@pytest.mark.parametrize(
+    ("endpoint", "empty"),
+    [("chat", {"message": {"role": "assistant", "content": ""}}), ("generate", {"response": ""})],
+)
+def test_a_keepalive_is_an_empty_piece_of_the_answer(endpoint, empty):
+    line = dialect.keepalive(endpoint, "llama3", 0.5)
+    assert line.count(b"\n") == 1
+    head = {"model": "llama3", "created_at": "1970-01-01T00:00:00.500Z"}
+    assert json.loads(line) == {**head, **empty, "done": False}
+    assert len(dialect.decoder(endpoint, True, 1000).feed(line, False)) == 1
+
+
+def test_what_else_ollama_streams_has_no_keepalive():
+    assert dialect.keepalive("pull", "llama3", 0.0) == b""
 
 
 def test_a_request_is_read_and_written():

@@ -257,6 +257,43 @@ def test_where_nothing_else_is_configured_a_failure_is_told_in_the_callers_diale
     assert {record.outcome for record in stage.records} == {"refused"}
 
 
+@pytest.mark.parametrize("path", ["/api/tags", "/api/ps"])
+def test_an_ollama_servers_tags_are_told_while_another_provider_serves(path: str) -> None:
+    stage = Stage(other="ollama", unknown_model="up")
+    client = look(stage, path)
+    stage.call.head(200, JSON).body(MODELS, True)
+    assert client.heard() == b""
+    assert stage.call.request.target == b"/v1/tags"
+    stage.call.head(200, JSON).body(TAGS, True)
+    assert named(told(client)) == ["m", "alias", "gpt", "llama3:latest", "qwen"]
+    assert len(stage.upstream.calls) == 2
+    shown = stage.ask({"model": "qwen"}, "/api/show").heard()
+    assert answers(shown, b"POST")[0].status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1beta/models"])
+def test_callers_of_other_dialects_are_not_told_an_ollama_servers_tags(path: str) -> None:
+    stage = Stage(other="ollama", unknown_model="up")
+    client = look(stage, path)
+    stage.call.head(200, JSON).body(MODELS, True)
+    assert named(told(client)) == ["m", "alias", "gpt"]
+
+
+def test_of_an_ollama_servers_tags_those_are_told_that_a_pattern_takes() -> None:
+    stage = Stage(other="ollama", names={"model_map": {"/qw.*/": "m"}})
+    client = look(stage)
+    stage.call.head(200, JSON).body(TAGS, True)
+    assert named(told(client)) == ["m", "alias", "qwen"]
+
+
+def test_an_ollama_server_that_cannot_be_asked_is_told_where_there_is_nothing_else_to_tell() -> None:
+    stage = Stage(provider="cohere", other="ollama", unknown_model="up", models=NOTHING)
+    client = look(stage)
+    stage.call.fail(UpstreamError("cannot be reached"))
+    answer = told(client)
+    assert (answer.status, json.loads(answer.body)["code"]) == (502, "ollama_connection_failed")
+
+
 def test_a_list_may_be_empty() -> None:
     stage = local(models=NOTHING)
     client = look(stage)

@@ -42,7 +42,6 @@ class AnthropicDialect:
     version_header = b"anthropic-version"
     """The header whose value an envelope's ``version`` is."""
     event_ends = sse.EVENT_ENDS
-    keepalive = PING
     needs_model = frozenset(_OPERATIONS)
     listing = Written("models", b"", b"limit=1000")
     passes = frozenset(
@@ -134,6 +133,10 @@ class AnthropicDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return an error as the event that every client of this dialect raises."""
         return errors.event(error)
+
+    def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
+        """Return the event that this dialect has for it."""
+        return PING
 
     # --- from and to other dialects -------------------------------------------------------------------------
 

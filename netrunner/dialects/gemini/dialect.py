@@ -47,7 +47,6 @@ class GeminiDialect:
     """Gemini's API below ``/v1beta``."""
 
     name = "gemini"
-    keepalive = KEEPALIVE
     event_ends = sse.EVENT_ENDS
     needs_model: frozenset[str] = frozenset()
     """The path names it."""
@@ -193,3 +192,7 @@ class GeminiDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as an event, which Google's Python client raises; others see a stream that is cut."""
         return sse.event(written(error))
+
+    def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
+        """Return an empty line: Google's Python client fails at comments."""
+        return KEEPALIVE

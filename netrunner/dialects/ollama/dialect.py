@@ -27,6 +27,7 @@ from netrunner.dialects.ollama.tap import AnswerTap, StreamTap
 from netrunner.dialects.ollama.view import OllamaView
 from netrunner.dialects.ollama.writing import written
 from netrunner.errors import ExchangeError, InternalError
+from netrunner.times import stamp
 from netrunner.values import Answer, Envelope
 
 _OPERATIONS = {
@@ -36,14 +37,11 @@ _OPERATIONS = {
     "embeddings": Operation.EMBED,
 }
 _NO_EVENTS = frozenset({(b"GET", "tags"), (b"GET", "ps"), (b"GET", "version"), (b"POST", "show")})
-_KEEPALIVE = {
-    "model": "",
-    "created_at": "1970-01-01T00:00:00.000Z",
-    "message": {"role": "assistant", "content": ""},
-    "response": "",
-    "done": False,
+_EMPTY: dict[str, Document] = {
+    "chat": {"message": {"role": "assistant", "content": ""}},
+    "generate": {"response": ""},
 }
-"""An empty piece of a chat and of a completion: clients know neither comments nor blank lines."""
+"""What a piece of an answer holds that says nothing: clients know neither comments nor blank lines."""
 
 
 @implementer(IDialect, ILists, ILoads, ITranslates)
@@ -52,7 +50,6 @@ class OllamaDialect:
 
     name = "ollama"
     event_ends = (b"\n", b"\r")
-    keepalive = sse.line(_KEEPALIVE)
     needs_model = frozenset(_OPERATIONS)
     listing = Written("tags", b"")
     passes = frozenset({b"accept", b"content-type", b"user-agent", b"x-request-id"})
@@ -112,12 +109,17 @@ class OllamaDialect:
         return error.status
 
     def error(self, error: ExchangeError) -> bytes:
-        """Return the error as a document: clients show its text, and pass over its code."""
-        return sse.compact({"error": error.message, "code": error.code})
+        """Return the error as a document: clients show its text, and pass over all else."""
+        return sse.compact({"error": error.message, "code": error.code, **error.whose()})
 
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as the line that every client raises."""
         return self.error(error) + b"\n"
+
+    def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
+        """Return an empty piece of an answer; there is none of what else Ollama streams."""
+        empty = _EMPTY.get(endpoint)
+        return b"" if empty is None else sse.line({"model": model, "created_at": stamp(at), **empty, "done": False})
 
     # --- what clients read before they ask
 

@@ -72,7 +72,6 @@ class OpenAIDialect:
     name = "openai"
     view_type = OpenAIView
     event_ends = sse.EVENT_ENDS
-    keepalive = sse.KEEPALIVE
     needs_model = NEEDS_MODEL
     listing = Written("models", b"")
     passes = frozenset(
@@ -241,7 +240,12 @@ class OpenAIDialect:
         """Return the error as the event that every client of this family raises."""
         return sse.event(_error_document(error))
 
+    def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
+        """Return a comment, which every client of this family passes over."""
+        return sse.KEEPALIVE
+
 
 def _error_document(error: ExchangeError) -> dict[str, object]:
     kind = ERROR_TYPES.get(error.kind, "server_error")
-    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+    told = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    return {"error": {**told, **error.whose()}}

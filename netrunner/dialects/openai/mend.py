@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from netrunner.dialects.answers import Document, obj, objects, too_large, unreadable
 from netrunner.dialects.openai.calls import Calls, Piece, arguments, made_id
 from netrunner.dialects.openai.decoder import MAX_CHOICES
+
+NO_TEXT = Raw(b"")
+"""Of a field that is not there. Texts are looked at for their length only, whatever they are."""
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -32,6 +36,9 @@ class _Call(msgspec.Struct, gc=False):
 
 class _Delta(msgspec.Struct, gc=False):
     role: str | None = None
+    content: Raw = NO_TEXT
+    reasoning_content: Raw = NO_TEXT
+    reasoning: Raw = NO_TEXT
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
 
@@ -45,6 +52,7 @@ class _Choice(msgspec.Struct, gc=False):
 class _Text(msgspec.Struct, gc=False):
     index: int
     finish_reason: str | None = None
+    text: Raw = NO_TEXT
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -98,7 +106,7 @@ class Mend:
         max_bytes: The most that the arguments of a choice's calls may take.
     """
 
-    __slots__ = ("_completions", "_head", "_max", "_states", "reason")
+    __slots__ = ("_completions", "_head", "_max", "_states", "made_bytes", "reason")
 
     def __init__(self, head: Document, completions: bool, max_bytes: int) -> None:
         self._head = head
@@ -107,6 +115,8 @@ class Mend:
         self._states: dict[int, _State] = {}
         self.reason: str | None = None
         """Why the last choice that has told it ends."""
+        self.made_bytes = 0
+        """Of all texts and arguments, as JSON writes them."""
 
     def has_begun(self) -> bool:
         """Return whether there was a choice."""
@@ -129,6 +139,8 @@ class Mend:
                 state = self._begun(choice.index)
             if isinstance(choice, _Choice):
                 self._look_at_delta(at, choice.delta, state, is_new, changes)
+            else:
+                self.made_bytes += _bytes_in(choice.text)
             if choice.finish_reason:
                 state.finished, self.reason = True, choice.finish_reason
                 if choice.finish_reason in _EITHER_FINISH:
@@ -141,11 +153,13 @@ class Mend:
         elif delta.role and not is_new:
             # Clients that add up a stream add up the word as well.
             changes.append((at, "again"))
+        self.made_bytes += _bytes_in(delta.content) + _bytes_in(delta.reasoning_content or delta.reasoning)
         if not delta.tool_calls and delta.function_call is None:
             return
         state.called = True
         for place, call in enumerate(delta.tool_calls or ()):
             function = call.function or _Function()
+            self.made_bytes += len(function.arguments or "")
             piece = state.calls.take_piece(call.index, call.id or None, function.name or None, function.arguments or "")
             if _is_off(call, function, piece):
                 changes.append((at, (place, piece)))
@@ -216,6 +230,11 @@ class Mend:
             raise too_large() if number >= MAX_CHOICES else unreadable("has a choice without a number")
         state = self._states[number] = _State(self._max)
         return state
+
+
+def _bytes_in(text: Raw) -> int:
+    """Return how long a text is without its quotes; what is none counts for next to nothing."""
+    return max(0, len(text) - 2)
 
 
 def _look_at_finish(at: int, reason: str, state: _State, changes: list[Change]) -> None:

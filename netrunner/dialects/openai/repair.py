@@ -16,12 +16,14 @@ from zope.interface import implementer
 
 from netrunner import sse
 from netrunner.dialects.answers import Document, objects, too_large, unreadable
+from netrunner.dialects.estimate import BYTES
 from netrunner.dialects.interfaces import IRepair, ITap
 from netrunner.dialects.openai.calls import made_id
 from netrunner.dialects.openai.decoder import NOTHING, decoded
 from netrunner.dialects.openai.failure import failure, found_in
 from netrunner.dialects.openai.mend import ChatChunk, Chunk, Mend, TextChunk, texts
-from netrunner.dialects.openai.tap import usage_of
+from netrunner.dialects.openai.tap import counted, text_bytes, usage_of
+from netrunner.dialects.openai.whole import Whole, sound
 from netrunner.errors import UpstreamError
 from netrunner.events import StreamError
 from netrunner.values import Usage
@@ -29,17 +31,27 @@ from netrunner.values import Usage
 
 @implementer(ITap)
 class Told:
-    """What an answer says about itself, learned while it is repaired."""
+    """What an answer says about itself, learned while it is repaired.
 
-    __slots__ = ("began", "complete", "error", "finish_reason", "usage")
+    Args:
+        mend: Looks at its texts; None if it has none.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_mend", "began", "complete", "error", "finish_reason", "usage")
+
+    def __init__(self, mend: Mend | None = None) -> None:
+        self._mend = mend
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: str | None = None
         self.complete = False
         self.began = False
         """Whether a whole event has come."""
+
+    @property
+    def made(self) -> float:
+        """About how many tokens its texts take."""
+        return 0.0 if self._mend is None else self._mend.made_bytes / BYTES
 
     def feed(self, data: bytes) -> None:
         """Ignore bytes: whoever repairs them tells what they say."""
@@ -95,7 +107,7 @@ class Repair:
         self._begun = self._after_cr = self._done = False
         self.error: StreamError | None = None
         """An error inside the answer; its bytes have been given."""
-        self.tap = Told()
+        self.tap = Told(self._mend)
 
     @property
     def complete(self) -> bool:
@@ -257,7 +269,7 @@ class Repair:
     def _settled(self, document: Document) -> Chunk:
         self._mend.settled(document)
         try:
-            return msgspec.convert(document, self._chunk.type)
+            return self._chunk.decode(msgspec.json.encode(document))
         except msgspec.ValidationError as error:
             raise unreadable("has a chunk that cannot be repaired") from error
 
@@ -281,6 +293,9 @@ class Repair:
         if not last:
             return b""
         body = b"".join(self._held).strip()
+        whole = sound(body)
+        if whole is not None and (usage := counted(whole.usage)) is not None:
+            return self._goes_on(whole, usage, body)
         found = decoded(body)
         error = found_in(found)
         if error is not None:
@@ -293,6 +308,14 @@ class Repair:
         if document.get("usage"):
             self.tap.usage = usage_of(msgspec.json.encode(document["usage"]))
         return sse.compact(document) if changed else sse.escaped(body)
+
+    def _goes_on(self, whole: Whole, usage: Usage, body: bytes) -> bytes:
+        """Return a whole answer in which nothing is to be repaired."""
+        self._done = self.tap.complete = self.tap.began = True
+        for choice in whole.choices:
+            self.tap.finish_reason = choice.finish_reason or self.tap.finish_reason
+        self.tap.usage = usage
+        return sse.escaped(body)
 
     def _mended(self, document: Document) -> bool:
         """Repair a whole answer; return whether anything was to be repaired."""
@@ -307,6 +330,7 @@ class Repair:
             if type(choice.get("index")) is not int:
                 choice["index"], changed = position, True
             message = choice.get("message")
+            self._mend.made_bytes += text_bytes(choice)
             if isinstance(message, dict):
                 changed |= _mended_message(choice, message, document["id"])
             if isinstance(choice.get("finish_reason"), str):
