@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from netrunner.errors import StoreError
 from netrunner.store.sealing import KEY_BYTES, Keyring
@@ -50,11 +50,14 @@ def reseal(connection: Connection, keyring: Keyring) -> int:
     done = 0
     for table in (secrets, keys):
         other = select(table.c.id, table.c.sealed_by, table.c.sealed).where(table.c.sealed_by != keyring.current.id)
-        for id, sealed_by, sealed in connection.execute(other.limit(BATCH - done)).all():
-            anew = keyring.reseal(sealed, sealed_by, id)
-            values = {"sealed_by": keyring.current.id, "sealed": anew}
-            connection.execute(update(table).where(table.c.id == id).values(**values))
-            done += 1
+        rows = [
+            {"row": id, "by": keyring.current.id, "anew": keyring.reseal(sealed, sealed_by, id)}
+            for id, sealed_by, sealed in connection.execute(other.limit(BATCH - done)).all()
+        ]
+        if rows:
+            values = {"sealed_by": bindparam("by"), "sealed": bindparam("anew")}
+            connection.execute(update(table).where(table.c.id == bindparam("row")).values(values), rows)
+        done += len(rows)
     return done
 
 

@@ -97,6 +97,15 @@ def test_a_project_is_deleted_by_its_name_only(desk: Desk) -> None:
     assert desk.get(path).status == 404
 
 
+def test_a_project_and_a_token_lead_to_their_requests_in_the_log(desk: Desk) -> None:
+    desk.log_in()
+    id = project(desk)
+    made = token(desk, id)
+    assert f'href="/logs?q=project:{id}"' in desk.get(f"/admin/projects/{id}").body.decode()
+    shown = made["masked"].removesuffix("***")
+    assert f'href="/logs?q=identity:{shown}"' in desk.get(f"/admin/tokens/{made['id']}").body.decode()
+
+
 def test_a_form_keeps_what_it_does_not_show(desk: Desk) -> None:
     desk.log_in()
     wither = {"curve": "linear", "floor": 0.5}
