@@ -9,11 +9,17 @@
 
 FROM python:3.13-slim AS build
 WORKDIR /src
+# Nothing is installed that is not pinned with its hash; `make lock` makes the two files.
+COPY requirements requirements
+RUN python -m venv /opt/netrunner \
+    && /opt/netrunner/bin/pip install --no-cache-dir --require-hashes --requirement requirements/deploy.txt \
+    && python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --requirement requirements/build.txt
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY netrunner netrunner
 COPY twisted twisted
-RUN python -m venv /opt/netrunner \
-    && /opt/netrunner/bin/pip install --no-cache-dir '.[postgres,redis,aws,cli]' \
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
+    && /opt/netrunner/bin/pip install --no-cache-dir --no-index --no-deps /dist/*.whl \
     && /opt/netrunner/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim

@@ -6,14 +6,17 @@
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
 #   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
+#   make lock     requirements/: what deployments install, pinned with hashes
+#   make sbom     dist/sbom.cdx.json: what a deployment is made of
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test lint bench matrix torture fuzz soak clean
+.PHONY: run try test lint bench matrix torture fuzz soak lock sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
-LINTED := netrunner tests plugins benchmarks twisted/plugins
+LINTED := netrunner tests plugins benchmarks requirements twisted/plugins
+DEPLOYED := postgres redis aws cli otel
 FUZZ_INPUTS ?= 1000000
 PORT ?= 8080
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -63,6 +66,22 @@ fuzz: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/pytest -m soak $(PYTEST_ARGS)
 
+# For every Python and machine at once. `make lock UPGRADE=` adds what is new and leaves the rest pinned as it is.
+UPGRADE := --upgrade
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+lock: $(VENV)/.release
+	$(COMPILE) $(addprefix --extra ,$(DEPLOYED)) setup.cfg --output-file requirements/deploy.txt
+	echo 'setuptools >= 77' | $(COMPILE) --no-annotate - --output-file requirements/build.txt
+
+# In an environment of its own that has what is pinned, and netrunner's wheel, and nothing else.
+sbom: $(VENV)/.release
+	rm -rf build dist/*.whl
+	$(BIN)/python -m venv --without-pip build/deployed
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/pip --python build/deployed/bin/python install --quiet --require-hashes --requirement requirements/deploy.txt
+	$(BIN)/pip --python build/deployed/bin/python install --quiet --no-deps dist/*.whl
+	$(BIN)/python requirements/sbom.py build/deployed/bin/python dist/sbom.cdx.json
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -86,6 +105,10 @@ $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
 $(VENV)/.lint: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
+
+$(VENV)/.release: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[release]'
+	@touch $@ $(VENV)/.run
 
 # Packages of npm's registry that tests drive, beside Python's; without them those tests are skipped by name.
 NODE_PACKAGES := tests/integration/matrix/node/package.json

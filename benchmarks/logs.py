@@ -1,7 +1,7 @@
-"""Finding records: ``python -m benchmarks.logs [--records N] [--seconds S] [--store URL] [--folder FOLDER]``.
+"""Finding records: ``python -m benchmarks.logs [--records N] [--store URL] [--folder FOLDER] [--json FILE]``.
 
-Fills an empty database with made-up traffic, then reads pages as the dashboard and the log API do, first alone and
-then while a writer adds as fast as it can.
+Fills an empty database with made-up traffic, then reads pages as the dashboard and the log API do, in both directions,
+first alone and then while a writer adds as fast as it can.
 
 This module must not measure anything through the daemon.
 """
@@ -9,14 +9,17 @@ This module must not measure anything through the daemon.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.accounting import Others
 from benchmarks.figures import percentile
@@ -38,6 +41,17 @@ RETIRED_SHARE = 0.1
 """The oldest records are of a model that is no longer called."""
 
 Make = Callable[[int], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of page, in seconds."""
+
+    name: str
+    p50_s: float
+    p95_s: float
+    cpu_p95_s: float
+    """Of the reading thread alone."""
 
 
 def maker(records: int) -> Make:
@@ -96,13 +110,14 @@ def filters(records: int) -> dict[str, Callable[[random.Random], Query]]:
     def typed(form: Callable[[random.Random], str]) -> Callable[[random.Random], Query]:
         return lambda chance: Query(terms=parse(form(chance)))
 
-    def deep(chance: random.Random) -> Query:
-        at = START_S + chance.randrange(records) * 0.5
-        return Query(before=uuid7(at, chance.getrandbits))
+    def somewhere(chance: random.Random) -> str:
+        return uuid7(START_S + chance.randrange(records) * 0.5, chance.getrandbits)
 
     return {
         "first page": lambda chance: Query(),
-        "a page far down": deep,
+        "a page far down": lambda chance: Query(before=somewhere(chance)),
+        "the page before one far down": lambda chance: Query(after=somewhere(chance)),
+        "the same of model:gpt": lambda chance: Query(after=somewhere(chance), terms=parse("model:gpt")),
         "common: model:gpt": typed(lambda chance: "model:gpt"),
         "common bare word: llama": typed(lambda chance: "llama"),
         "one client: host:10.0.x.y": typed(lambda chance: f"host:10.0.{chance.randrange(4)}.{chance.randrange(250)}"),
@@ -119,8 +134,8 @@ def filters(records: int) -> dict[str, Callable[[random.Random], Query]]:
     }
 
 
-def measure(database: Database, records: int, rounds: int) -> Iterator[tuple[str, float, float, float]]:
-    """Yield each kind of page with its p50 and p95, and the p95 of its CPU time alone, in seconds."""
+def measure(database: Database, records: int, rounds: int) -> Iterator[Row]:
+    """Yield what each kind of page took."""
     chance = random.Random(2)
     kinds = filters(records)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
@@ -133,7 +148,7 @@ def measure(database: Database, records: int, rounds: int) -> Iterator[tuple[str
             taken[name].append((time.perf_counter() - began, time.thread_time() - cpu_began))
     for name, pairs in taken.items():
         times, cpu_times = zip(*pairs, strict=True)
-        yield name, percentile(times, 0.5), percentile(times, 0.95), percentile(cpu_times, 0.95)
+        yield Row(name, percentile(times, 0.5), percentile(times, 0.95), percentile(cpu_times, 0.95))
 
 
 def fill(database: Database, make: Make, numbers: range) -> float:
@@ -144,8 +159,8 @@ def fill(database: Database, make: Make, numbers: range) -> float:
     return len(numbers) / (time.perf_counter() - began)
 
 
-def read_while_writing(database: Database, make: Make, records: int, rounds: int) -> float:
-    """Print the table once more while a thread adds batches; return how many records a second it added."""
+def read_while_writing(database: Database, make: Make, records: int, rounds: int) -> tuple[list[Row], float]:
+    """Measure while a thread adds batches; return that, and how many records a second it added."""
     ending = threading.Event()
     written = 0
 
@@ -160,40 +175,49 @@ def read_while_writing(database: Database, make: Make, records: int, rounds: int
     began = time.perf_counter()
     writer.start()
     try:
-        show(measure(database, records, rounds))
+        rows = show(measure(database, records, rounds))
     finally:
         ending.set()
         writer.join()
-    return written / (time.perf_counter() - began)
+    return rows, written / (time.perf_counter() - began)
 
 
-def show(rows: Iterator[tuple[str, float, float, float]]) -> None:
-    """Print the rows in milliseconds."""
+def show(rows: Iterable[Row]) -> list[Row]:
+    """Print the rows in milliseconds; return them."""
     print(f"\n| {'page of 100':<34} | p50 ms | p95 ms | CPU p95 ms |\n| {'---':<34} | ---: | ---: | ---: |")
-    for name, *times_s in rows:
-        print(f"| {name:<34} | {' | '.join(f'{one * 1000:6.1f}' for one in times_s)} |", flush=True)
+    shown = []
+    for row in rows:
+        times = (row.p50_s, row.p95_s, row.cpu_p95_s)
+        print(f"| {row.name:<34} | {' | '.join(f'{one * 1000:6.1f}' for one in times)} |", flush=True)
+        shown.append(row)
+    return shown
 
 
-def run(store: str, folder: Path, records: int, rounds: int) -> None:
-    """Fill a database and read from it."""
+def run(store: str, folder: Path, records: int, rounds: int) -> dict[str, Any]:
+    """Fill a database, read from it, and return what was measured."""
     url = locate(store, folder)
     migrate(url.render_as_string(hide_password=False))
     database = Database(url, lambda _: None, time.monotonic)
     make = maker(records)
     there = database.read(search.count, Query())
     others = Others()
+    filled = None
     if there < records:
-        print(f"{records - there:,} records added at {fill(database, make, range(there, records)):,.0f} a second")
-    show(measure(database, records, rounds))
+        filled = fill(database, make, range(there, records))
+        print(f"{records - there:,} records added at {filled:,.0f} a second")
+    alone = show(measure(database, records, rounds))
     began = time.perf_counter()
     database.read(figures.stats, START_S + records * 0.5)
-    print(f"\nall figures of the dashboard: {(time.perf_counter() - began) * 1000:.0f} ms")
-    rate = read_while_writing(database, make, max(records, there), rounds)
+    stats_s = time.perf_counter() - began
+    print(f"\nall figures of the dashboard: {stats_s * 1000:.0f} ms")
+    busy, rate = read_while_writing(database, make, max(records, there), rounds)
     print(f"\nmeanwhile {rate:,.0f} records a second were added")
     if url.drivername == "sqlite":
         print(f"the file: {os.path.getsize(str(url.database)) / 2**20:,.0f} MiB")
     print(f"other processes kept {others.cores():.2f} cores busy")
     database.close()
+    rows = {"alone": [asdict(row) for row in alone], "while_adding": [asdict(row) for row in busy]}
+    return {"records": records, "filled_per_s": filled, "stats_s": stats_s, "added_per_s": rate, **rows}
 
 
 def main() -> int:
@@ -203,12 +227,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--store", default="sqlite", help="sqlite, or a postgresql:// URL of an empty database")
     parser.add_argument("--folder", type=Path, help="keeps the file of SQLite for another run")
+    parser.add_argument("--json", type=Path, help="writes what was measured there too")
     options = parser.parse_args()
-    if options.folder is not None:
-        run(options.store, options.folder, options.records, options.rounds)
-        return 0
     with tempfile.TemporaryDirectory(prefix="netrunner-logs-") as folder:
-        run(options.store, Path(folder), options.records, options.rounds)
+        measured = run(options.store, options.folder or Path(folder), options.records, options.rounds)
+    if options.json is not None:
+        options.json.write_text(json.dumps(measured))
     return 0
 
 

@@ -49,6 +49,10 @@ class ExchangeError(NetrunnerError):
     retryable: bool = False
     default_status: ClassVar[int] = 500
     default_code: ClassVar[str] = "proxy_error"
+    provider: str | None = None
+    """Who has failed, by its name in the configuration; None where it is nobody out there."""
+    model: str | None = None
+    """What it was asked for, by the name that it knows."""
 
     def __init__(
         self,
@@ -69,6 +73,15 @@ class ExchangeError(NetrunnerError):
         self.headers = tuple(headers)
         self.exhausted = False
         """It was tried again here already, as often as makes sense: clients had better not go on with that."""
+
+    def of(self, provider: str, model: str) -> None:
+        """Note who has failed, and at what."""
+        self.provider, self.model = provider, model or None
+
+    def whose(self) -> dict[str, str]:
+        """Return what its body tells of who has failed: ``provider`` and ``model``, as far as there are any."""
+        named = {"provider": self.provider, "model": self.model}
+        return {name: value for name, value in named.items() if value is not None}
 
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Return the header fields of its answer: its own, ``Retry-After``, and whether to come again at all."""

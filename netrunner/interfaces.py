@@ -308,8 +308,11 @@ class ICallers(Interface):
             RateLimited: when what it may have in its life is used up.
         """
 
-    def over(caller, counters, grant, record):
-        """A request that was admitted has ended; ``record`` tells what it took."""
+    async def expect(caller, counters, grant, tokens):
+        """Count an admitted request anew, now that it is known how many tokens it may take; return as ``admit``."""
+
+    def over(caller, counters, grant, record, tokens):
+        """A request that was admitted has ended; it took ``tokens``, and ``record`` tells the rest."""
 
 
 class ICaller(Interface):
@@ -319,6 +322,7 @@ class ICaller(Interface):
     masked = Attribute("str: what is shown of the token.")
     project = Attribute("str: the project's id.")
     metadata = Attribute("Mapping of lowercase names to what ``X-PROXY-<NAME>`` has to say.")
+    counts_tokens = Attribute("bool: whether it, or its project, may take so many tokens only.")
 
     def check(wall_s):
         """See whether it is let in at a Unix time.
@@ -453,11 +457,7 @@ class ICopies(Interface):
     """Reads what the journal keeps of messages. Plain reads of local files, a piece at a time."""
 
     def head(copy):
-        """Return the ``MessageHead`` of a ``Copy``.
-
-        Raises:
-            Expired: when the journal no longer has it.
-        """
+        """Return the ``MessageHead`` of a ``Copy``; raise ``Expired`` when the journal no longer has it."""
 
     def pieces(copy):
         """Return an iterator over the body in pieces of at most 64 KiB.
@@ -471,7 +471,7 @@ class ILogs(Interface):
     """Finds records again; newest first. The store, or the journal itself where nothing is stored."""
 
     async def page(query, limit):
-        """Return up to ``limit`` records (a list of ``Record``) that match a ``netrunner.query.Query``."""
+        """Return up to ``limit`` records that match a ``netrunner.query.Query``, in a list; ``nearest`` says which."""
 
     async def one(id):
         """Return the ``Record`` of that id, or None."""

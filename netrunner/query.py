@@ -9,9 +9,10 @@ This module must not know where records are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
@@ -51,6 +52,7 @@ _TERM = re.compile(r'(?:([^\s":]+):)?("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|\Z)', re.D
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SHOWN_CHARACTERS = 80
 _NOTHING: frozenset[str] = frozenset()
+T = TypeVar("T")
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Unix times of the accept; from, and before."""
     before: str | None = None
     """Id of a record: only older ones, for the next page."""
+    after: str | None = None
+    """Id of a record: only newer ones, for the page before. A page then holds those that come next to it."""
 
 
 def parse(text: str) -> tuple[Term, ...]:
@@ -134,6 +138,7 @@ def matches(query: Query, record: Record, ended: bool = True) -> bool:
     unknown = _NOTHING if ended else ENDINGS
     return (
         (query.before is None or record.id < query.before)
+        and (query.after is None or record.id > query.after)
         and (query.since_s is None or record.at_accept >= query.since_s)
         and (query.until_s is None or record.at_accept < query.until_s)
         and (query.failed is None or (ended and query.failed == (record.status >= FAILED_STATUS)))
@@ -141,6 +146,11 @@ def matches(query: Query, record: Record, ended: bool = True) -> bool:
         and (query.outcome is None or (ended and fold(query.outcome) == folded(record, "outcome")))
         and all(_holds(record, term, unknown) for term in query.terms)
     )
+
+
+def nearest(query: Query, found: Sequence[T], limit: int) -> list[T]:
+    """Return a page of what was ``found``, newest first: the newest ``limit``, or those next to ``query.after``."""
+    return list(found[:limit] if query.after is None else found[-limit:])
 
 
 def _holds(record: Record, term: Term, unknown: frozenset[str]) -> bool:

@@ -38,6 +38,7 @@ from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.peers import PROJECT_CHANGED, tell_others
 from netrunner.process.siblings import Siblings
+from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
@@ -86,6 +87,7 @@ class NetrunnerService(Service):
         self.neighbours = Neighbours(Siblings(state[0], reactor))
         self._worker = worker
         self._lag = Lag(self._clock)
+        self._stalls = Stalls(self._lag.late_s, self.log)
         self._state = state[0]
         self._reception: Any = None
         """Projects and their tokens, once a configuration has had them."""
@@ -136,6 +138,7 @@ class NetrunnerService(Service):
         super().startService()
         self._sweep.start()
         self._lag.start()
+        self._stalls.start()
         self._start_counters()
         self._receive()
         self._parts.start()
@@ -386,6 +389,7 @@ class NetrunnerService(Service):
     def _close(self) -> Deferred[Any]:
         self._sweep.stop()
         self._lag.stop()
+        self._stalls.stop()
         if self._retiring is not None and self._retiring.active():
             self._retiring.cancel()
         # All that follows waits once, whatever of it hangs.

@@ -180,6 +180,15 @@ class Limits:
         """Whether anything is limited at all."""
         return any(getattr(self, name) not in (None, ()) for name in _LIMITS)
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any of its windows counts tokens."""
+        return (
+            self.tokens_per_minute is not None
+            or self.tokens_per_day is not None
+            or any(window.tokens is not None for window in self.windows)
+        )
+
     def lengths(self) -> list[tuple[str, str, float, int]]:
         """Return its windows: the name of each, what it counts, its seconds, and how many it takes."""
         named = [

@@ -22,6 +22,7 @@ BLIND_EXCEPTS = {
     "netrunner/config/load.py:_plugin": "plugin call: a section its plugin cannot read is one problem of several",
     "netrunner/http/channel.py:_dispatch": "resource edge: whatever choosing a resource raises becomes a 500",
     "netrunner/http/channel.py:proceed": "resource edge: the same, once the body is there",
+    "netrunner/http/turn.py:run": "as Twisted around each socket: one that fails keeps nothing from the others",
     "netrunner/http/request.py:process": "resource edge: whatever a resource raises becomes a 500",
     "netrunner/parts.py:_start": "sink call: one that cannot start is asked to write all the same, and again",
     "netrunner/pipeline/chain.py:_call": "plugin call: a filter that raises ends the request with a 500",

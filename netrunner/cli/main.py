@@ -93,6 +93,8 @@ class NetrunnerOptions(usage.Options):
     longdesc = (
         "Looks at configurations, plugins and records, measures, and runs what stands beside the proxy."
         " The daemon itself is started by `twistd netrunner --config FILE`."
+        " `netrunner COMMAND --help` tells more of a command. Pages are listed in docs/README.md of the source, and"
+        " docs/tutorial.md is the one to begin with."
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
         ("check", None, _check, "Validate a configuration and show who is there."),

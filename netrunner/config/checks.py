@@ -111,6 +111,9 @@ def _counting(subject: Subject) -> Iterator[Problem]:
     for index, model in enumerate(document.models):
         if any(one.limiting for one in (model.limits, *(each.limits for each in model.targets))):
             counting.append((root.at("models", index), f"model {model.name}"))
+    for provider in subject.providers:
+        if getattr(provider.settings, "min_gap_s", 0) or getattr(provider.settings, "max_at_once", None) is not None:
+            counting.append((provider.where, f"provider {provider.name}"))
     if document.access.mode == "projects":
         counting.append((root.at("access", "mode"), "access.mode projects"))
     for where, name in counting:
@@ -230,6 +233,10 @@ def _model_providers(subject: Subject) -> Iterator[Problem]:
 def _filters(subject: Subject) -> Iterator[Problem]:
     for further in [one for one in subject.filters if one.type == "retry"][1:]:
         yield Problem(further.where, "filter retry stands twice: what is tried again is decided in one place")
+    for one in subject.filters if subject.document.access.mode != "projects" else ():
+        for key in ("projects", "except_projects"):
+            if getattr(getattr(one.settings, "parameters", None), key, ()):
+                yield Problem(one.where, f"parameters.{key} needs access.mode: projects")
 
 
 def _models(subject: Subject) -> Iterator[Problem]:
@@ -274,7 +281,7 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
     ("access", "providers"): _project_keys,
-    ("filters",): _filters,
+    ("filters", "access"): _filters,
     ("secrets",): _secrets,
     ("providers", "rules"): _provider_names,
     ("models", "rules", "model_map"): _leads,
@@ -283,5 +290,5 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("routes",): _route_names,
     ("journal",): _redaction,
     ("shared",): _shared,
-    ("shared", "workers", "models", "access"): _counting,
+    ("shared", "workers", "models", "access", "providers"): _counting,
 }

@@ -96,7 +96,11 @@ def find(common: Common, root: Section) -> Iterator[Problem]:
             where = root.at("models", index, "class")
             yield Problem(where, f"class: {model.size_class} is the name of a model as well, so it could mean either")
         yield from _of_model(model, root, index)
+        for problem in model.limits.contradictions():
+            yield Problem(root.at("models", index, "limits"), f"limits: {problem}")
         for number, target in enumerate(model.targets):
+            for problem in target.limits.contradictions():
+                yield Problem(root.at("models", index, "targets", number, "limits"), f"limits: {problem}")
             first = limited.setdefault((target.provider, target.model), target.limits)
             if first != target.limits:
                 where = root.at("models", index, "targets", number)

@@ -14,6 +14,8 @@ from netrunner.errors import UpstreamError
 from netrunner.events import Event, UsageSeen
 from netrunner.values import Usage
 
+TRUNCATED = "upstream_truncated"
+"""The code of an answer that ended before it was complete."""
 MAX_BLOCKS = 1024
 """Most blocks of one answer; each is remembered until its end."""
 
@@ -28,7 +30,7 @@ def unreadable(what: str) -> UpstreamError:
 
 def truncated() -> UpstreamError:
     """Return the error for an answer that ended without saying that it is complete."""
-    return UpstreamError("The provider's answer ended early.", code="upstream_truncated")
+    return UpstreamError("The provider's answer ended early.", code=TRUNCATED)
 
 
 def too_large() -> UpstreamError:

@@ -44,7 +44,7 @@ class Tap(abc.ABC):
 class StreamTap(Tap):
     """Reads a stream of events.
 
-    ``began`` tells whether a whole event has come: comments are no events.
+    ``began`` tells whether a whole event has come: comments are no events, nor is the mark of the end.
     """
 
     __slots__ = ("_after_cr", "_cut", "_held", "_held_bytes", "began")
@@ -107,8 +107,8 @@ class StreamTap(Tap):
         if self._cut:
             self._cut = False
             self._read_end(events.split(b"\n\n", 1)[0])
-        if not self.began and b"data:" in events:
-            self.began = True
+        if not self.began:
+            self.began = self._says(events)
         if self._matters(events):
             for text in events.split(b"\n\n"):
                 if self._matters(text):
@@ -119,6 +119,10 @@ class StreamTap(Tap):
         payload = data_of(text)
         if payload:
             self._read(payload)
+
+    def _says(self, events: bytes) -> bool:
+        """Return whether anything of an answer is among whole events."""
+        return b"data:" in events
 
     @staticmethod
     @abc.abstractmethod

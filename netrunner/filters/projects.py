@@ -56,17 +56,36 @@ class Projects:
         if exchange.outcome is None:
             exchange.notes[self] = answer
         else:
-            callers.over(caller, self._counters, answer, exchange.record())
+            callers.over(caller, self._counters, answer, exchange.record(), 0)
 
     async def on_attempt(self, exchange: Any, request: UpstreamRequest) -> None:
-        """See that what was let in is still: a body may have taken its time."""
-        exchange.holder.check(self._wall())
+        """See that what was let in is still: a body may have taken its time, and tells what is to be expected."""
+        caller = exchange.holder
+        caller.check(self._wall())
+        if caller.counts_tokens and not exchange.attempts:
+            await self._expect(exchange)
+
+    async def _expect(self, exchange: Any) -> None:
+        """Count the request anew, with the tokens that it is expected to take."""
+        caller, before = exchange.holder, exchange.notes.pop(self)
+        answer = await self._callers.expect(caller, self._counters, before, exchange.expected())
+        others = tuple(one for one in exchange.standings if one not in before.standings)
+        exchange.standings = others + answer.standings
+        if isinstance(answer, Denial):
+            raise _limited(answer)
+        if exchange.outcome is None:
+            exchange.notes[self] = answer
+        else:
+            self._callers.over(caller, self._counters, answer, exchange.record(), 0)
 
     def on_finish(self, exchange: Any, outcome: Outcome) -> None:
         """Tell what a request took that was counted."""
         grant = exchange.notes.pop(self, None)
         if grant is not None:
-            self._callers.over(exchange.holder, self._counters, grant, exchange.record())
+            caller, tokens = exchange.holder, exchange.taken()
+            if tokens is None:
+                tokens = exchange.expected() if caller.counts_tokens else 0
+            self._callers.over(caller, self._counters, grant, exchange.record(), tokens)
 
 
 def _limited(denial: Denial) -> RateLimited:

@@ -17,22 +17,16 @@ from typing import Any, Literal
 from zope.interface import implementer
 
 from netrunner.claims import Claim, Denial, Grant
-from netrunner.dialects.conversation import Conversation
-from netrunner.dialects.estimate import estimate
-from netrunner.dialects.gaps import Gaps
-from netrunner.dialects.interfaces import ITranslates
-from netrunner.errors import ConfigurationError, ExchangeError, Problem, RateLimited
-from netrunner.filters.line import Line, Waiting
+from netrunner.dialects.expected import OUTPUT_TOKENS
+from netrunner.errors import ConfigurationError, Problem, RateLimited
 from netrunner.interfaces import IEnvironment, IFinishPhase, IHeadPhase, IRequestPhase, ISection
+from netrunner.line import Line, Waiting
 from netrunner.offers import FilterFactory
 from netrunner.settings import Limits, setting
 from netrunner.values import Outcome
 
-_BYTES_PER_TOKEN = 4
-"""Of a body that nobody can read."""
 _IPV6_BITS = 64
 """Whoever has one address of such a network has them all (RFC 6177)."""
-_UNSERVED = frozenset({Outcome.REFUSED, Outcome.UPSTREAM_FAILED})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +47,9 @@ class RateLimitSettings(Limits):
         "asked for; those for a `model`, from an `address`, or all of them.",
     )
     output_tokens: int = setting(
-        500, doc="Tokens that an answer is expected to take where its request does not bound them.", minimum=0
+        OUTPUT_TOKENS,
+        doc="Tokens that an answer is expected to take where its request does not bound them.",
+        minimum=0,
     )
     queue: QueueSettings | None = setting(None, doc="Lets requests wait instead of refusing them.")
 
@@ -67,7 +63,7 @@ class RateLimit:
         self._scope = environment.name
         self._counters = environment.counters
         self._subject = _SUBJECTS[settings.per]
-        self._counts_tokens = _counts_tokens(settings)
+        self._counts_tokens = settings.counts_tokens
         queue = settings.queue
         self._line = None
         if queue is not None:
@@ -106,7 +102,7 @@ class RateLimit:
             if outcome is Outcome.REFUSED and not exchange.attempts:
                 self._counters.withdraw(held)
             else:
-                self._counters.release(held, _taken(exchange, outcome) if self._counts_tokens else None)
+                self._counters.release(held, exchange.taken() if self._counts_tokens else None)
             if self._line is not None:
                 self._line.freed(self._subject(exchange))
 
@@ -126,18 +122,13 @@ class AtTheRequest(RateLimit):
 
     async def on_request(self, exchange: Any) -> None:
         """Admit the request, or refuse it."""
-        tokens = _expected(exchange, self.settings.output_tokens) if self._counts_tokens else 0
+        tokens = exchange.expected(self.settings.output_tokens) if self._counts_tokens else 0
         await self.admit(exchange, tokens)
 
 
 def _build(settings: RateLimitSettings, environment: IEnvironment) -> RateLimit:
-    late = settings.per == "model" or _counts_tokens(settings)
+    late = settings.per == "model" or settings.counts_tokens
     return (AtTheRequest if late else AtTheHead)(settings, environment)
-
-
-def _counts_tokens(limits: Limits) -> bool:
-    named = limits.tokens_per_minute, limits.tokens_per_day, *(window.tokens for window in limits.windows)
-    return any(limit is not None for limit in named)
 
 
 def _address(exchange: Any) -> str:
@@ -158,34 +149,6 @@ _SUBJECTS: dict[str, Callable[[Any], str]] = {
     "address": _address,
     "global": lambda exchange: "",
 }
-
-
-def _expected(exchange: Any, output_tokens: int) -> int:
-    """Return about how many tokens a request and its answer will take."""
-    dialect, envelope = exchange.dialect, exchange.envelope
-    if envelope is None:
-        return 0
-    request = None
-    if ITranslates.providedBy(dialect) and dialect.operation(exchange.method, exchange.endpoint) is not None:
-        try:
-            request = dialect.read(envelope, exchange.endpoint, Gaps())
-        except ExchangeError:
-            # Its own provider may understand it all the same, and is the one to judge.
-            request = None
-    if request is None:
-        return math.ceil(len(envelope.body) / _BYTES_PER_TOKEN) + (output_tokens if envelope.body else 0)
-    if not isinstance(request, Conversation):
-        return estimate(request)
-    answers = max(1, request.n or 1)
-    return estimate(request) + answers * (output_tokens if request.max_tokens is None else request.max_tokens)
-
-
-def _taken(exchange: Any, outcome: Outcome) -> int | None:
-    """Return how many tokens a request took; None if nobody has told."""
-    if not exchange.attempts or outcome in _UNSERVED or (exchange.status >= 400 and outcome is Outcome.DONE):
-        return 0
-    usage = None if exchange.tap is None else exchange.tap.usage
-    return None if usage is None else usage.total
 
 
 def _refusal(denial: Denial, per: str) -> RateLimited:

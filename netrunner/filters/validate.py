@@ -42,6 +42,10 @@ class Parameters:
     providers: tuple[str, ...] = setting(
         (), form="name", doc="The providers that both hold for; all when absent. Asked before each attempt."
     )
+    projects: tuple[str, ...] = setting(
+        (), form="text", doc="Ids of the projects whose callers both hold for; all callers when absent."
+    )
+    except_projects: tuple[str, ...] = setting((), form="text", doc="Ids of projects whose callers neither holds for.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +133,19 @@ class Validate:
         for name, meaning in fields.items():
             if meaning in self._bounds:
                 self._check_number(name, meaning, view)
-        if self._names and not self.settings.parameters.providers:
+        if self._names and not self.settings.parameters.providers and self._concerns(exchange):
             self._check_names(exchange.model, view)
 
     async def on_attempt(self, exchange: Any, request: UpstreamRequest) -> None:
         """Refuse by names, where they hold for some providers."""
-        if exchange.provider in self.settings.parameters.providers:
+        if exchange.provider in self.settings.parameters.providers and self._concerns(exchange):
             self._check_names(exchange.model, exchange.view())
+
+    def _concerns(self, exchange: Any) -> bool:
+        """Return whether names and values are to be checked for whoever calls."""
+        rules = self.settings.parameters
+        project = None if exchange.holder is None else exchange.holder.project
+        return project not in rules.except_projects and (not rules.projects or project in rules.projects)
 
     def _check_number(self, name: str, meaning: str, view: IRequestView) -> None:
         bound, value = self._bounds[meaning], view.value(name)

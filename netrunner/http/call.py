@@ -13,7 +13,7 @@ from zope.interface import implementer
 from netrunner.errors import UpstreamError, UpstreamTimeout
 from netrunner.http.sweep import NEVER
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
-from netrunner.values import UpstreamRequest
+from netrunner.values import ResponseHead, UpstreamRequest
 
 
 class Carrier(Protocol):
@@ -90,6 +90,15 @@ class Call:
         """Begin, unless it was aborted in the turn it was made in."""
         if self.receiver is not None:
             self._queue.begin(self)
+
+    def answered(self, head: ResponseHead, body: bytes) -> None:
+        """Give the receiver an answer that came whole."""
+        receiver = self.receiver
+        if receiver is not None:
+            receiver.head_received(head)
+        if receiver is not None and self.receiver is receiver:
+            self.receiver = None
+            receiver.body_received(body, True)
 
     def write(self, data: bytes) -> None:
         """Send raw bytes after a protocol switch; lost once the connection is gone."""

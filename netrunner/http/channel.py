@@ -28,6 +28,7 @@ from netrunner.http.headers import head_bytes, list_tokens
 from netrunner.http.reader import Reader
 from netrunner.http.request import IReadsHead, Request
 from netrunner.http.sweep import NEVER
+from netrunner.http.turn import DISPATCH
 
 if TYPE_CHECKING:
     from netrunner.http.site import Site
@@ -123,7 +124,7 @@ class Channel(Ending):
         else:
             self._feed(data)
             if not self._busy:
-                self._advance()
+                self.site.later(DISPATCH, self._advance)
 
     def _feed(self, data: bytes) -> None:
         """Parse the next bytes, and no more of them than one request may need; the rest is held."""

@@ -5,8 +5,10 @@ This module must not choose which connection carries a call.
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
@@ -27,6 +29,7 @@ from netrunner.http.dial import Dial, connect_error
 from netrunner.http.response import ResponseLimits, ResponseReader
 from netrunner.http.sweep import NEVER, Sweep
 from netrunner.http.tls import TlsContexts
+from netrunner.http.turn import ANSWER, Later
 from netrunner.http.upload import Upload
 from netrunner.settings import Timeouts
 from netrunner.values import Origin
@@ -41,6 +44,7 @@ class Owner(Protocol):
     tls: TlsContexts | None
     dial: Dial
     response_limits: ResponseLimits
+    later: Later
 
     def released(self, connection: Connection) -> None:
         """The response is complete, the connection may carry another call."""
@@ -62,8 +66,8 @@ class Connection:
         "_call",
         "_ended",
         "_owner",
-        "_peek",
         "_peer_ended",
+        "_poll",
         "_reader",
         "_ready",
         "_reused",
@@ -88,8 +92,8 @@ class Connection:
         self._transport: Any = None
         self._send: Any = None
         """The socket's own ``send``, when there is no TLS: a request goes out in this turn of the reactor."""
-        self._peek: Any = None
-        """The socket's own ``recv``, to see whether the upstream has already closed a warm connection."""
+        self._poll: Any = None
+        """Looks at the socket alone, to see whether the upstream has already closed a warm connection."""
         self._upload: Upload | None = None
         self._ready = self._reused = self._ended = self._peer_ended = False
         self.origin: Origin = call.request.origin
@@ -132,7 +136,9 @@ class Connection:
         if ISystemHandle.providedBy(wire):
             handle = wire.getHandle()
             if isinstance(handle, socket.socket):
-                self._peek = handle.recv
+                poll = select.poll()
+                poll.register(handle, select.POLLIN)
+                self._poll = poll.poll
                 if wire is self._transport:
                     self._send = handle.send
         call = self._call
@@ -145,7 +151,8 @@ class Connection:
     def start(self, call: Call, reused: bool) -> bool:
         """Send ``call``; return False if the upstream is gone and not one byte was handed out."""
         data = call.wire
-        if reused and self._peek is not None and self._has_something_to_read():
+        if reused and self._poll is not None and self._poll(0):
+            # An end, a reset, or bytes nobody asked for.
             return False
         send = self._send
         if send is None:
@@ -176,16 +183,6 @@ class Connection:
             self._upload.start()
         if (receiver := call.receiver) is not None:
             receiver.sent(reused)
-        return True
-
-    def _has_something_to_read(self) -> bool:
-        """Return whether an idle connection got an end, a reset or bytes nobody asked for."""
-        try:
-            self._peek(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
         return True
 
     def body_sent(self) -> None:
@@ -222,11 +219,7 @@ class Connection:
         known = reader.head
         reader.feed(data)
         head = reader.head
-        pieces = reader.pieces
-        body = b""
-        if pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+        body = reader.taken()
         complete = reader.complete
         if complete:
             self._call = call.carrier = None
@@ -240,6 +233,9 @@ class Connection:
             switched = head is not None and head.status == 101
             self.deadline = NEVER if switched else self._sweep.now + self._timeouts.between_bytes_s
         if head is not None and known is None:
+            if complete:
+                self._owner.later(ANSWER, partial(call.answered, head, body))
+                return
             receiver.head_received(head)
             if call.receiver is not receiver:
                 return
@@ -366,7 +362,7 @@ class Connection:
         attempt, transport = self._attempt, self._transport
         self._attempt = None
         if transport is not None:
-            self._transport = self._send = self._peek = None
+            self._transport = self._send = self._poll = None
             transport.abortConnection()
         elif attempt is not None:
             attempt()

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import ISystemHandle
 
+from netrunner.http.turn import Act, Turn
 from netrunner.interfaces import IClock
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -43,7 +44,7 @@ class Precedes(Protocol):
 
 
 class Flush:
-    """What has something to send in this turn.
+    """What has something to do or to send before this turn ends.
 
     Args:
         clock: Calls back at the end of the turn, unless whoever runs the loop has ``promised`` to.
@@ -51,7 +52,8 @@ class Flush:
 
     def __init__(self, clock: IClock) -> None:
         self._call_later = clock.callLater
-        self._promised = False
+        self._promised = self._called = False
+        self._turn = Turn()
         self._waiting: list[Flushable] = []
         self._first: Precedes | None = None
         self._held: deque[tuple[int, list[Flushable]]] = deque()
@@ -63,9 +65,20 @@ class Flush:
 
     def add(self, one: Flushable) -> None:
         """Flush ``one`` at the end of this turn."""
-        if not self._waiting and not self._promised:
-            self._call_later(0, self.run)
+        if not self._promised:
+            self._call()
         self._waiting.append(one)
+
+    def later(self, step: int, act: Act) -> None:
+        """Have ``act`` done in a step of this turn, before anything is sent; see ``turn``."""
+        if not self._promised:
+            self._call()
+        self._turn.later(step, act)
+
+    def _call(self) -> None:
+        if not self._called:
+            self._called = True
+            self._call_later(0, self.run)
 
     def promised(self) -> None:
         """Rely on somebody who calls ``run`` in every turn of the reactor from now on, before it waits."""
@@ -73,7 +86,10 @@ class Flush:
         self.run()
 
     def run(self) -> None:
-        """Send what waits."""
+        """Do what is to be done, and send what waits."""
+        self._called = False
+        if self._turn.waiting:
+            self._turn.run()
         token = 0 if self._first is None else self._first.commit()
         if self._waiting:
             waiting, self._waiting = self._waiting, []

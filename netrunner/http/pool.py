@@ -19,6 +19,7 @@ from netrunner.http.flush import Flush
 from netrunner.http.response import DEFAULT_LIMITS, ResponseLimits
 from netrunner.http.sweep import NEVER, Sweep
 from netrunner.http.tls import TlsContexts
+from netrunner.http.turn import Later, at_once
 from netrunner.http.wire import InvalidRequest, request_bytes
 from netrunner.interfaces import IResponseReceiver, IUpstream
 from netrunner.settings import PoolLimits, Timeouts
@@ -65,6 +66,7 @@ class Pool:
         self.tls = tls
         self.dial = dial
         self._flush = flush
+        self.later: Later = at_once if flush is None else flush.later
         self.response_limits = response_limits
         self._limits = limits
         self._max_idle = limits.max_idle

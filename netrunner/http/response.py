@@ -36,8 +36,8 @@ DEFAULT_LIMITS = ResponseLimits()
 class ResponseReader:
     """Turns bytes into heads and bodies; ``begin`` before each response, ``feed`` for each read.
 
-    After a ``feed``: ``head`` is the final head once it is known, ``pieces`` the bytes of body found since they were
-    last cleared, ``complete`` whether the response ended, ``problem`` why it is refused (feed no more then).
+    After a ``feed``: ``head`` is the final head once it is known, ``taken`` gives the bytes of body found since it was
+    last asked, ``complete`` whether the response ended, ``problem`` why it is refused (feed no more then).
     """
 
     __slots__ = (
@@ -121,6 +121,11 @@ class ResponseReader:
                 self._fed += len(data)
                 if self._fed > self._limits.max_framing_bytes and not self.complete and self.problem is None:
                     self.problem = f"more than {self._limits.max_framing_bytes} bytes of chunk framing"
+
+    def taken(self) -> bytes:
+        """Return the bytes of body found since this was last asked."""
+        pieces, self.pieces = self.pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @property
     def begun(self) -> bool:

@@ -22,6 +22,7 @@ from netrunner.http.channel import Channel
 from netrunner.http.flush import Flush
 from netrunner.http.request import IRefuses, Request
 from netrunner.http.sweep import Sweep
+from netrunner.http.turn import Later, at_once
 from netrunner.values import Headers
 
 SPARE_CONNECTIONS = 1024
@@ -75,6 +76,8 @@ class Site(server.Site):
         self.sweep = sweep
         self.limits = limits
         self.flush = flush
+        self.later: Later = at_once if flush is None else flush.later
+        """Does something in a step of this turn of the reactor."""
         self.channels: set[Channel] = set()
         self.buffered_bytes = 0
         self.accepting = True

@@ -73,6 +73,11 @@ def _model(result: Imported, where: str, model: dict[str, Any], accounts: dict[t
         for key in _LIMITS
         if model.get(key) == 0
     ]
+    for position, key in enumerate(_LIMITS):
+        longer = [limits[one] for one in _LIMITS[position + 1 :] if one in limits]
+        if key in limits and longer and min(longer) < limits[key]:
+            del limits[key]
+            result.notes.append(f"{where}.{key}: a longer window has fewer, so it never decided; left out here")
     if limits:
         target["limits"] = limits
     made: dict[str, Any] = {"name": name}

@@ -240,6 +240,8 @@ class Journal:
         Returns:
             0 when everything is safe; otherwise a token: ``gate.safe`` is called with it, or a later one, when it is.
         """
+        if not (self.due or self.lane.waiting or self._refused.waiting or self._to_sync):
+            return 0  # as in most turns, and twice in each
         due = self._append_due()
         if self.lane.waiting:
             self._write(self.lane)

@@ -75,7 +75,8 @@ class Lane:
         self._wall, self._bits, self._in_progress = wall, bits, in_progress
         self.records = records
         """OUTCOMEs so far."""
-        self._pieces: list[bytes] = []
+        self.waiting: list[bytes] = []
+        """What is collected."""
         self._digest = digest
         self._salt: int | None = None
         """Of the file that what is collected goes to; None until the first frame for it comes."""
@@ -92,11 +93,6 @@ class Lane:
         """Of the current file."""
         return self._file
 
-    @property
-    def waiting(self) -> bool:
-        """Whether anything is collected."""
-        return bool(self._pieces)
-
     def begin(self) -> int:
         """Return the offset that the next frame will have."""
         if self._salt is None:
@@ -110,7 +106,7 @@ class Lane:
             self.begin()
         assert self._salt is not None
         offset = self.offset
-        self._pieces += (header(kind, payload, self._salt), payload)
+        self.waiting += (header(kind, payload, self._salt), payload)
         self.offset = offset + frames.OVERHEAD + len(payload)
         return offset
 
@@ -129,19 +125,19 @@ class Lane:
         Raises:
             OSError: when it cannot be written; it stays collected.
         """
-        if not self._pieces:
+        if not self.waiting:
             return
         assert self._salt is not None
         if self._file is None or self._broken:
             self._replace_file()
-        data = b"".join(self._pieces)
+        data = b"".join(self.waiting)
         digest = sha256(self._digest + data).digest()
         seal = header(Kind.SEAL, digest, self._salt) + digest
         self._write(data + seal)
         if self.keeps_unconfirmed:
             self._unconfirmed.append(Batch(self.written, self._salt, self._digest, data + seal))
         self._digest = digest
-        self._pieces.clear()
+        self.waiting.clear()
         self.offset += len(seal)
         self.written = self.offset
         if self.written - self.begun >= self.segment_bytes:

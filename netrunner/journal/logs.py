@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,11 @@ def find(state: Path, id: str) -> Record | None:
 
 
 def _page(state: Path, query: Query, limit: int) -> list[Record]:
-    found = (record for record in newest_first(state, query.before) if matches(query, record))
-    return [record for record, _ in zip(found, range(limit), strict=False)]
+    newest, after = newest_first(state, query.before), query.after
+    if after is not None:
+        newest = takewhile(lambda record: record.id > after, newest)
+    found = (record for record in newest if matches(query, record))
+    return list(islice(found, limit) if after is None else deque(found, limit))
 
 
 def _count(state: Path, query: Query) -> int:

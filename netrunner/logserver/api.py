@@ -1,6 +1,7 @@
-"""What is asked of the logging server: which exchanges there are, what is known of one, and its bytes.
+"""What is asked of the logging server: which exchanges there are, what is known of one, its bytes, what is arriving.
 
-``GET /api/logs``, ``/api/logs/{id}``, ``/api/logs/{id}/request`` and ``/response`` (``?decoded=1``), ``/health``.
+``GET /api/logs``, ``/api/logs/{id}``, ``/api/logs/{id}/request`` and ``/response`` (``?decoded=1``, ``?follow=1``),
+``/api/live``, ``/health``.
 
 This module must not change anything.
 """
@@ -8,7 +9,7 @@ This module must not change anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,15 @@ from netrunner.http.request import IReadsHead, Request
 from netrunner.logserver.access import Access
 from netrunner.logserver.decoded import NotDecoded
 from netrunner.logserver.decoded import pieces as decoded_pieces
-from netrunner.logserver.deposit import JSON, Run, checked_id, checked_type
-from netrunner.logserver.download import send
+from netrunner.logserver.deposit import checked_id, checked_type
+from netrunner.logserver.download import Next, send
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index, Side, Wanted
+from netrunner.logserver.live import Live
 from netrunner.logserver.message import Type
 from netrunner.logserver.reading import Reading
+from netrunner.logserver.tail import BrokenOff, Tail
+from netrunner.logserver.upload import JSON, Run, Upload
 from netrunner.values import Headers
 
 DEFAULT_LIMIT = 50
@@ -75,17 +79,30 @@ class Logs(Resource):
         folder: Where the files are.
         index: What is in it.
         reading: Says whether that is known.
+        live: Tells what is arriving.
+        coming: Returns what still brings the message of a file.
         run: Calls what may block.
     """
 
     isLeaf = True
 
-    def __init__(self, access: Access, folder: Folder, index: Index, reading: Reading, run: Run) -> None:
+    def __init__(
+        self,
+        access: Access,
+        folder: Folder,
+        index: Index,
+        reading: Reading,
+        live: Live,
+        coming: Callable[[str], Upload | None],
+        run: Run,
+    ) -> None:
         super().__init__()
         self._access = access
         self._folder = folder
         self._index = index
         self._reading = reading
+        self._live = live
+        self._coming = coming
         self._run = run
 
     def head_received(self, request: Request) -> None:
@@ -104,6 +121,9 @@ class Logs(Resource):
 
     async def _answer(self, request: Request) -> None:
         parts = request.postpath or []
+        if parts == [b"live"]:
+            self._live.open(request, _wanted(_arguments(request)))
+            return
         if parts[:1] != [b"logs"] or len(parts) > 3:
             raise NotFound("There is nothing at this path.")
         self._reading.check()
@@ -138,13 +158,16 @@ class Logs(Resource):
         side = entry.side(type) if entry is not None else None
         if side is None:
             raise NotFound(f"No {type} of that id is known.")
-        decode = {"1": True, "0": False}.get(_arguments(request).get("decoded", "0"))
-        if decode is None:
-            raise BadRequest("decoded: expected 0 or 1.", param="decoded")
+        arguments = _arguments(request)
+        decode, follow = _flag(arguments, "decoded"), _flag(arguments, "follow")
+        if decode and follow:
+            raise BadRequest("follow: does not go with decoded.", param="follow")
         path = self._folder.path / side.file
         try:
             if decode:
                 await self._send_decoded(request, side, path, type)
+            elif follow:
+                await self._follow(request, side, path)
             else:
                 await self._send_file(request, side, path)
         except FileNotFoundError as error:
@@ -155,15 +178,36 @@ class Logs(Resource):
         try:
             size: int = await self._run(lambda: path.stat().st_size)
             headers = [*_download_fields(side.file), (b"content-length", b"%d" % size)]
-            await send(request, headers, _up_to(opened, size), self._run)
+            await send(request, headers, self._each(_up_to(opened, size)))
         finally:
+            opened.close()
+
+    async def _follow(self, request: Request, side: Side, path: Path) -> None:
+        opened = await self._run(path.open, "rb")
+        tail = Tail(opened, self._coming(side.file), side.completed, self._run)
+        try:
+            await send(request, _download_fields(side.file), tail.next, tail.stop)
+        except BrokenOff as error:
+            raise NotFound("Nothing came of it before it broke off.") from error
+        finally:
+            tail.stop()
             opened.close()
 
     async def _send_decoded(self, request: Request, side: Side, path: Path, type: Type) -> None:
         try:
-            await send(request, _download_fields(f"{path.stem}_decoded.bin"), decoded_pieces(path, type), self._run)
+            fields = _download_fields(f"{path.stem}_decoded.bin")
+            await send(request, fields, self._each(decoded_pieces(path, type)))
         except NotDecoded as error:
             raise BadRequest(f"The body cannot be decoded: {error}.", code="not_decoded", status=422) from error
+
+    def _each(self, pieces: Iterator[bytes]) -> Next:
+        """Return what makes one piece after the other where it may block."""
+
+        async def make() -> bytes | None:
+            piece: bytes | None = await self._run(next, pieces, None)
+            return piece
+
+        return make
 
 
 def _up_to(opened: Any, size: int) -> Iterator[bytes]:
@@ -197,6 +241,13 @@ def _arguments(request: Request) -> dict[str, str]:
             raise BadRequest(f"{key!r}: expected one short value.", param=key)
         arguments[key] = values[0].decode("utf-8", "replace")
     return arguments
+
+
+def _flag(arguments: dict[str, str], name: str) -> bool:
+    value = arguments.get(name, "0")
+    if value not in ("0", "1"):
+        raise BadRequest(f"{name}: expected 0 or 1.", param=name)
+    return value == "1"
 
 
 def _limit(text: str | None) -> int:

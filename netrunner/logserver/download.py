@@ -1,28 +1,35 @@
-"""Sends pieces that are made where it may block, at the pace of whoever reads them.
+"""Sends pieces at the pace of whoever reads them.
 
 This module must not know what is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from netrunner.errors import NetrunnerError
 from netrunner.http.request import Request
-from netrunner.logserver.decoded import NotDecoded
-from netrunner.logserver.deposit import Run
 from netrunner.values import Headers
+
+Next = Callable[[], Awaitable[bytes | None]]
+"""Makes the next piece; None behind the last."""
 
 
 @implementer(IPushProducer)
 class Gate:
-    """Closed while the reader does not keep up."""
+    """Closed while the reader does not keep up.
 
-    def __init__(self) -> None:
+    Args:
+        left: Called when the reader is gone.
+    """
+
+    def __init__(self, left: Callable[[], object]) -> None:
         self.gone = False
+        self._left = left
         self._closed = False
         self._waiting: Deferred[None] | None = None
 
@@ -42,6 +49,7 @@ class Gate:
 
     def stopProducing(self) -> None:
         self.gone = True
+        self._left()
         self._open()
 
     def _open(self) -> None:
@@ -50,21 +58,28 @@ class Gate:
             waiting.callback(None)
 
 
-async def send(request: Request, headers: Headers, pieces: Iterator[bytes], run: Run) -> None:
-    """Answer 200 with ``pieces``; each is made by ``run``, when the reader has taken the one before.
+async def send(request: Request, headers: Headers, make: Next, left: Callable[[], object] = lambda: None) -> None:
+    """Answer 200 with pieces, each of which is made when the reader has taken the one before.
 
     What the first piece raises is raised while the answer can still be another. What a later one raises cuts the
     answer visibly short, and is not raised.
+
+    Args:
+        request: What is answered.
+        headers: Of the answer.
+        make: Makes the pieces.
+        left: Called when the reader is gone, so that no piece is waited for any more.
     """
-    piece: bytes | None = await run(next, pieces, None)
-    gate = Gate()
+    gate = Gate(left)
+    request.on_disconnect = gate.stopProducing
+    piece = await make()
     request.begin(200, b"", headers)
     request.registerProducer(gate, True)
     try:
         while piece is not None and await gate.passed():
             request.send(piece)
-            piece = await run(next, pieces, None)
-    except (OSError, NotDecoded):
+            piece = await make()
+    except (OSError, NetrunnerError):
         request.break_off()
         return
     if not gate.gone:

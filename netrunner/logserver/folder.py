@@ -14,8 +14,11 @@ import contextlib
 import fcntl
 import heapq
 import os
-from collections.abc import Iterator
+import re
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,9 +33,22 @@ MOST_NUMBERS = 1024
 MAX_METADATA_BYTES = 1 << 20
 _METADATA = "_metadata.json"
 _BODY = ".bin"
+_OURS = re.compile(
+    r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}_[0-9a-f]{8}_(?:request|response)(?:-\d+)?)(?:\.bin|_metadata\.json)"
+)
+"""Names of what is written here; nothing else is ever removed."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Metadata)
+
+
+class File(NamedTuple):
+    """One file of a message."""
+
+    name: str
+    bytes: int
+    coming: bool
+    """Whether more of the message is to come."""
 
 
 class Folder:
@@ -49,6 +65,9 @@ class Folder:
         self.path = path
         self._numbers: dict[str, int] = {}
         """The number to be tried first, by the name it is for; so that many of one name do not cost more and more."""
+        self._turn = threading.Lock()
+        self._coming: set[str] = set()
+        """Messages that are coming, by their names; looked at and changed in turn with what makes and removes files."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -92,7 +111,9 @@ class Folder:
 
     def _make(self, name: str, metadata: Metadata) -> Stored:
         # The file of the message takes the name: its metadata comes by a rename, which would overwrite another's.
-        descriptor = os.open(self.path / metadata.file, _NEW, 0o600)
+        with self._turn:
+            descriptor = os.open(self.path / metadata.file, _NEW, 0o600)
+            self._coming.add(name)
         try:
             if os.path.lexists(self.path / (name + _METADATA)):
                 raise FileExistsError(None, "its metadata is there already")
@@ -100,8 +121,38 @@ class Folder:
         except OSError:
             os.close(descriptor)
             (self.path / metadata.file).unlink()
+            self.settled(name)
             raise
         return Stored(self, metadata, descriptor)
+
+    def settled(self, name: str) -> None:
+        """Nothing more comes of the message of that name."""
+        with self._turn:
+            self._coming.discard(name)
+
+    def files(self) -> list[File]:
+        """Return every file of a message, those that a dead process left without their other half too."""
+        found = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                ours = _OURS.fullmatch(entry.name)
+                if ours is not None:
+                    with contextlib.suppress(FileNotFoundError):
+                        size = entry.stat(follow_symlinks=False).st_size
+                        found.append(File(entry.name, size, ours[1] in self._coming))
+        return found
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files of messages; those stay of which more is to come.
+
+        Raises:
+            OSError: when one cannot be.
+        """
+        for name in names:
+            ours = _OURS.fullmatch(name)
+            with self._turn:
+                if ours is not None and ours[1] not in self._coming:
+                    (self.path / name).unlink(missing_ok=True)
 
     def replace(self, metadata: Metadata) -> None:
         """Put ``metadata`` in the place of what was known before, if anything was, in one step."""
@@ -179,12 +230,16 @@ class Stored:
     def settle(self, metadata: Metadata) -> None:
         """Close the message with what is known of it in the end; raises ``OSError``."""
         self._close()
-        self._folder.replace(metadata)
+        try:
+            self._folder.replace(metadata)
+        finally:
+            self._folder.settled(metadata.file.removesuffix(_BODY))
         self.metadata = metadata
 
     def discard(self) -> None:
         """Remove what there is; what cannot be removed stays as incomplete."""
         self._close()
+        self._folder.settled(self.metadata.file.removesuffix(_BODY))
         for name in (self.metadata.file, self.metadata.file.removesuffix(_BODY) + _METADATA):
             with contextlib.suppress(OSError):
                 (self._folder.path / name).unlink()

@@ -9,7 +9,7 @@ This module must not touch files.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -131,6 +131,26 @@ class Index:
             del self._order[bisect_left(self._order, (entry.at_accept, entry.id))]
         else:
             self._entries[entry.id] = left
+
+    def forget_files(self, names: Collection[str]) -> None:
+        """Forget messages whose files were removed; exchanges that are newer than all of these are not looked at."""
+        last = max(names)
+        left: list[tuple[float, str]] = []
+        looked_at = 0
+        for place in self._order:
+            entry = self._entries[place[1]]
+            sides = {type: side for type, side in (("request", entry.request), ("response", entry.response)) if side}
+            if all(side.file > last for side in sides.values()):
+                break
+            looked_at += 1
+            gone = [type for type, side in sides.items() if side.file in names]
+            if len(gone) == len(sides):
+                del self._entries[entry.id]
+                continue
+            left.append(place)
+            if gone:
+                self._entries[entry.id] = msgspec.structs.replace(entry, **dict.fromkeys(gone))
+        self._order = left + self._order[looked_at:]
 
     def filled(self, found: Iterable[Metadata]) -> Index:
         """Return another index with everything in ``found``, oldest first; may run in a thread."""

@@ -87,9 +87,14 @@ def stem(id: str, type: Type, at_accept: float, number: int = 1) -> str:
     The time is UTC. ``number`` tells apart what would have the same name otherwise: ids that begin alike, in one
     millisecond, or an exchange that is sent again.
     """
-    moment = datetime.fromtimestamp(at_accept, UTC)
     again = "" if number == 1 else f"-{number}"
-    return f"{moment:%Y-%m-%d_%H-%M-%S}.{moment.microsecond // 1000:03}_{id[:8]}_{type}{again}"
+    return f"{moment(at_accept)}_{id[:8]}_{type}{again}"
+
+
+def moment(at: float) -> str:
+    """Return a Unix time as names begin with it: UTC, to the millisecond; earlier ones sort before later ones."""
+    told = datetime.fromtimestamp(at, UTC)
+    return f"{told:%Y-%m-%d_%H-%M-%S}.{told.microsecond // 1000:03}"
 
 
 def _text(data: bytes | None) -> str | None:

@@ -28,10 +28,13 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import IClock
 from netrunner.logserver.access import Access
 from netrunner.logserver.api import Health, Logs, refusal
-from netrunner.logserver.deposit import Deposit, Run
+from netrunner.logserver.deposit import Deposit
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index
+from netrunner.logserver.live import Live
 from netrunner.logserver.reading import Reading
+from netrunner.logserver.retention import Keep, Retention
+from netrunner.logserver.upload import Run
 from netrunner.process import listen
 from netrunner.process.signals import Ending, install
 from netrunner.process.systemd import tell_systemd
@@ -57,6 +60,8 @@ class Settings:
     """Most bytes of one message."""
     max_logs: int
     """Most exchanges that are found again."""
+    keep: Keep
+    """How much is kept at all."""
 
 
 class Root(Resource):
@@ -80,6 +85,7 @@ def site_of(
     folder: Folder,
     index: Index,
     reading: Reading,
+    live: Live,
     run: Run,
     settings: Settings,
     sweep: Sweep,
@@ -88,8 +94,9 @@ def site_of(
 ) -> tuple[Site, Deposit]:
     """Return the site of a logging server, and what stores messages in it."""
     access = Access(settings.token)
-    deposit = Deposit(access, folder, index, reading, run, clock, settings.max_bytes)
-    root = Root(deposit, Logs(access, folder, index, reading, run), Health(reading))
+    deposit = Deposit(access, folder, index, reading, live, run, clock, settings.max_bytes)
+    logs = Logs(access, folder, index, reading, live, deposit.uploads.get, run)
+    root = Root(deposit, logs, Health(reading))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = Limits(
         body_grace_s=STALL_S,
@@ -127,10 +134,12 @@ class LogServer(Service):
         self._reading = Reading(
             index, lambda: self._run(index.filled, folder.newest(2 * settings.max_logs)), self._clock
         )
+        self._retention = Retention(settings.keep, folder, index, lambda: self._reading.over, self._run, self._clock)
+        self._live = Live(self._clock)
         self._ending = Ending(reactor.stop, self._end_now)
         self._hurry = False
         self.site, self._deposit = site_of(
-            folder, index, self._reading, self._run, settings, self._sweep, self._clock, Flush(self._clock)
+            folder, index, self._reading, self._live, self._run, settings, self._sweep, self._clock, Flush(self._clock)
         )
 
     def _run(self, function: Any, *arguments: Any) -> Deferred[Any]:
@@ -145,6 +154,7 @@ class LogServer(Service):
             self._ports.append(listen.adopt(self._reactor, bound, self.site))
             self.log.info("storing what comes to {name} in {folder}", name=bound.name, folder=str(self._folder.path))
         self._reading.begin()
+        self._retention.begin()
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
@@ -163,6 +173,8 @@ class LogServer(Service):
     async def _stop(self) -> None:
         for port in self._ports:
             await maybeDeferred(port.stopListening)
+        self._live.close()
+        self._retention.stop()
         self.site.stop_accepting()
         await self._until(lambda: self._hurry or not self.site.channels, DRAIN_S)
         for channel in list(self.site.channels):

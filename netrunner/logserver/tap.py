@@ -19,6 +19,7 @@ from netrunner import __version__
 from netrunner.config.forms import listener
 from netrunner.errors import ConfigurationError, Problem
 from netrunner.logserver.folder import Folder
+from netrunner.logserver.retention import Keep
 from netrunner.logserver.service import LogServer, Settings
 from netrunner.process import limits
 from netrunner.process.handover import inherited
@@ -27,12 +28,24 @@ from netrunner.settings import Secret
 
 LISTEN = "tcp:8081:interface=127.0.0.1"
 MAX_TOKEN_BYTES = 4096
+MAX_DAYS = 36500
 
 
-def _count(text: str) -> int:
+def _count(text: str, least: int = 1) -> int:
     number = int(text)
-    if number < 1:
-        raise ValueError("a number of at least 1 was expected")
+    if number < least:
+        raise ValueError(f"a number of at least {least} was expected")
+    return number
+
+
+def _bound(text: str) -> int:
+    return _count(text, 0)
+
+
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= MAX_DAYS:
+        raise ValueError(f"a number from 0 to {MAX_DAYS} was expected")
     return number
 
 
@@ -48,6 +61,8 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
         ["directory", "d", "logs", "The folder of the logs; made with mode 0700."],
         ["max-bytes", None, 1 << 30, "Most bytes of one message.", _count],
         ["max-logs", None, 50_000, "Most exchanges that are found again; older files stay.", _count],
+        ["keep-days", None, 0.0, "Days after which a message is removed; 0 for never.", _days],
+        ["keep-bytes", None, 0, "Bytes of all files, beyond which the oldest are removed; 0 for no bound.", _bound],
         ["token-file", "t", None, "A file with the token that others than this machine send as Bearer."],
     ]
 
@@ -80,7 +95,10 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
             limits.raise_descriptors()
             listen = self["listen"] or [LISTEN]
             self.settings = Settings(
-                token=_token(self["token-file"]), max_bytes=self["max-bytes"], max_logs=self["max-logs"]
+                token=_token(self["token-file"]),
+                max_bytes=self["max-bytes"],
+                max_logs=self["max-logs"],
+                keep=Keep(days=self["keep-days"], bytes=self["keep-bytes"]),
             )
             if self.settings.token is None:
                 _check_private(listen)

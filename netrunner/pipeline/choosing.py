@@ -29,7 +29,7 @@ class Choosing:
         targets: What is known of each.
         pools: By the name that callers use, of those where there is something to choose.
         claims: Whom a request for a name is counted for, of those that are limited.
-        counters: What limits count with; needed where there are claims.
+        counters: What limits count with; needed where there are claims, or calls are kept apart.
         chance: Makes waits longer and shorter.
         apart: Upstreams of targets with timeouts of their own, by provider and these.
     """

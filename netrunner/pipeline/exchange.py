@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netrunner.claims import Standing
+from netrunner.dialects.expected import OUTPUT_TOKENS, Expected, expected
 from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import ICaller, IClock
@@ -57,6 +58,7 @@ class Exchange:
     """Whatever is at work for it now and can be told ``stop(outcome, error)``."""
 
     __slots__ = (
+        "_expected",
         "_on_end",
         "_record",
         "_view",
@@ -160,6 +162,7 @@ class Exchange:
         self.recording: Recording | None = None
         """What is recorded of its messages, and shown to whoever watches."""
         self._view: IRequestView | None = None
+        self._expected: Expected | None = None
         self._record: Record | None = None
         self._on_end = on_end
 
@@ -190,6 +193,27 @@ class Exchange:
         view = self._view
         if view is not None and view.changed() and self.envelope is not None:
             self.envelope.body = view.body()
+
+    def expected(self, output_tokens: int = OUTPUT_TOKENS) -> int:
+        """Return about how many tokens it will take; the first call has to come before the commit.
+
+        Args:
+            output_tokens: Of an answer that its request does not bound.
+        """
+        if self._expected is None:
+            self._expected = expected(self.dialect, self.method, self.endpoint, self.envelope)
+        return self._expected.total(output_tokens)
+
+    def taken(self) -> int | None:
+        """Return how many tokens the latest attempt has taken; None if nobody has told, so that ``expected`` stands.
+
+        A provider that answers with an error has taken none, and so has one that was sent nothing.
+        """
+        status = self.attempts[-1].status if self.attempts else None
+        if (status is None and "upstream_sent" not in self.timings) or (status is not None and status >= 400):
+            return 0
+        usage = None if self.tap is None else self.tap.usage
+        return None if usage is None else usage.total
 
     def mark(self, stage: str) -> None:
         """Note when ``stage`` was reached, in seconds since the request was accepted."""

@@ -1,4 +1,4 @@
-"""How late the reactor comes: a coarse probe, looked at a few times a second.
+"""How late the reactor comes: a coarse probe, a few times a second.
 
 This module must not do anything about it.
 """
@@ -50,6 +50,10 @@ class Lag:
         self._seen.append(late)
         self.field = b", lag;dur=%.3f" % (late * 1e3)
         self._again()
+
+    def late_s(self) -> float:
+        """Return the seconds by which a probe is late that has yet to come, 0.0 while none is; for any thread."""
+        return max(0.0, self._clock.seconds() - self._due) if self._call is not None else 0.0
 
     @property
     def last_s(self) -> float:

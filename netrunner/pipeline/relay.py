@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from netrunner.dialects.answers import truncated
+from netrunner.dialects.answers import TRUNCATED, truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
+from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
+from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.failures import told_in
-from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
-from netrunner.pipeline.translation import TranslatingLane
-from netrunner.values import Attempt, Headers, Outcome, ResponseHead
+from netrunner.pipeline.failures import told
+from netrunner.pipeline.lane import RepairLane
+from netrunner.pipeline.translation import Lane, TranslatingLane
+from netrunner.values import Attempt, Outcome, ResponseHead
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
@@ -35,9 +37,6 @@ DRAIN_S = 300.0
 """How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
-
-
-Lane = EventLane | PlainLane | RepairLane | TranslatingLane
 
 
 class State(enum.Enum):
@@ -129,13 +128,9 @@ class Relay:
 
     def _translate(self, head: ResponseHead) -> ResponseHead:
         """Return the head that the caller gets where the answer is written anew; filters see this one."""
-        coding = head.get(b"content-encoding")
         self._lane = lane = self._run.translating_lane(heads.is_stream(head))
         self._exchange.tap = lane.tap
-        headers: Headers = [(b"content-type", lane.content_type), *heads.foreign_limits(head)]
-        if self._inflater is None and coding is not None:
-            headers.append((b"content-encoding", coding))
-        return ResponseHead(200, b"OK", headers)
+        return heads.translated(head, lane.content_type, self._inflater is not None)
 
     def _decide(self, head: ResponseHead) -> None:
         if self._run.decides_on_heads:
@@ -151,7 +146,7 @@ class Relay:
             return
         self._head = head
         exchange = self._exchange
-        readable = self._is_readable()
+        readable = self._inflater is not None or heads.is_plain(head)
         if self._lane is None:
             exchange.stream = heads.is_stream(head)
             if (self._attempt.status or 0) < 400:
@@ -220,6 +215,7 @@ class Relay:
             return
         state, self._state = self._state, State.ENDED
         self._attempt.error = error.code
+        error.of(self._attempt.provider, self._attempt.model)
         if self._draining is not None:
             self._leave(state)
         elif state is State.RELAYING:
@@ -250,7 +246,9 @@ class Relay:
         tap.feed(data)
         if tap.error is not None:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
-            self._reject(self._run.rejection(status, head.headers, told_in(b"".join(self._held))))
+            self._reject(self._run.rejection(status, head.headers, told(b"".join(self._held))))
+        elif last and not tap.began:
+            self.failed(nothing_said())
         elif last and self._lane is None and self._is_cut():
             self.failed(truncated())
         elif enough or tap.began:
@@ -271,11 +269,6 @@ class Relay:
         if last or lane.tap.began or sum(map(len, self._held)) > MAX_HELD_BYTES:
             self._commit()
 
-    def _is_readable(self) -> bool:
-        """Return whether the answer is in no coding by now."""
-        assert self._head is not None
-        return self._inflater is not None or self._head.get(b"content-encoding") in (None, b"identity")
-
     def _is_cut(self) -> bool:
         """Return whether a stream that has ended did not say so, where every provider does.
 
@@ -283,7 +276,8 @@ class Relay:
         """
         exchange, head, tap = self._exchange, self._head, self._exchange.tap
         assert head is not None
-        if tap.complete or self._run.verbatim or head.status >= 400 or not self._is_readable():
+        coded = self._inflater is None and not heads.is_plain(head)
+        if tap.complete or self._run.verbatim or head.status >= 400 or coded:
             return False
         tap.close()
         return (
@@ -308,7 +302,7 @@ class Relay:
             except UpstreamError as error:
                 self.failed(error)
             else:
-                self._commit()
+                self._request.site.later(COMMIT, self._commit_held)
 
     def _weigh_error(self, head: ResponseHead) -> None:
         held = b"".join(self._held)
@@ -318,10 +312,10 @@ class Relay:
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
-        told = self._run.told(held)
+        masked = self._run.told(held)
         headers = heads.advised(head, rejection)
-        if told != held:
-            self._held = [told]
+        if masked != held:
+            self._held = [masked]
             headers = [field for field in headers if field[0] != b"content-length"]
         self._decide(ResponseHead(head.status, head.reason, headers))
 
@@ -330,6 +324,10 @@ class Relay:
             rejection.headers += tuple(heads.foreign_limits(self._head))
         self._abort()
         self.failed(rejection)
+
+    def _commit_held(self) -> None:
+        if self._state is State.HOLDING:
+            self._commit()
 
     def _commit(self) -> None:
         head = self._head
@@ -366,14 +364,19 @@ class Relay:
             written = lane.feed(data, last)
         except UpstreamError as error:
             self._abort()
-            self.failed(error)
+            self.failed(self._judged(error))
         except ExchangeError as error:
             self.stop(Outcome.REFUSED, error)
         else:
             if lane.error is None or self._state is State.RELAYING:
                 return written
-            self._reject(lane.error)
+            self._reject(self._judged(lane.error))
         return None
+
+    def _judged(self, error: UpstreamError) -> UpstreamError:
+        """Return what is wrong with an answer, by its lane's word; a stream cut before any event says nothing."""
+        empty = error.code == TRUNCATED and self._exchange.stream and not self._exchange.tap.began
+        return nothing_said() if empty else error
 
     # After it.
 
@@ -407,10 +410,11 @@ class Relay:
 
     def keep_alive(self, sign: bytes) -> None:
         """Send ``sign`` to a client that waits between two events of a stream; it is no part of the answer."""
+        plain = self._head is not None and (self._inflater is not None or heads.is_plain(self._head))
         waits = self._state is State.RELAYING and not self._reasons and self._draining is None
         # A CR may be half of a line end whose other half is to come.
         rests = self._tail.endswith(self._exchange.dialect.event_ends) and not self._tail.endswith(b"\r")
-        if waits and rests and self._is_readable() and not (self._run.verbatim or self._exchange.tap.complete):
+        if waits and rests and plain and not self._run.verbatim:
             self._request.send(sign)
 
     def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
@@ -436,14 +440,13 @@ class Relay:
         if self._state is State.ENDED or self._draining is not None:
             return
         if self._call is None or not self._run.drains:
-            self._abort()
-            self._leave(self._state)
+            self._abandon()
             return
-        self._draining = self._exchange.clock.callLater(DRAIN_S, self._drained)
+        self._draining = self._exchange.clock.callLater(DRAIN_S, self._abandon)
         self._release("client")
 
-    def _drained(self) -> None:
-        """It takes too long."""
+    def _abandon(self) -> None:
+        """Nobody waits for the rest, or it takes too long."""
         self._abort()
         self._leave(self._state)
 

@@ -17,6 +17,7 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.request import Request
+from netrunner.http.turn import ATTEMPT
 from netrunner.interfaces import IProvider, IUpstream
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
@@ -78,8 +79,12 @@ class Run:
         return own_headers(self._exchange)
 
     def start(self) -> None:
-        """Begin; returns at the first wait."""
-        self._launch(self._go() if self._pipeline.chain.request else self._attempt())
+        """Begin, in this turn of the reactor."""
+        self._request.site.later(ATTEMPT, self._begin)
+
+    def _begin(self) -> None:
+        if self._exchange.outcome is None:
+            self._launch(self._go() if self._pipeline.chain.request else self._attempt())
 
     def _launch(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run ``coroutine``; whatever it raises ends the exchange."""
@@ -182,6 +187,7 @@ class Run:
         try:
             await provider.prepare(call)
         except UpstreamError as error:
+            error.of(self._exchange.provider or "", call.model)
             wait_s = self._tries.after(error)
             if wait_s is None:
                 raise

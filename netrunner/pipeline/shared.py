@@ -122,7 +122,7 @@ class Pipeline:
         self.providers[name] = (provider, upstream)
         also = provider.also if ISpeaksMore.providedBy(provider) else ()
         self._spoken.update((name, dialect) for dialect in (provider.dialect, *also))
-        if gap := Gap.of(name, self.clock, provider.settings):
+        if gap := Gap.of(name, self.choosing.counters, self.clock, provider.settings):
             self._gaps[name] = gap
         if key := _stored_key(provider):
             self._keys[name] = key

@@ -9,9 +9,8 @@ This module must not build or send requests.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
 
 from netrunner.claims import Claim, Denial, Grant
@@ -24,6 +23,7 @@ from netrunner.values import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netrunner.line import Waiting
     from netrunner.pipeline.exchange import Exchange
     from netrunner.pipeline.gap import Gap
     from netrunner.pipeline.shared import Pipeline
@@ -75,7 +75,8 @@ class Tries:
     _target: Target | None = None
     _began = 0.0
     _gap: Gap | None = None
-    _entering: Any = None
+    _turn: Grant | Waiting | None = None
+    """Between calls of a provider: its own, or its place among those who wait for one."""
     _claim: Claim | None = None
     _grant: Grant | None = None
     _model_grant: Grant | None = None
@@ -201,17 +202,16 @@ class Tries:
         """Return what the counters say; None if the exchange does not want it any more."""
         counters = self._pipeline.choosing.counters
         assert counters is not None
-        granted: Grant | Denial = await counters.reserve(claims, self._expected())
+        granted: Grant | Denial = await counters.reserve(claims, self._expected(claims))
         if self._exchange.outcome is not None:
             if isinstance(granted, Grant):
                 counters.withdraw(granted)
             return None
         return granted
 
-    def _expected(self) -> int:
-        """Return how many tokens the request has, by a rule of thumb."""
-        envelope = self._exchange.envelope
-        return 0 if envelope is None else len(envelope.body) // 4
+    def _expected(self, claims: tuple[Claim, ...]) -> int:
+        """Return how many tokens the request is expected to take, if that is counted."""
+        return self._exchange.expected() if any(claim.limits.counts_tokens for claim in claims) else 0
 
     def _pass_over(self, refusal: RateLimited) -> None:
         """Keep the refusal that is over soonest."""
@@ -222,20 +222,24 @@ class Tries:
     async def _entered(self, gap: Gap) -> bool:
         """Wait until one more call of a provider may begin; return whether it does."""
         exchange = self._exchange
-        self._entering = entering = gap.enter()
+        self._gap = gap
         exchange.release = self.release
         try:
-            await entering
-        except CancelledError:
-            return False
+            turn = await gap.enter(self._stand)
         except RateLimited as refusal:
-            self._entering = None
+            self._turn = None
             exchange.let_go()
             self._pass_over(refusal)
             return False
-        self._entering = None
-        self._gap = gap
+        if exchange.outcome is not None:
+            if turn is not None:
+                gap.leave(turn)
+            return False
+        self._turn = turn
         return True
+
+    def _stand(self, waiting: Waiting) -> None:
+        self._turn = waiting
 
     # After an attempt.
 
@@ -312,7 +316,7 @@ class Tries:
 
     def release(self) -> None:
         """Give back what is held, and take note of how the attempt went."""
-        if self._entering is not None or self._waiting is not None or self._gap is not None:
+        if self._turn is not None or self._waiting is not None:
             self._stop_waiting()
         target = self._target
         if target is not None:
@@ -322,16 +326,13 @@ class Tries:
             self._settle()
 
     def _stop_waiting(self) -> None:
-        entering, self._entering = self._entering, None
-        if entering is not None:
-            entering.cancel()
+        turn, self._turn = self._turn, None
+        if turn is not None and self._gap is not None:
+            self._gap.leave(turn)
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()
             self._pipeline.waiting.pop(self._exchange.id, None)
-        gap, self._gap = self._gap, None
-        if gap is not None:
-            gap.leave()
 
     def _tell(self, target: Target) -> None:
         exchange, error = self._exchange, self._failure
@@ -348,7 +349,7 @@ class Tries:
         """Say what was taken of limits; that of the model is held until the exchange has ended."""
         exchange, counters = self._exchange, self._pipeline.choosing.counters
         assert counters is not None
-        tokens, failure = _tokens(exchange), self._failure
+        tokens, failure = exchange.taken(), self._failure
         grant, self._grant = self._grant, None
         if grant is not None:
             if len(exchange.attempts) > self._before and (failure is None or failure.sent):
@@ -375,12 +376,6 @@ def _limited(denial: Denial) -> RateLimited:
     what = denial.what.replace("_", " ")
     message = f"The limit of {denial.limit:g} {what} of {denial.scope} {denial.subject} is reached."
     return RateLimited(message, retry_after_s=denial.wait_s)
-
-
-def _tokens(exchange: Exchange) -> int | None:
-    """Return how many tokens the provider counted; None if it did not say."""
-    usage = None if exchange.tap is None else exchange.tap.usage
-    return None if usage is None else usage.total or 0
 
 
 def _answers(error: UpstreamError) -> bool:

@@ -31,11 +31,22 @@ class Project:
         id: Its id.
     """
 
-    __slots__ = ("__weakref__", "active", "claim", "cost_used", "id", "keys", "terms", "tokens_used", "turns")
+    __slots__ = (
+        "__weakref__",
+        "active",
+        "claim",
+        "cost_used",
+        "counts_tokens",
+        "id",
+        "keys",
+        "terms",
+        "tokens_used",
+        "turns",
+    )
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self.active = False
+        self.active = self.counts_tokens = False
         self.terms = Terms()
         self.keys: Mapping[str, Sequence[bytes]] = {}
         self.turns: dict[str, int] = {}
@@ -49,6 +60,7 @@ class Project:
         """Take in what the database says."""
         self.active = row.active
         self.terms = read(row.limits)
+        self.counts_tokens = self.terms.counts_tokens
         self.keys = keys
         limits = self.terms.limits()
         if limits == Limits():
@@ -71,6 +83,7 @@ class Caller:
     __slots__ = (
         "_claim",
         "_claims_until",
+        "_counts_tokens",
         "_per_hour",
         "cost_used",
         "created_at",
@@ -117,6 +130,7 @@ class Caller:
         self.created_at, self.expires_at = row.created_at, row.expires_at
         self.max_requests = row.max_requests
         self.terms = read(row.limits)
+        self._counts_tokens = self.terms.counts_tokens
         self.metadata: Mapping[str, str] = {
             name.lower(): value for name, value in msgspec.json.decode(row.metadata, type=dict[str, str]).items()
         }
@@ -129,6 +143,11 @@ class Caller:
     def project(self) -> str:
         """The id of its project."""
         return self.project_view.id
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it, or its project, may take so many tokens only."""
+        return self._counts_tokens or self.project_view.counts_tokens
 
     def check(self, wall_s: float) -> None:
         """See whether it is let in at a Unix time.

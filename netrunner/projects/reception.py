@@ -138,9 +138,13 @@ class Reception:
         """Count one request; see ``Uses``."""
         return await self.uses.admit(caller, counters)
 
-    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record) -> None:
+    async def expect(self, caller: Caller, counters: ICounters, grant: Grant, tokens: int) -> Grant | Denial:
+        """Count one request anew; see ``Uses``."""
+        return await self.uses.expect(caller, counters, grant, tokens)
+
+    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record, tokens: int) -> None:
         """Count what a request took."""
-        self.uses.over(caller, counters, grant, record)
+        self.uses.over(caller, counters, grant, record, tokens)
 
     # How that is managed.
 

@@ -42,6 +42,11 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 return name
         return None
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether there may be so many tokens only, in a window or a life."""
+        return (self.tokens_per_minute, self.tokens_per_day, self.max_tokens) != (None, None, None)
+
     def limits(self, share: float = 1.0) -> Limits:
         """Return what is counted by, ``share`` of each limit."""
         named: Any = {name: left(limit, share) for name in COUNTS if (limit := getattr(self, name)) is not None}

@@ -97,22 +97,52 @@ class Uses:
         used.last_at = wall
         return answer
 
-    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record) -> None:
-        """Count what a request took; it is over."""
-        usage = record.usage
-        taken = 0 if usage is None else usage.total or 0
-        counters.release(grant, taken)
-        if usage is None or not taken:
+    async def expect(self, caller: Caller, counters: ICounters, grant: Grant, tokens: int) -> Grant | Denial:
+        """Count an admitted request anew, with the tokens that it is expected to take.
+
+        One that has no room for them was never admitted.
+
+        Raises:
+            Overloaded: when it cannot be counted.
+        """
+        counters.withdraw(grant)
+        try:
+            answer: Grant | Denial = await counters.reserve(caller.claims(self._clock.wall()), tokens)
+        except Overloaded:
+            self._forget(caller)
+            raise
+        if isinstance(answer, Denial):
+            self._forget(caller)
+        return answer
+
+    def _forget(self, caller: Caller) -> None:
+        """Take back one request that was counted."""
+        self._used_of(caller).requests -= 1
+        if caller.max_requests is not None:
+            caller.lease += 1
+            self._leased[caller.id] = caller
+
+    def over(self, caller: Caller, counters: ICounters, grant: Grant, record: Record, tokens: int) -> None:
+        """Count what a request took; it is over.
+
+        Args:
+            caller, counters, grant: As it was admitted.
+            record: What is known of it.
+            tokens: That it took, or is expected to have taken where nobody counted.
+        """
+        counters.release(grant, tokens)
+        if not tokens:
             return
-        cost = self._prices.cost(record.upstream_model, usage) or 0.0
+        usage = record.usage
+        cost = 0.0 if usage is None else self._prices.cost(record.upstream_model, usage) or 0.0
         used, view = self._used_of(caller), caller.project_view
-        used.tokens += taken
+        used.tokens += tokens
         used.cost += cost
         for one in (caller, view):
-            one.tokens_used += taken
+            one.tokens_used += tokens
             one.cost_used += cost
         tokens_before, cost_before = self._spent.get(view.id, (0, 0.0))
-        self._spent[view.id] = tokens_before + taken, cost_before + cost
+        self._spent[view.id] = tokens_before + tokens, cost_before + cost
 
     def _used_of(self, caller: Caller) -> Used:
         used = self._used.get(caller.id)

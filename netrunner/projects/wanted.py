@@ -141,6 +141,8 @@ def check_terms(terms: Terms, of_token: bool, within: Terms | None = None) -> No
         problem = terms.wither.problem()
         if problem is not None:
             raise _wrong("limits", f"wither: {problem}")
+    for problem in terms.limits().contradictions():
+        raise _wrong("limits", problem)
     beyond = None if within is None else terms.beyond(within)
     if beyond is not None:
         raise BadRequest(

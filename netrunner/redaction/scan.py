@@ -22,6 +22,12 @@ MAX_HOLD_BYTES = 16384
 _HEAD_BYTES = 1024
 _TAIL_BYTES = 128
 """What is kept of an overlong match to tell where it ends: enough for its beginning and for its last mark."""
+_WORD_BYTES = 48
+"""A text up to that is looked up among those that were searched before: models say the same words all the time."""
+_WORDS = 16384
+"""So many of these are known at a time."""
+_UNDECIDED_BYTES = 4
+"""A text of which more is undecided may be the beginning of a secret, and is not remembered."""
 
 _CODE = re.compile(rb"\\u00(2[0-9A-Fa-f]|3[A-Fa-f]|40|5[B-Fb-f]|60|7[B-Eb-e])")
 _CUT_ESCAPE = re.compile(rb"\\(?:u(?:0(?:0[0-9A-Fa-f]?)?)?)?\Z")
@@ -128,6 +134,21 @@ class Rules:
         begun = "|".join(f"(?:{rule.shape.begun})" for rule in rules)
         self._start = compiled(start, captures=False)
         self._begun = compiled(rf"(?:{begun})\z", captures=False)
+        self._quiet: dict[tuple[bytes, int], int] = {}
+        """Where the undecided part starts of short texts that hold nothing to be hidden."""
+
+    def edge(self, text: bytes, at: int) -> int:
+        """Return ``undecided`` of a short text in which no match starts from ``at`` on; -1 where one may."""
+        edge = self._quiet.get((text, at))
+        if edge is None:
+            if self.next(text, at) < len(text):
+                return -1
+            edge = self.undecided(text, at)
+            if len(text) - edge <= _UNDECIDED_BYTES:
+                if len(self._quiet) >= _WORDS:
+                    self._quiet.clear()
+                self._quiet[text, at] = edge
+        return edge
 
     def suspects(self, text: bytes) -> bool:
         """Return whether anything in ``text``, made ``readable``, looks like what is hidden."""
@@ -175,7 +196,13 @@ class Scan:
         self._escape = b""
         if b"\\" in data[-5:] and (cut := _CUT_ESCAPE.search(data)):
             data, self._escape = data[: cut.start()], data[cut.start() :]
-        return self._settle(self._text + readable(data), last=False)
+        text = self._text + readable(data)
+        if len(text) <= _WORD_BYTES and self._growing is None:
+            edge = self._rules.edge(text, self._before)
+            if edge >= 0:
+                self._hold(text, edge)
+                return []
+        return self._settle(text, last=False)
 
     def close(self) -> list[Span]:
         """Return the spans that are certain since the text has ended."""
@@ -196,10 +223,14 @@ class Scan:
             edge = rules.undecided(text, at) if at > edge else edge
             if len(text) - edge > MAX_HOLD_BYTES:
                 edge = self._give_up(text, edge, offset, spans)
-        self._before = min(edge, 1)
-        self._text = text[edge - self._before :]
-        self.settled = offset + edge
+        self._hold(text, edge)
         return spans
+
+    def _hold(self, text: bytes, edge: int) -> None:
+        """Settle what lies before ``edge``, and keep the rest with a byte of context."""
+        self.settled += edge - self._before
+        self._before = 1 if edge else 0
+        self._text = text[edge - self._before :]
 
     def _matches(self, text: bytes, at: int, edge: int, offset: int, spans: list[Span]) -> int:
         """Add the spans of the matches that start before ``edge``; return where the last of them ends."""

@@ -41,6 +41,8 @@ _MAX_DEPTH = 16
 _EVENTS = re.compile(rb"[^\n]*+(?:\n\r?+)++|[^\n]++")
 """A line, with the empty ones after it."""
 
+_PLAIN = re.compile(rb'[^"\\\n]*+')
+"""A piece of a string that ends nothing and escapes nothing."""
 _STRINGS = re.compile(rb'[{,][ \t]*+"(?:' + "|".join(TEXT_KEYS).encode() + rb')"[ \t]*+:[ \t]*+"((?:[^"\\]++|\\.)*+)"')
 
 
@@ -75,19 +77,19 @@ class _Strand:
         """Whether a piece of it is not settled."""
         return bool(self._pieces)
 
-    def add(self, line: _Line, start: int, end: int) -> None:
-        """Take a piece from a line."""
-        self._fresh.append(line.raw[start:end])
-        self._pieces.append((self._end, self._end + end - start, start, line))
-        self._end += end - start
+    def add(self, line: _Line, start: int, piece: bytes) -> None:
+        """Take a piece of a line, which starts at ``start`` in it."""
+        begin = self._end
+        self._end = end = begin + len(piece)
+        self._fresh.append(piece)
+        self._pieces.append((begin, end, start, line))
         line.waiting += 1
 
     def look(self) -> None:
         """Search what has been added."""
         if self._fresh:
-            text = b"".join(self._fresh)
-            self._fresh.clear()
-            self._apply(self._scan.feed(text))
+            fresh, self._fresh = self._fresh, []
+            self._apply(self._scan.feed(fresh[0] if len(fresh) == 1 else b"".join(fresh)))
 
     def close(self) -> None:
         """Settle everything."""
@@ -137,11 +139,17 @@ class EventRedactor:
         self._seen = 0
         """Bytes of whole lines that came."""
         self._strands: dict[tuple[Any, ...], _Strand] = {}
-        self._last: tuple[bytes, bytes, _Strand] | None = None
-        """What stood around the one piece of an event, which most events repeat, and whose piece it was."""
+        self._last: tuple[bytes, bytes, _Strand | None] = b"", b"", None
+        """What stood around the one piece of the event read last, which most events repeat, and whose piece it was."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what the next bytes settle."""
+        if not self._rest and self._long is None and (strand := self._repeated(data)) is not None:
+            # So are most streams, if their events come one by one.
+            self._seen += len(data)
+            strand.touched = self._seen
+            strand.look()
+            return self._settled()
         end = data.rfind(b"\n") + 1
         if not end:
             self._hold(data)
@@ -151,9 +159,15 @@ class EventRedactor:
             self._add(self._long.feed(data[:first]) + self._long.close())
             self._long = None
             data, end = data[first:], end - first
-        self._look(b"".join(self._rest) + data[:end])
-        self._rest, self._rest_bytes = [], 0
-        self._hold(data[end:])
+        if self._rest:
+            data = b"".join(self._rest) + data
+            end += self._rest_bytes
+            self._rest, self._rest_bytes = [], 0
+        if end == len(data):
+            self._look(data)
+        else:
+            self._look(data[:end])
+            self._hold(data[end:])
         return self._settled()
 
     def close(self) -> bytes:
@@ -189,34 +203,37 @@ class EventRedactor:
         self._seen += len(data)
         touched: dict[_Strand, None] = {}
         for raw in _EVENTS.findall(data):
-            line = self._add(raw)
-            if not self._repeats(line, touched):
-                pieces = self._pieces(raw)
-                for strand, start, end in pieces:
-                    strand.add(line, start, end)
-                    touched[strand] = None
-                self._search(line, pieces)
-                if len(pieces) == 1 and not line.spans:
-                    strand, start, end = pieces[0]
-                    self._last = raw[:start], raw[end:], strand
+            strand = self._repeated(raw)
+            if strand is not None:
+                touched[strand] = None
+            else:
+                self._read(raw, touched)
         for strand in touched:
             strand.touched = self._seen
             strand.look()
 
-    def _repeats(self, line: _Line, touched: dict[_Strand, None]) -> bool:
-        """Take a line that is the last event with another piece of the same text; return whether it is."""
-        if self._last is None:
-            return False
+    def _repeated(self, raw: bytes) -> _Strand | None:
+        """Take a line that is the event read last with another piece of its text; return that text, None if not."""
         before, after, strand = self._last
-        raw, start = line.raw, len(before)
-        end = len(raw) - len(after)
-        if end < start or not (raw.startswith(before) and raw.endswith(after)):
-            return False
-        if raw.find(b'"', start, end) >= 0 or raw.find(b"\\", start, end) >= 0:
-            return False
-        strand.add(line, start, end)
-        touched[strand] = None
-        return True
+        if strand is None or not (raw.startswith(before) and raw.endswith(after)):
+            return None
+        start, end = len(before), len(raw) - len(after)
+        if end < start or _PLAIN.fullmatch(raw, start, end) is None:
+            return None
+        strand.add(self._add(raw), start, raw[start:end])
+        return strand
+
+    def _read(self, raw: bytes, touched: dict[_Strand, None]) -> None:
+        """Take a line apart."""
+        line = self._add(raw)
+        pieces = self._pieces(raw)
+        for strand, start, end in pieces:
+            strand.add(line, start, raw[start:end])
+            touched[strand] = None
+        self._search(line, pieces)
+        if len(pieces) == 1 and not line.spans:
+            strand, start, end = pieces[0]
+            self._last = raw[:start], raw[end:], strand
 
     def _pieces(self, raw: bytes) -> list[tuple[_Strand, int, int]]:
         """Return where in a line pieces of texts start and end, and of which."""

@@ -1,15 +1,15 @@
 """A ``Query`` as SQL: which records match, newest first.
 
-Most pages are full of recent records, so those are looked through first. After that, a condition that few records meet
-is asked of its index; what many meet is looked for in passing. Which of the two it is, is found out by counting, and
-counting ends at ``RARE``.
+Most pages are full of the records next to where they begin, so those are looked through first. After that, a
+condition that few records meet is asked of its index; what many meet is looked for in passing. Which of the two it is,
+is found out by counting, and counting ends at ``RARE``.
 
 This module must not write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,8 +19,8 @@ from netrunner.query import FAILED_STATUS, PREFIXES, Query, Term, fold, looked_a
 from netrunner.store.tables import documents, records, texts
 from netrunner.values import Record
 
-RECENT = 5_000
-"""So many of the newest records are looked through before anything else: most pages are full by then."""
+NEXT = 5_000
+"""So many of the records next to where a page begins are looked through before anything else."""
 RARE = 100_000
 """Fewer records than that are found by an index, whatever else is asked of them."""
 _AT_ONCE = 500
@@ -44,23 +44,58 @@ class _Condition:
     test: Test
 
 
+class _Reach:
+    """Where the records of a page may be, and from which end of that it is filled.
+
+    Attributes:
+        within: What holds for all of their ids.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._upwards = query.after is not None
+        self.within: list[Test] = []
+        if query.before is not None:
+            self.within.append(records.c.id < _plain(query.before))
+        if query.after is not None:
+            self.within.append(records.c.id > _plain(query.after))
+
+    def nearest(self, connection: Connection, tests: Sequence[Test], limit: int) -> list[str]:
+        """Return the ids of the first ``limit`` records that pass, newest first."""
+        ids = connection.scalars(select(records.c.id).where(*tests).order_by(self._order()).limit(limit))
+        return self.page(ids, limit)
+
+    def page(self, ids: Iterable[str], limit: int) -> list[str]:
+        """Return the first ``limit`` of some ids, newest first."""
+        found = sorted(ids, reverse=not self._upwards)[:limit]
+        return found[::-1] if self._upwards else found
+
+    def next(self) -> Test:
+        """Tell the first ``NEXT`` records from the others."""
+        last = select(records.c.id).where(*self.within).order_by(self._order()).limit(1).offset(NEXT).scalar_subquery()
+        return records.c.id <= func.coalesce(last, _LAST) if self._upwards else records.c.id >= func.coalesce(last, "")
+
+    def _order(self) -> ColumnElement[str]:
+        return records.c.id.asc() if self._upwards else records.c.id.desc()
+
+
 def page(connection: Connection, query: Query, limit: int) -> list[Record]:
     """Return up to ``limit`` records that match, newest first."""
     conditions = list(_conditions(query))
-    older = _older(query)
-    ids = _newest(connection, [*older, _recent(older)], conditions, limit)
+    reach = _Reach(query)
+    ids = reach.nearest(connection, [*reach.within, reach.next(), *_tests(conditions)], limit)
     if len(ids) < limit:
-        ids = _further(connection, older, conditions, limit)
+        ids = _further(connection, reach, conditions, limit)
     return [record for piece in _pieces(ids) for record in _whole(connection, piece)]
 
 
 def count(connection: Connection, query: Query) -> int:
     """Return how many records match."""
-    chosen = _chosen(connection, _older(query), list(_conditions(query)))
+    within = _Reach(query).within
+    chosen = _chosen(connection, within, list(_conditions(query)))
     if chosen is None:
         return 0
     ways, rest = chosen
-    found = _found(_older(query), ways)
+    found = _found(within, ways)
     return connection.scalar(select(func.count()).select_from(records).where(*found, *_tests(rest))) or 0
 
 
@@ -70,39 +105,23 @@ def one(connection: Connection, id: str) -> Record | None:
     return None if document is None else _decode(document)
 
 
-def _older(query: Query) -> list[Test]:
-    return [] if query.before is None else [records.c.id < _plain(query.before)]
-
-
-def _recent(older: Sequence[Test]) -> Test:
-    """Tell the newest ``RECENT`` records from the others."""
-    ids = select(records.c.id).where(*older).order_by(records.c.id.desc())
-    return records.c.id >= func.coalesce(ids.limit(1).offset(RECENT).scalar_subquery(), "")
-
-
-def _newest(connection: Connection, found: Sequence[Test], conditions: Sequence[_Condition], limit: int) -> list[str]:
-    chosen = select(records.c.id).where(*found, *_tests(conditions))
-    return list(connection.scalars(chosen.order_by(records.c.id.desc()).limit(limit)))
-
-
-def _further(connection: Connection, older: Sequence[Test], conditions: Sequence[_Condition], limit: int) -> list[str]:
-    """Return the ids of the newest ``limit`` records that match, wherever they are."""
-    chosen = _chosen(connection, older, conditions)
+def _further(connection: Connection, reach: _Reach, conditions: Sequence[_Condition], limit: int) -> list[str]:
+    """Return the ids of the first ``limit`` records that match, wherever they are."""
+    chosen = _chosen(connection, reach.within, conditions)
     if chosen is None:
         return []
     ways, rest = chosen
     if rest or not ways:
-        return _newest(connection, _found(older, ways), rest, limit)
-    # Nothing else is asked, so that each index by itself tells which are the newest.
-    found = {id for way in ways for id in _newest(connection, [*older, way], (), limit)}
-    return sorted(found, reverse=True)[:limit]
+        return reach.nearest(connection, [*_found(reach.within, ways), *_tests(rest)], limit)
+    # Nothing else is asked, so that each index by itself tells which come first.
+    return reach.page({id for way in ways for id in reach.nearest(connection, [*reach.within, way], limit)}, limit)
 
 
-def _found(older: Sequence[Test], ways: Sequence[Test]) -> Sequence[Test]:
+def _found(within: Sequence[Test], ways: Sequence[Test]) -> Sequence[Test]:
     """Return what leads to the records of one of the ``ways``; to all of them when there are none."""
     if not ways:
-        return older
-    ids = union(*(select(records.c.id).where(way, *older) for way in ways)).subquery()
+        return within
+    ids = union(*(select(records.c.id).where(way, *within) for way in ways)).subquery()
     return [records.c.id.in_(select(ids.c.id))]
 
 
@@ -116,7 +135,7 @@ def _whole(connection: Connection, ids: Sequence[str]) -> Iterator[Record]:
 
 
 def _chosen(
-    connection: Connection, older: Sequence[Test], conditions: Sequence[_Condition]
+    connection: Connection, within: Sequence[Test], conditions: Sequence[_Condition]
 ) -> tuple[Sequence[Test], Sequence[_Condition]] | None:
     """Return the ways to the rarest condition, if it is rare, and the other ones; None when nothing can match."""
     rest = list(conditions)
@@ -124,7 +143,7 @@ def _chosen(
     for condition in conditions:
         if not condition.ways:
             return None
-        ids = union_all(*(select(records.c.id).where(way, *older) for way in condition.ways)).limit(RARE).subquery()
+        ids = union_all(*(select(records.c.id).where(way, *within) for way in condition.ways)).limit(RARE).subquery()
         found = connection.scalar(select(func.count()).select_from(ids)) or 0
         if found == 0:
             return None

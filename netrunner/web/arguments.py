@@ -16,7 +16,7 @@ from netrunner.query import Query, parse
 from netrunner.values import Outcome
 
 MAX_ROWS = 1000
-FILTERS = ("q", "service_type", "model", "outcome", "failed", "since", "until", "before")
+FILTERS = ("q", "service_type", "model", "outcome", "failed", "since", "until", "before", "after")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 T = TypeVar("T")
 
@@ -88,9 +88,12 @@ class Arguments:
         terms = parse(self._values.get("q", ""))
         if (model := self.text("model")) is not None:
             terms = (*terms, *parse('model:"{}"'.format(model.replace("\\", "\\\\").replace('"', '\\"'))))
-        before = self.text("before")
-        if before is not None and not _ID.fullmatch(before):
-            raise _wrong("before", "is the id of a record")
+        before, after = self.text("before"), self.text("after")
+        for name, id in (("before", before), ("after", after)):
+            if id is not None and not _ID.fullmatch(id):
+                raise _wrong(name, "is the id of a record")
+        if before is not None and after is not None:
+            raise _wrong("after", "does not go with before")
         return Query(
             terms=terms,
             dialect=self.text("service_type"),
@@ -99,6 +102,7 @@ class Arguments:
             since_s=self.time("since"),
             until_s=self.time("until"),
             before=before,
+            after=after,
         )
 
 

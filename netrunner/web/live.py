@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from netrunner.errors import NotFound, Overloaded
+from netrunner.http.outbox import EventStream, Outbox
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock
 from netrunner.pipeline.live import Live
@@ -19,7 +20,6 @@ from netrunner.values import Answer, Record
 from netrunner.web import websocket
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.neighbours import ALONE, Neighbours
-from netrunner.web.outbox import EventStream, Outbox
 from netrunner.web.rows import newest_first, row_in_progress
 from netrunner.web.tellers import Teller, Watcher
 

@@ -175,13 +175,19 @@ class Logs(Told):
     async def _page(self, request: Request) -> Answer:
         arguments = Arguments(request, self.known)
         limit = arguments.number("limit", 100, MAX_ROWS)
-        rows, older = await self._records.page(arguments.query(), limit)
+        query = arguments.query()
+        rows, more = await self._records.page(query, limit)
         links = []
-        if older:
-            kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}
-            target = f"/api/logs?{urlencode(kept | {'before': rows[-1]['id']})}"
-            links.append((b"link", f'<{target}>; rel="next"'.encode("ascii")))
-        return tell(rows, *links)
+        if rows and (more or query.after is not None):
+            links.append(self._link(arguments, "next", before=rows[-1]["id"]))
+        if rows and (query.before is not None or (more and query.after is not None)):
+            links.append(self._link(arguments, "prev", after=rows[0]["id"]))
+        return tell(rows, *([(b"link", ", ".join(links).encode("ascii"))] if links else []))
+
+    def _link(self, arguments: Arguments, relation: str, **place: str) -> str:
+        kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}
+        kept = {name: value for name, value in kept.items() if name not in ("before", "after")}
+        return f'</api/logs?{urlencode(kept | place)}>; rel="{relation}"'
 
     async def _one(self, id: str) -> Answer:
         exchange = self._records.live.inflight.get(id)

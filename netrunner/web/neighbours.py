@@ -15,12 +15,12 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IUNIXTransport
 
+from netrunner.http.outbox import Lines, Outbox
 from netrunner.interfaces import IClock
 from netrunner.pipeline.live import Live
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply, Stream
 from netrunner.query import Query, matches
 from netrunner.values import Record
-from netrunner.web.outbox import Lines, Outbox
 from netrunner.web.recent import Recent
 from netrunner.web.rows import Row, record_in_progress, row_in_progress
 from netrunner.web.tellers import Teller, Watcher

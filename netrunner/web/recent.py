@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from netrunner.pipeline.live import Live
-from netrunner.query import Query, matches
+from netrunner.query import Query, matches, nearest
 from netrunner.values import Record
 
 EVERYTHING = Query()
@@ -41,11 +41,11 @@ class Recent:
         """Return a page of the log, newest first, with what the log does not know yet.
 
         Args:
-            page: What the log found; if that is ``limit`` records, there may be older ones.
+            page: What the log found; if that is ``limit`` records, there may be more.
             limit: Records on a page.
             query: What the log was asked for.
         """
         self._live.flush()
         records = {record.id: record for record in self._records if matches(query, record)}
         records.update((record.id, record) for record in page)
-        return sorted(records.values(), key=lambda record: record.id, reverse=True)[:limit]
+        return nearest(query, sorted(records.values(), key=lambda record: record.id, reverse=True), limit)

@@ -11,7 +11,7 @@ from typing import Any
 from netrunner.errors import NotFound
 from netrunner.interfaces import IClock, ICopies, ILogs
 from netrunner.pipeline.live import Live
-from netrunner.query import Query, matches
+from netrunner.query import Query, matches, nearest
 from netrunner.values import Record
 from netrunner.web.live import Onlookers
 from netrunner.web.neighbours import ALONE, Neighbours
@@ -62,7 +62,7 @@ class Records:
         return record
 
     async def page(self, query: Query, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """Return the newest rows that match, at most ``limit``, and whether there may be older ones.
+        """Return the rows that match, newest first and at most ``limit``, and whether there may be more.
 
         The log is asked first: whatever ends while it searches is among what ended lately.
         """
@@ -73,4 +73,4 @@ class Records:
         rows += [row_in_progress(one) for one in running if matches(query, one.record(), ended=False)]
         rows += await self.neighbours.matching(query)
         rows.sort(key=lambda one: one["id"], reverse=True)
-        return rows[:limit], len(rows) > limit or len(found) == limit
+        return nearest(query, rows, limit), len(rows) > limit or len(found) == limit

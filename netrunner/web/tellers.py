@@ -9,10 +9,10 @@ import codecs
 
 from zope.interface import implementer
 
+from netrunner.http.outbox import Outbox
 from netrunner.interfaces import IWatcher
 from netrunner.pipeline.exchange import Exchange
 from netrunner.values import MessageHead, Record
-from netrunner.web.outbox import Outbox
 from netrunner.web.rows import row, row_in_progress
 
 

@@ -126,10 +126,11 @@ class V1(Endpoints):
 
     def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
         """Tell Google's clients by what they ask of models, or by the fields they send."""
-        acts = request.method == b"POST" and any(b":" in step for step in request.postpath)
-        if path == b"models" and (acts or any(map(request.header, _GOOGLE))):
-            request.postpath.insert(0, request.prepath.pop())
-            return self._gemini
+        if path == b"models":
+            acts = request.method == b"POST" and any(b":" in step for step in request.postpath)
+            if acts or any(map(request.header, _GOOGLE)):
+                request.postpath.insert(0, request.prepath.pop())
+                return self._gemini
         child: Resource = super().getChildWithDefault(path, request)
         return child
 

@@ -17,9 +17,9 @@ from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_accept_token
 
 from netrunner.errors import BadRequest, Forbidden
+from netrunner.http.outbox import KEEPALIVE_S, Outbox
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock
-from netrunner.web.outbox import KEEPALIVE_S, Outbox
 
 MAX_MESSAGE_BYTES = 4096
 """Of what a browser says; it has little to say."""

@@ -487,6 +487,21 @@ def test_a_document_that_needs_no_repair_keeps_its_bytes() -> None:
     assert (one.tap.usage, one.tap.finish_reason) == (Usage(input_total=3, output_total=4), "tool_calls")
 
 
+@pytest.mark.parametrize("usage", [None, {}, USAGE, {"prompt_tokens": 3, "completion_tokens": -1}])
+@pytest.mark.parametrize("finish", [None, "length"])
+def test_a_document_tells_the_same_however_closely_it_is_looked_at(usage: Any, finish: str | None) -> None:
+    told = set()
+    for named in (None, []):  # with a list of calls, be it empty, it is looked at closely
+        message = {"role": "assistant", "content": "Hi \u00e9", "tool_calls": named}
+        document = {**HEAD, "object": "chat.completion", "usage": usage}
+        document["choices"] = [{"index": 0, "message": message, "finish_reason": finish}]
+        body = json.dumps(document, ensure_ascii=False).encode()
+        one = repair(streaming=False)
+        assert one.feed(body, True) == body
+        told.add((one.complete, one.tap.began, one.tap.finish_reason, one.tap.usage))
+    assert len(told) == 1
+
+
 def test_a_document_is_repaired_like_a_chunk() -> None:
     odd = {"content": "x", "tool_calls": [{"function": {"name": "f", "arguments": {"n": 1}}}]}
     out = mended({"choices": [{"message": odd, "finish_reason": "stop"}], "kept": 1})

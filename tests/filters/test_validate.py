@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from zope.interface import implementer
 
 from netrunner.errors import ConfigurationError
 from netrunner.filters.no_think import NoThink, NoThinkSettings
@@ -297,6 +299,35 @@ def test_rules_for_one_provider_do_not_hold_for_another() -> None:
     document = {"model": "m", "messages": SAID, "user": "u"}
     assert refused(document, parameters={"allow": ["temperature"], "providers": ["up"]})[1] == "param_not_allowed"
     assert passes(document, parameters={"allow": ["temperature"], "providers": ["else"]})
+
+
+@implementer(IHeadPhase)
+class Belongs:
+    """Says to which project callers belong."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+
+    async def on_head(self, exchange: Any) -> None:
+        """Say so."""
+        exchange.holder = SimpleNamespace(project=self._project)
+
+
+@pytest.mark.parametrize("providers", [[], ["up"]])
+@pytest.mark.parametrize(
+    ("named", "project", "status"),
+    [
+        ({"except_projects": ["a"]}, "a", 200),
+        ({"except_projects": ["a"]}, "b", 400),
+        ({"projects": ["a"]}, "a", 400),
+        ({"projects": ["a"]}, "b", 200),
+    ],
+)
+def test_rules_may_hold_for_some_projects_only(
+    providers: list[str], named: dict[str, Any], project: str, status: int
+) -> None:
+    stage = Stage(Belongs(project), validate(parameters={"allow": ["n"], "providers": providers, **named}))
+    assert asked(stage, {"model": "m", "messages": SAID, "user": "u"}).status == status
 
 
 def test_a_body_whose_fields_cannot_be_told_is_refused_where_names_count() -> None:

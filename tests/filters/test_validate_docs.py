@@ -22,13 +22,13 @@ EXAMPLES = list(zip(PATHS, DOCUMENTS[::2], DOCUMENTS[1::2], strict=True))
 
 def filters(text: str, folder: Path) -> list[object]:
     (folder / "x.yaml").write_text("providers: {local: {type: echo}}\n" + text)
-    settings, warnings = load_file(folder / "x.yaml", {})
+    settings, warnings = load_file(folder / "x.yaml", {"MANAGEMENT_TOKEN": "management-token-0123456789"})
     assert warnings == []
     return [one.factory.build(one.settings, None) for one in settings.filters]
 
 
 def test_there_are_examples() -> None:
-    assert (len(EXAMPLES), len(CONFIGURATIONS)) == (3, 2)
+    assert (len(EXAMPLES), len(CONFIGURATIONS)) == (3, 3)
 
 
 @pytest.mark.parametrize(("path", "asked", "told"), EXAMPLES)
@@ -40,4 +40,4 @@ def test_a_request_of_the_page_is_refused_as_it_says(path: str, asked: object, t
 
 
 def test_every_configuration_of_the_page_loads(tmp_path: Path) -> None:
-    assert [len(filters(text, tmp_path)) for text in CONFIGURATIONS] == [1, 2]
+    assert [len(filters(text, tmp_path)) for text in CONFIGURATIONS] == [1, 2, 2]

@@ -203,6 +203,7 @@ def test_with_a_flush_the_requests_of_a_turn_leave_at_its_end() -> None:
     assert upstreams.attempts == 1
     peer = upstreams.accept()
     peer.says(answer())
+    upstreams.reactor.advance(0)
     assert first.body == b"hello"
     assert aborted.dialogue == []
     _, late = upstreams.send()

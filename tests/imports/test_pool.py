@@ -76,6 +76,15 @@ def test_no_length_is_an_image_model_and_no_limit_is_told() -> None:
     ]
 
 
+def test_a_limit_that_a_longer_window_makes_idle_is_left_out() -> None:
+    result = of({"requests_per_minute": 20, "requests_per_hour": 100, "requests_per_day": 50})
+    (target,) = result.config["models"][0]["targets"]
+    assert target["limits"] == {"requests_per_minute": 20, "requests_per_day": 50}
+    assert result.notes == [
+        "models[0].requests_per_hour: a longer window has fewer, so it never decided; left out here"
+    ]
+
+
 def test_what_has_no_equivalent_is_told_by_its_place() -> None:
     result = imported({"models": [{**MODEL, "colour": "red", "http_client_config": {"retries": 1}}], "version": 2})
     assert [note.partition(":")[0] for note in result.notes] == [

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.crowd import Crowd
 from tests.support.daemon import ECHO, Daemon
-from tests.support.dialogue import chat
+from tests.support.dialogue import Provider, chat, dial, whole
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.integration
@@ -82,6 +82,46 @@ def test_requests_at_once_are_counted_across_processes_and_given_back_by_the_dea
             # A lease and not much more; the one that lives renews its own.
             redis.age(14)
             one.wait_for(lambda: status(one) == 200)
+
+
+def test_calls_of_one_provider_are_a_gap_apart_in_all_processes(tmp_path: Path, redis: RedisServer) -> None:
+    with Provider() as provider:
+        text = f"shared: '{redis.url}'\n{provider.config}".replace("repair: false", "min_gap_s: 60")
+        with Daemon(tmp_path / "one", text) as one, Daemon(tmp_path / "two", text) as two:
+            with dial(one.port) as first:
+                first.send(chat(stream=False))
+                with provider.accept() as upstream:
+                    upstream.message()
+                    upstream.send(whole())
+                    assert first.message()[0].startswith(b"HTTP/1.1 200")
+            code, headers, body = two.request("POST", "/v1/chat/completions", {**document("Hello"), "model": "m"})
+            assert (code, json.loads(body)["error"]["code"]) == (429, "provider_busy")
+            assert 1 <= int(headers["retry-after"]) <= 60
+            redis.age(60)
+            with dial(two.port) as second:
+                second.send(chat(stream=False))
+                with provider.accept() as upstream:
+                    upstream.message()
+
+
+def test_calls_at_once_of_one_provider_are_counted_in_all_processes_and_given_back_by_the_dead(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with Provider() as provider:
+        text = f"shared: '{redis.url}'\n{provider.config}".replace("repair: false", "max_at_once: 1")
+        dead = Daemon(tmp_path / "one", text)
+        with dead as one, Daemon(tmp_path / "two", text) as two, dial(one.port) as first, dial(two.port) as second:
+            first.send(chat())
+            with provider.accept() as upstream:
+                upstream.message()
+                second.send(chat())
+                two.wait_for(lambda: b'limit="concurrency"' in two.request("GET", "/metrics")[2])
+                assert provider.untouched()
+                one.signal(signal.SIGKILL)
+                one.wait()
+            redis.age(14)
+            with provider.accept() as upstream:
+                upstream.message()
 
 
 def test_without_redis_what_is_limited_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_what_the_page_says_to_type_does_what_it_says(tmp_path: Path) -> None:
             pattern = re.sub(r"2026\\-11\\-25_09\\-00\\-00\\.000", r"[-0-9_.]{23}", pattern)
             assert re.fullmatch(pattern, told.replace("\r", "").removesuffix("\n"), re.DOTALL), (command, told)
             commands += 1
-    assert commands == 7
+    assert commands == 8
 
 
 def test_the_first_command_of_the_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +188,50 @@ def test_the_configuration_of_the_page_loads(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(f"providers: {{echo: {{type: echo}}}}\n{text}")
     settings, _, warnings = load(str(tmp_path / "x.yaml"), lambda _: Registry.discover((), Logger()), {})
     assert ([sink.type for sink in settings.sinks], warnings) == (["console", "duplex"], [])
+
+
+def test_what_arrives_is_told_and_can_be_followed_while_it_does(tmp_path: Path) -> None:
+    with LogServerProcess(tmp_path) as server, ExitStack() as stack:
+
+        def dial(text: str) -> socket.socket:
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE_S))
+            peer.sendall(text.encode())
+            return peer
+
+        feed = dial("GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(feed, b"text/event-stream")
+        sender = dial(f"PUT /{ID}/response HTTP/1.1\r\nHost: localhost\r\nContent-Length: 46\r\n\r\n")
+        until(feed, b"event: began")
+        sender.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+        until(feed, b'"status":200')
+        reader = dial(f"GET /api/logs/{ID}/response?follow=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(reader, b"Content-Length: 8")
+        for piece in (b"data", b"last"):
+            sender.sendall(piece)
+            until(reader, piece)
+        until(reader, b"0\r\n\r\n")
+        until(feed, b"event: ended")
+        until(sender, b" 201 ")
+        # A feed and a reader are no reason to wait at the end.
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_what_is_not_to_be_kept_is_removed(tmp_path: Path) -> None:
+    with LogServerProcess(tmp_path) as server:
+        assert server.request("PUT", f"/{ID}/request", REQUEST)[0] == 201
+    old = server.logs / "2020-01-01_00-00-00.000_0193a1b2_request.bin"
+    old.write_bytes(REQUEST)
+    with LogServerProcess(tmp_path, arguments=["--keep-days", "1"]) as server:
+        now_or_never(lambda: not old.exists())
+        assert server.files("request") == [REQUEST]
+        assert server.request("GET", f"/api/logs/{ID}/request") == (200, REQUEST)
+
+
+def until(peer: socket.socket, expected: bytes) -> None:
+    """Read until something is there, and no more than what came with it."""
+    heard = b""
+    while expected not in heard:
+        data = peer.recv(65536)
+        assert data, heard
+        heard += data

@@ -282,6 +282,8 @@ def test_a_provider_that_nobody_answers_at_is_a_server_error(tmp_path: Path) -> 
     ):
         sdk.chat.completions.create(model="m", messages=said("Hi"))
     assert (raised.value.status_code, raised.value.code) == (502, "upstream_connection_failed")
+    told: Any = raised.value.body
+    assert (told["provider"], told["model"]) == ("up", "m")
 
 
 # --- what goes up -------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ async def test_records_come_newest_first_across_segments_lanes_and_processes(
         assert len(list(journal.folder.glob("main.*"))) > 1
     assert [one.id for one in newest_first(logs._state)] == ids[::-1]
     assert [one.id for one in await logs.page(Query(before=ids[10]), 4)] == ids[9:5:-1]
+    assert [one.id for one in await logs.page(Query(after=ids[5]), 4)] == ids[9:5:-1]
+    assert [one.id for one in await logs.page(Query(after=ids[-3]), 4)] == ids[:-3:-1]
     assert await logs.count(Query(failed=True)) == 10
     found = await logs.one(ids[3])
     assert found is not None

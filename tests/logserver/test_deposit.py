@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from netrunner.logserver import folder as folder_module
-from netrunner.logserver.deposit import MAX_PENDING_BYTES
 from netrunner.logserver.metadata import Metadata
+from netrunner.logserver.upload import MAX_PENDING_BYTES
 from tests.support.client import Client, answers
 from tests.support.logserver import ID, OTHER, REQUEST, RESPONSE, LogSite
 
@@ -145,7 +145,7 @@ def test_a_sender_that_breaks_off_leaves_what_came_marked_incomplete(server: Log
     metadata = server.metadata(name)
     assert server.files() == {name: REQUEST[:30]}
     assert (metadata["completed"], metadata["error"], metadata["bytes"]) == (False, "the sender broke off", 30)
-    assert server.deposit.uploads == set()
+    assert not server.deposit.uploads
 
 
 def test_a_message_that_broke_off_may_be_sent_again(server: LogSite) -> None:
@@ -319,7 +319,7 @@ def test_a_message_that_comes_again_while_the_disk_has_the_first_is_stored_once(
     server.threads.release()
     assert sorted(answers(client.heard())[0].status for client in (one, two)) == [200, 201]
     assert len(server.files()) == 1
-    assert server.deposit.uploads == set()
+    assert not server.deposit.uploads
 
 
 def test_a_message_that_comes_again_is_stored_when_the_disk_does_not_take_the_first(

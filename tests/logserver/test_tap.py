@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from twisted.python import usage
 
+from netrunner.logserver.retention import Keep
 from netrunner.logserver.tap import Options
 from netrunner.settings import Secret
 
@@ -76,3 +77,17 @@ def test_an_endpoint_that_is_none_is_refused_with_what_was_expected(capsys: pyte
 def test_limits_are_numbers_of_at_least_one(option: str, value: str) -> None:
     with pytest.raises(usage.UsageError):
         parsed(option, value)
+
+
+def test_nothing_is_removed_unless_it_is_said_how_much_is_kept() -> None:
+    assert parsed("--listen", "tcp:0:interface=127.0.0.1").settings.keep == Keep()
+    kept = parsed("--listen", "tcp:0:interface=127.0.0.1", "--keep-days", "0.5", "--keep-bytes", "1000").settings.keep
+    assert kept == Keep(days=0.5, bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("days", "-1"), ("days", "nan"), ("days", "inf"), ("bytes", "-1"), ("bytes", "1.5")]
+)
+def test_how_much_is_kept_is_a_number(option: str, text: str) -> None:
+    with pytest.raises(usage.UsageError):
+        parsed(f"--keep-{option}", text)

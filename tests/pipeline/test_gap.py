@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
+from netrunner.claims import Grant
 from netrunner.errors import RateLimited
+from netrunner.limits.memory import MemoryCounters
+from netrunner.line import Waiting
 from netrunner.pipeline.gap import Gap
 from netrunner.settings import ProviderSettings
 from netrunner.testing.fakes import FakeClock
@@ -18,17 +19,37 @@ class Gate:
 
     def __init__(self, gap_s: float = 0.0, at_once: int | None = None, max_wait_s: float = 30.0) -> None:
         self.clock = FakeClock()
-        self.gap = Gap("acme", self.clock, gap_s, at_once, max_wait_s)
+        self.counters = MemoryCounters(self.clock)
+        self.gap = self.another(gap_s, at_once, max_wait_s)
         self.began: list[tuple[str, float]] = []
         self.refused: dict[str, RateLimited] = {}
+        self.waiting: dict[str, Waiting] = {}
+        self._inside: list[tuple[Gap, Grant]] = []
 
-    def enter(self, name: str) -> Deferred[Any]:
-        entered = self.gap.enter()
-        entered.addCallbacks(
-            lambda _: self.began.append((name, self.clock.seconds())),
-            lambda failure: self.refused.update({name: failure.value}),
+    def another(self, gap_s: float = 0.0, at_once: int | None = None, max_wait_s: float = 30.0) -> Gap:
+        """Return a gap of another process that counts with this one."""
+        return Gap("acme", self.counters, self.clock, gap_s, at_once, max_wait_s)
+
+    def enter(self, name: str, gap: Gap | None = None) -> None:
+        """Let a call enter."""
+        entering = (gap or self.gap).enter(lambda waiting: self.waiting.update({name: waiting}))
+        Deferred.fromCoroutine(entering).addCallbacks(
+            self._entered, lambda failure: self.refused.update({name: failure.value}), (name, gap or self.gap)
         )
-        return entered
+
+    def _entered(self, grant: Grant | None, name: str, gap: Gap) -> None:
+        if grant is not None:
+            self.began.append((name, self.clock.seconds()))
+            self._inside.append((gap, grant))
+
+    def leave(self) -> None:
+        """The call that has been inside for longest is over."""
+        gap, grant = self._inside.pop(0)
+        gap.leave(grant)
+
+    def give_up(self, name: str) -> None:
+        """A call does not want to wait any more."""
+        self.gap.leave(self.waiting[name])
 
 
 def test_calls_begin_a_gap_apart_in_the_order_of_their_arrival():
@@ -65,10 +86,10 @@ def test_one_at_a_time_waits_for_the_one_before():
         gate.enter(name)
     gate.clock.advance(3.0)
     assert gate.began == [("a", 0.0)]
-    gate.gap.leave()
+    gate.leave()
     assert gate.began == [("a", 0.0), ("b", 3.0)]
-    gate.gap.leave()
-    gate.gap.leave()
+    gate.leave()
+    gate.leave()
     gate.enter("d")
     assert gate.began[2:] == [("c", 3.0), ("d", 3.0)]
     assert gate.clock.getDelayedCalls() == []
@@ -78,10 +99,10 @@ def test_one_at_a_time_keeps_the_gap_as_well():
     gate = Gate(gap_s=1.0, at_once=1)
     for name in "abc":
         gate.enter(name)
-    gate.gap.leave()
+    gate.leave()
     gate.clock.pump([0.25] * 8)
     assert gate.began == [("a", 0.0), ("b", 1.0)]
-    gate.gap.leave()
+    gate.leave()
     assert gate.began[2:] == [("c", 2.0)]
 
 
@@ -113,7 +134,7 @@ def test_one_that_has_waited_too_long_is_refused_and_the_next_one_is_not():
     gate.clock.advance(2.0)
     assert list(gate.refused) == ["b"]
     assert gate.refused["b"].retry_after_s == 1.0
-    gate.gap.leave()
+    gate.leave()
     assert gate.began == [("a", 0.0), ("c", 5.0)]
     gate.clock.advance(60.0)
     assert list(gate.refused) == ["b"]
@@ -121,43 +142,46 @@ def test_one_that_has_waited_too_long_is_refused_and_the_next_one_is_not():
 
 def test_one_that_does_not_want_to_wait_any_more_leaves_its_place_to_the_next():
     gate = Gate(gap_s=2.0)
-    gate.enter("a")
-    waiting = gate.gap.enter()
-    gate.enter("c")
-    left: list[Any] = []
-    waiting.addErrback(lambda failure: left.append(failure.type))
-    waiting.cancel()
+    for name in "abc":
+        gate.enter(name)
+    gate.give_up("b")
     gate.clock.advance(2.0)
-    assert (gate.began, left) == ([("a", 0.0), ("c", 2.0)], [CancelledError])
+    assert gate.began == [("a", 0.0), ("c", 2.0)]
 
 
-def test_nobody_is_left_when_the_last_one_cancels():
+def test_nobody_is_left_when_the_last_one_gives_up():
     gate = Gate(gap_s=2.0)
     gate.enter("a")
-    waiting = gate.enter("b")
-    waiting.cancel()
+    gate.enter("b")
+    gate.give_up("b")
     gate.clock.advance(2.0)
     assert (gate.gap.waiting, gate.clock.getDelayedCalls()) == (0, [])
 
 
-def test_one_that_is_admitted_may_leave_and_enter_again_at_once():
-    gate = Gate(at_once=1)
+def test_calls_of_all_who_count_together_are_a_gap_apart():
+    gate = Gate(gap_s=2.0)
+    other = gate.another(gap_s=2.0)
     gate.enter("a")
-    again = gate.gap.enter()
-    again.addCallback(lambda _: gate.gap.leave())
-    again.addCallback(lambda _: gate.enter("c"))
-    gate.enter("d")
-    gate.gap.leave()
-    assert gate.began == [("a", 0.0), ("d", 0.0)]
-    gate.gap.leave()
-    assert gate.began[2:] == [("c", 0.0)]
+    gate.enter("b", other)
+    gate.clock.pump([1.0] * 2)
+    assert gate.began == [("a", 0.0), ("b", 2.0)]
+
+
+def test_of_all_who_count_together_so_many_are_inside():
+    gate = Gate(at_once=1)
+    other = gate.another(at_once=1)
+    gate.enter("a")
+    gate.enter("b", other)
+    gate.leave()
+    gate.clock.advance(1.0)
+    assert gate.began == [("a", 0.0), ("b", 1.0)]
 
 
 @pytest.mark.parametrize(("asked", "there"), [({}, False), ({"min_gap_s": 0.5}, True), ({"max_at_once": 2}, True)])
 def test_a_provider_has_a_gap_if_its_settings_ask_for_one(asked, there):
     settings = ProviderSettings(base_url="https://x.test", **asked)
-    assert (Gap.of("acme", FakeClock(), settings) is not None) is there
+    assert (Gap.of("acme", MemoryCounters(FakeClock()), FakeClock(), settings) is not None) is there
 
 
 def test_a_provider_without_such_settings_has_none():
-    assert Gap.of("echo", FakeClock(), object()) is None
+    assert Gap.of("echo", None, FakeClock(), object()) is None

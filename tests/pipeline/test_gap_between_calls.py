@@ -13,7 +13,7 @@ from tests.support.stage import JSON, Stage, error_of
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage()
-    gap = Gap("up", stage.clock, 1.0, 1, 2.5)
+    gap = Gap("up", stage.counters, stage.clock, 1.0, 1, 2.5)
     monkeypatch.setattr(Pipeline, "gap_of", lambda pipeline, provider: gap)
     return stage
 

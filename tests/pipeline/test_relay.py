@@ -398,11 +398,10 @@ def test_a_stream_that_ends_without_saying_so_was_cut(path: str, told: bytes) ->
     assert stage.record().outcome == "upstream_truncated"
 
 
-@pytest.mark.parametrize("told", [b"", b": hello\n\n", EVENT])
-def test_a_stream_that_ends_so_in_its_first_read_is_a_bad_gateway(told: bytes) -> None:
+def test_a_stream_that_ends_so_in_its_first_read_is_a_bad_gateway() -> None:
     stage = Stage()
     client = stage.ask()
-    stage.call.head(200, SSE).body(told, True)
+    stage.call.head(200, SSE).body(EVENT, True)
     (answer,) = answers(client.heard(), b"POST")
     assert (answer.status, error_of(answer.body)["code"]) == (502, "upstream_truncated")
     assert stage.record().outcome == "upstream_failed"

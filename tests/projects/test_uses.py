@@ -184,16 +184,31 @@ def test_a_budget_of_tokens_ends_a_life(front: Front) -> None:
     caller = caller_of(front, front.token(front.project(), limits=Terms(max_tokens=100))[1])
     for _ in range(2):
         grant = now(front.reception.admit(caller, front.counters))
-        front.reception.over(caller, front.counters, grant, took(60))
+        front.reception.over(caller, front.counters, grant, took(60), 60)
     with pytest.raises(RateLimited) as raised:
         now(front.reception.admit(caller, front.counters))
     assert raised.value.code == "budget_exceeded"
 
 
+def test_a_request_that_has_no_room_for_its_tokens_was_never_admitted(front: Front) -> None:
+    limits = Terms(tokens_per_minute=100)
+    id, token = front.token(front.project(), limits=limits, max_requests=2)
+    caller = caller_of(front, token)
+    assert caller.counts_tokens
+    answers = []
+    for tokens in (50, 60, 50):
+        grant = now(front.reception.admit(caller, front.counters))
+        answers.append(now(front.reception.expect(caller, front.counters, grant, tokens)))
+    assert [type(one) for one in answers[1:]] == [Denial, type(answers[0])]
+    front.clock.advance(FLUSH_S)
+    assert row(front, id)["request_count"] == 2
+
+
 def test_a_budget_of_money_of_a_project_ends_for_all_its_tokens(front: Front) -> None:
     project = front.project(limits=Terms(max_cost=1.0))
     one, other = (caller_of(front, front.token(project)[1]) for _ in range(2))
-    front.reception.over(one, front.counters, now(front.reception.admit(one, front.counters)), took(1_000_000))
+    grant = now(front.reception.admit(one, front.counters))
+    front.reception.over(one, front.counters, grant, took(1_000_000), 1_000_000)
     with pytest.raises(RateLimited, match="project's budget of 1 USD"):
         now(front.reception.admit(other, front.counters))
 
@@ -202,9 +217,8 @@ def test_what_has_no_price_costs_nothing_that_is_counted(front: Front) -> None:
     project = front.project(limits=Terms(max_cost=0.01))
     id, token = front.token(project)
     caller = caller_of(front, token)
-    front.reception.over(
-        caller, front.counters, now(front.reception.admit(caller, front.counters)), took(1_000_000, "unknown")
-    )
+    grant = now(front.reception.admit(caller, front.counters))
+    front.reception.over(caller, front.counters, grant, took(1_000_000, "unknown"), 1_000_000)
     assert isinstance(now(front.reception.admit(caller, front.counters)), Grant)
     front.clock.advance(FLUSH_S)
     assert row(front, id)["usage"] == {"tokens": 1_000_000, "cost": 0.0}
@@ -213,7 +227,7 @@ def test_what_has_no_price_costs_nothing_that_is_counted(front: Front) -> None:
 def test_what_was_used_is_known_after_a_restart(front: Front) -> None:
     id, token = front.token(front.project(), limits=Terms(max_tokens=100))
     caller = caller_of(front, token)
-    front.reception.over(caller, front.counters, now(front.reception.admit(caller, front.counters)), took(150))
+    front.reception.over(caller, front.counters, now(front.reception.admit(caller, front.counters)), took(150), 150)
     now(front.reception.stop())
     after = front.another()
     with pytest.raises(RateLimited):

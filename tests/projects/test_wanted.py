@@ -65,6 +65,12 @@ def test_only_a_token_withers() -> None:
         check_terms(terms, of_token=False)
 
 
+def test_limits_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(BadRequest, match="requests_per_hour is 9, which requests_per_day of 8 never lets") as raised:
+        check_terms(Terms(requests_per_hour=9, requests_per_day=8), of_token=False)
+    assert (raised.value.code, raised.value.param) == ("invalid_value", "limits")
+
+
 def test_a_token_may_not_have_more_than_its_project() -> None:
     project = Terms(requests_per_hour=10, max_cost=1.0)
     check_terms(Terms(requests_per_hour=10), of_token=True, within=project)

@@ -251,3 +251,38 @@ def test_an_escape_is_read_as_its_character_repeated(text: bytes, view: bytes) -
     assert readable(text) == view
     assert readable(text + b" " * 1000) == view + b" " * 1000
     assert len(view) == len(text)
+
+
+def alone(redaction: Redaction, pieces: list[str]) -> str:
+    """Return the text of a stream whose events come one by one."""
+    return texts(fed(redaction, [chat(piece) for piece in pieces]))
+
+
+def test_a_secret_of_words_that_were_harmless_before_is_found() -> None:
+    redaction = compiled("secrets")
+    harmless = ["so", " sk", "-", "proj", " abc", "DEF0123", "456789", "xyz", " end"]
+    assert alone(redaction, harmless * 3) == "".join(harmless * 3)
+    secret = [" sk", "-", "proj", "-abc", "DEF0123", "456789", "xyz", " end"]
+    for _ in range(3):
+        assert alone(redaction, ["so", *secret]) == f"so {MARK} end"
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([*FRAGMENTS, "so ", "Bea", "rer", " pass", "word", ": ", "-"]), max_size=30))
+def test_what_was_searched_before_changes_nothing(pieces: list[str]) -> None:
+    known = alone(ALL, pieces)
+    ALL._rules._quiet.clear()
+    assert alone(ALL, pieces) == known
+
+
+def test_words_are_remembered_in_a_bounded_number_and_no_beginning_of_a_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("netrunner.redaction.scan._WORDS", 10)
+    redaction = compiled("secrets")
+    alone(redaction, [f" word{number}" for number in range(25)])
+    known = redaction._rules._quiet
+    assert 0 < len(known) <= 10
+    known.clear()
+    alone(redaction, ["the key is sk-proj-", "abcDEF", "012", "3456789xyz", " or ", "x" * 100])
+    assert not [text for text, _ in known if b"sk-" in text or b"abc" in text or len(text) > 48]

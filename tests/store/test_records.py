@@ -88,6 +88,8 @@ def test_pages_go_from_the_newest_to_the_oldest_by_id(database: Database, record
     second = ids(database, Query(before=first[-1]), limit=3)
     third = ids(database, Query(before=second[-1]), limit=3)
     assert [first, second, third] == [newest_first[:3], newest_first[3:6], newest_first[6:]]
+    assert ids(database, Query(after=third[0]), limit=3) == second
+    assert ids(database, Query(after=second[0]), limit=3) == first
 
 
 def test_what_was_not_recorded_is_not_found(database: Database, record: Make) -> None:
@@ -102,7 +104,7 @@ def test_what_was_not_recorded_is_not_found(database: Database, record: Make) ->
 def test_a_page_is_full_when_what_it_shows_is_not_recent(
     database: Database, record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "RECENT", 2)
+    monkeypatch.setattr(search, "NEXT", 2)
     old, rare, *_ = made = [record(model="old"), record(model="rare"), *(record(model="new") for _ in range(5))]
     database.write(writing.add, made)
     for often in (0, 100):

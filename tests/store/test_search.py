@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netrunner.ids import uuid7
-from netrunner.query import FIELDS, Query, Term, matches, parse
+from netrunner.query import FIELDS, Query, Term, matches, nearest, parse
 from netrunner.store import search, writing
 from netrunner.store.database import Database
 from netrunner.values import Record
@@ -91,6 +91,7 @@ QUERIES = st.builds(
     since_s=st.sampled_from([None, None, 1.0, 1.25]),
     until_s=st.sampled_from([None, None, 1.5, 2.0]),
     before=st.none() | IDS,
+    after=st.sampled_from([None, None]) | IDS,
 )
 
 
@@ -101,7 +102,7 @@ def unique(made: Sequence[Record]) -> list[Record]:
 
 
 BOUNDS = st.sampled_from([(5000, 100_000), (2, 100_000), (2, 3), (0, 1)])
-"""``RECENT`` and ``RARE``: each way to find a page is gone."""
+"""``NEXT`` and ``RARE``: each way to find a page is gone."""
 whatever_is_made_and_asked = given(
     made=st.lists(RECORDS, max_size=8),
     queries=st.lists(QUERIES, min_size=2, max_size=4),
@@ -145,11 +146,11 @@ def check(database: Database, made: list[Record], queries: list[Query], limit: i
     empty(database)
     database.write(writing.add, made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "RECENT", bounds[0])
+        patch.setattr(search, "NEXT", bounds[0])
         patch.setattr(search, "RARE", bounds[1])
         for query in queries:
             expected = [record for record in unique(made) if matches(query, record)]
-            assert database.read(search.page, query, limit) == expected[:limit]
+            assert database.read(search.page, query, limit) == nearest(query, expected, limit)
             assert database.read(search.count, query) == len(expected)
 
 

@@ -22,7 +22,9 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from netrunner.http.sweep import Sweep
 from netrunner.logserver.folder import Folder
 from netrunner.logserver.index import Index
+from netrunner.logserver.live import Live
 from netrunner.logserver.reading import Reading
+from netrunner.logserver.retention import Keep, Retention
 from netrunner.logserver.service import Settings, site_of
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock
@@ -71,10 +73,17 @@ class LogSite:
         max_bytes: Most bytes of one message.
         max_logs: Most exchanges it knows.
         read: Whether it has read its folder.
+        keep: How much it keeps.
     """
 
     def __init__(
-        self, path: Path, token: str | None = None, max_bytes: int = 1 << 20, max_logs: int = 100, read: bool = True
+        self,
+        path: Path,
+        token: str | None = None,
+        max_bytes: int = 1 << 20,
+        max_logs: int = 100,
+        read: bool = True,
+        keep: Keep | None = None,
     ) -> None:
         self.path = path
         self.clock = FakeClock()
@@ -83,12 +92,21 @@ class LogSite:
         self.threads = Threads()
         sweep = Sweep(self.clock)
         sweep.start()
-        settings = Settings(token=None if token is None else Secret(token), max_bytes=max_bytes, max_logs=max_logs)
+        settings = Settings(
+            token=None if token is None else Secret(token),
+            max_bytes=max_bytes,
+            max_logs=max_logs,
+            keep=keep or Keep(),
+        )
         self.reading = Reading(
             self.index, lambda: self.threads(self.index.filled, self.folder.newest(2 * max_logs)), self.clock
         )
+        self.live = Live(self.clock)
         self.site, self.deposit = site_of(
-            self.folder, self.index, self.reading, self.threads, settings, sweep, self.clock
+            self.folder, self.index, self.reading, self.live, self.threads, settings, sweep, self.clock
+        )
+        self.retention = Retention(
+            settings.keep, self.folder, self.index, lambda: self.reading.over, self.threads, self.clock
         )
         if read:
             self.read()

@@ -36,9 +36,16 @@ class Nginx:
     """Relays plain HTTP on ``port`` to ``upstream_port``; a context manager. Skips the test where there is no nginx.
 
     Of the shipped file only addresses, the log's folder and what TLS needs are changed; ``changes`` says what else.
+    With a ``certificate`` (a PEM file, its key beside it as ``.key``; both there when it is started) it speaks TLS.
     """
 
-    def __init__(self, folder: Path, upstream_port: int, changes: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        upstream_port: int,
+        changes: tuple[tuple[str, str], ...] = (),
+        certificate: Path | None = None,
+    ) -> None:
         self._binary = require_binary("nginx")
         folder.mkdir()
         self._folder = folder
@@ -47,13 +54,18 @@ class Nginx:
         text = SNIPPET.read_text()
         for old, new in (
             ("server 127.0.0.1:8080;", f"server 127.0.0.1:{upstream_port};"),
-            ("listen 443 ssl http2;", f"listen 127.0.0.1:{self.port};"),
+            ("listen 443 ssl http2;", f"listen 127.0.0.1:{self.port}{' ssl http2' if certificate else ''};"),
             ("/var/log/nginx", str(folder)),
             *changes,
         ):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
-        (folder / "netrunner.conf").write_text(re.sub(r"(?m)^ *ssl_certificate.*\n", "", text))
+        if certificate:
+            text = text.replace("/etc/ssl/certs/llm.example.com.pem", str(certificate))
+            text = text.replace("/etc/ssl/private/llm.example.com.key", str(certificate.with_suffix(".key")))
+        else:
+            text = re.sub(r"(?m)^ *ssl_certificate.*\n", "", text)
+        (folder / "netrunner.conf").write_text(text)
         (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
 
     def __enter__(self) -> Self:

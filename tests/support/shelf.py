@@ -10,7 +10,7 @@ from zope.interface import implementer
 from netrunner.errors import StoreError
 from netrunner.figures import DAY_S, Point, Stats, point
 from netrunner.interfaces import ILogs
-from netrunner.query import Query, matches
+from netrunner.query import Query, matches, nearest
 from netrunner.values import Record
 
 
@@ -24,8 +24,8 @@ class Log:
         self.asked: list[Query] = []
 
     async def page(self, query: Query, limit: int) -> list[Record]:
-        """Return the newest that match."""
-        return self._matching(query)[:limit]
+        """Return a page of those that match."""
+        return nearest(query, self._matching(query), limit)
 
     async def one(self, id: str) -> Record | None:
         """Find one."""

@@ -298,7 +298,7 @@ def request(
 def error_of(body: bytes) -> dict[str, Any]:
     """Return the error object of a JSON body in OpenAI's shape."""
     error: dict[str, Any] = json.loads(body)["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) - {"provider", "model"} == {"message", "type", "param", "code"}
     return error
 
 

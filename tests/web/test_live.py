@@ -12,6 +12,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Event, Ping, Pong, TextMessage
 
 from netrunner import sse
+from netrunner.http.outbox import MAX_WAITING_BYTES
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.pipeline.live import Live
@@ -20,7 +21,6 @@ from netrunner.testing.fakes import FakeClock
 from netrunner.values import Record
 from netrunner.web.gate import Gate
 from netrunner.web.live import Feed, Onlookers
-from netrunner.web.outbox import MAX_WAITING_BYTES
 from tests.support.client import Client
 from tests.support.office import Office
 from tests.support.stage import DONE, EVENT, SSE, body_of, request

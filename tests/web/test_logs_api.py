@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -17,6 +18,11 @@ HOSTILE = "</script><script>alert(1)</script>\u2028\"'\\\r\n\x00\x1b[31m"
 @pytest.fixture
 def office() -> Office:
     return Office()
+
+
+def links(headers: dict[str, str]) -> dict[str, str]:
+    """Return where the links of an answer lead, by their relation."""
+    return {relation: path for path, relation in re.findall('<([^>]*)>; rel="([a-z]*)"', headers.get("link", ""))}
 
 
 def test_logs_are_told_newest_first_with_every_field_that_is_promised(office: Office) -> None:
@@ -39,10 +45,35 @@ def test_pages_follow_each_other_by_their_link(office: Office) -> None:
     path, seen = "/api/logs?limit=3&service_type=openai", []
     while path:
         _, headers, body = office.ask(path)
-        seen += [row["id"][-1] for row in json.loads(body)]
-        path = headers.get("link", "").partition(">")[0][1:]
+        seen.append([row["id"][-1] for row in json.loads(body)])
+        path = links(headers).get("next", "")
         assert not path or "service_type=openai" in path
-    assert seen == list("7654321")
+    assert seen == [list("765"), list("432"), list("1")]
+
+
+def test_pages_lead_back_by_their_link_and_to_what_came_since(office: Office) -> None:
+    for number in range(1, 8):
+        office.record(number)
+    _, headers, _ = office.ask("/api/logs?limit=2")
+    assert "prev" not in links(headers)
+    _, headers, _ = office.ask(links(headers)["next"])
+    _, headers, _ = office.ask(links(headers)["next"])
+    office.record(8)
+    path, seen = links(headers)["prev"], []
+    while path:
+        _, headers, body = office.ask(path)
+        seen.append([row["id"][-1] for row in json.loads(body)])
+        assert "next" in links(headers)
+        path = links(headers).get("prev", "")
+    assert seen == [list("54"), list("76"), list("8")]
+
+
+def test_what_is_newer_than_an_exchange_is_told_with_what_is_in_progress(office: Office) -> None:
+    ids = [office.record(number).id for number in (1, 2)]
+    office.stage.ask()
+    rows = office.json(f"/api/logs?after={ids[0]}")
+    assert [row["is_inflight"] for row in rows] == [True, False]
+    assert [row["id"] for row in office.json(f"/api/logs?limit=1&after={ids[0]}")] == [ids[1]]
 
 
 def test_what_is_in_progress_stands_on_top_of_the_first_page(office: Office) -> None:

@@ -14,6 +14,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from netrunner.errors import UpstreamError
+from netrunner.http.outbox import MAX_WAITING_BYTES
 from netrunner.http.pool import Pool
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
@@ -31,7 +32,6 @@ from netrunner.web.families import FAMILIES
 from netrunner.web.gate import Gate
 from netrunner.web.live import Onlookers
 from netrunner.web.metrics import Metrics, Observed, registry
-from netrunner.web.outbox import MAX_WAITING_BYTES
 from netrunner.web.tree import NOTHING, pages_alone
 from tests.pipeline.test_pools import ANSWER
 from tests.support.client import Asked, Client, answers, site_of

@@ -48,11 +48,11 @@ def status(error: ExchangeError) -> int:
 
 
 def document(error: ExchangeError) -> Document:
-    """Return the document that tells an error; ``code`` and ``param`` are netrunner's."""
+    """Return the document that tells an error: its type and message, all else is netrunner's."""
     told: Document = {"type": TYPES.get(error.kind, "api_error"), "message": error.message, "code": error.code}
     if error.param is not None:
         told["param"] = error.param
-    return {"type": "error", "error": told}
+    return {"type": "error", "error": {**told, **error.whose()}}
 
 
 def event(error: ExchangeError) -> bytes:

@@ -137,7 +137,10 @@ def stream_error(document: Any) -> StreamError | None:
 
 def written(error: ExchangeError) -> Document:
     """Return an error as Google would tell it; netrunner's own code is the reason of an ``ErrorInfo``."""
-    details: list[Document] = [{"@type": f"{_TYPE}ErrorInfo", "reason": error.code, "domain": "netrunner"}]
+    information: Document = {"@type": f"{_TYPE}ErrorInfo", "reason": error.code, "domain": "netrunner"}
+    if metadata := error.whose():
+        information["metadata"] = metadata
+    details = [information]
     if error.param is not None:
         violation = {"field": error.param, "description": error.message}
         details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})

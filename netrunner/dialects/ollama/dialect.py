@@ -109,8 +109,8 @@ class OllamaDialect:
         return error.status
 
     def error(self, error: ExchangeError) -> bytes:
-        """Return the error as a document: clients show its text, and pass over its code."""
-        return sse.compact({"error": error.message, "code": error.code})
+        """Return the error as a document: clients show its text, and pass over all else."""
+        return sse.compact({"error": error.message, "code": error.code, **error.whose()})
 
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as the line that every client raises."""

@@ -247,4 +247,5 @@ class OpenAIDialect:
 
 def _error_document(error: ExchangeError) -> dict[str, object]:
     kind = ERROR_TYPES.get(error.kind, "server_error")
-    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+    told = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    return {"error": {**told, **error.whose()}}

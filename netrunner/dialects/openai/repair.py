@@ -22,7 +22,8 @@ from netrunner.dialects.openai.calls import made_id
 from netrunner.dialects.openai.decoder import NOTHING, decoded
 from netrunner.dialects.openai.failure import failure, found_in
 from netrunner.dialects.openai.mend import ChatChunk, Chunk, Mend, TextChunk, texts
-from netrunner.dialects.openai.tap import text_bytes, usage_of
+from netrunner.dialects.openai.tap import counted, text_bytes, usage_of
+from netrunner.dialects.openai.whole import Whole, sound
 from netrunner.errors import UpstreamError
 from netrunner.events import StreamError
 from netrunner.values import Usage
@@ -292,6 +293,9 @@ class Repair:
         if not last:
             return b""
         body = b"".join(self._held).strip()
+        whole = sound(body)
+        if whole is not None and whole.usage is not None:
+            return self._goes_on(whole, body)
         found = decoded(body)
         error = found_in(found)
         if error is not None:
@@ -304,6 +308,14 @@ class Repair:
         if document.get("usage"):
             self.tap.usage = usage_of(msgspec.json.encode(document["usage"]))
         return sse.compact(document) if changed else sse.escaped(body)
+
+    def _goes_on(self, whole: Whole, body: bytes) -> bytes:
+        """Return a whole answer in which nothing is to be repaired."""
+        self._done = self.tap.complete = self.tap.began = True
+        for choice in whole.choices:
+            self.tap.finish_reason = choice.finish_reason or self.tap.finish_reason
+        self.tap.usage = whole.usage and counted(whole.usage)
+        return sse.escaped(body)
 
     def _mended(self, document: Document) -> bool:
         """Repair a whole answer; return whether anything was to be repaired."""

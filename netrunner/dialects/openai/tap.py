@@ -34,7 +34,9 @@ class _OutputDetails(msgspec.Struct):
     audio_tokens: _Count | None = None
 
 
-class _Usage(msgspec.Struct):
+class Counts(msgspec.Struct):
+    """The counts of tokens in an answer, in any of the family's words."""
+
     prompt_tokens: _Count | None = None
     completion_tokens: _Count | None = None
     input_tokens: _Count | None = None
@@ -73,7 +75,7 @@ class _Plain(msgspec.Struct):
     """What nearly every chunk and answer of the chat API is; whatever is not is read as a ``_Document``."""
 
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Counts | None = None
     error: None = None
     response: UnsetType = UNSET
     type: UnsetType = UNSET
@@ -90,7 +92,7 @@ _NO_OUTPUT_DETAILS = _OutputDetails()
 
 _plain = msgspec.json.Decoder(_Plain)
 _document = msgspec.json.Decoder(_Document)
-_usage = msgspec.json.Decoder(_Usage)
+_usage = msgspec.json.Decoder(Counts)
 _choices = msgspec.json.Decoder(list[_Choice])
 _error = msgspec.json.Decoder(_Error)
 _text = msgspec.json.Decoder(str)
@@ -116,11 +118,11 @@ def _decoded(decoder: Any, raw: Any) -> Any:
 
 def usage_of(raw: Any) -> Usage | None:
     """Return the counts of a ``usage`` object, or None if it tells none."""
-    seen: _Usage | None = _decoded(_usage, raw)
+    seen: Counts | None = _decoded(_usage, raw)
     if seen is None and isinstance(found := _decoded(_any, raw), dict):
         # A count that is none does not take the others with it.
-        seen = msgspec.convert(_whole_numbers(found), _Usage)
-    return None if seen is None else _counts(seen)
+        seen = msgspec.convert(_whole_numbers(found), Counts)
+    return None if seen is None else counted(seen)
 
 
 def _whole_numbers(found: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +140,8 @@ def _is_count(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < 1 << 53
 
 
-def _counts(seen: _Usage) -> Usage | None:
+def counted(seen: Counts) -> Usage | None:
+    """Return counts in their canonical form; None if they tell nothing."""
     input_total = seen.prompt_tokens if seen.prompt_tokens is not None else seen.input_tokens
     output_total = seen.completion_tokens if seen.completion_tokens is not None else seen.output_tokens
     if input_total is None and output_total is None:
@@ -187,7 +190,7 @@ class _Reading(Tap):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._read_any(payload)
         if plain.usage is not None:
-            self.usage = _counts(plain.usage) or self.usage
+            self.usage = counted(plain.usage) or self.usage
         for choice in plain.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
         return True
@@ -235,6 +238,9 @@ class StreamTap(_Reading, taps.StreamTap):
             self.complete = True
         elif payload:
             self._read(payload)
+
+    def _says(self, events: bytes) -> bool:
+        return b"data:" in events.replace(b"data: [DONE]", b"").replace(b"data:[DONE]", b"")
 
     @staticmethod
     def _matters(text: bytes) -> bool:

@@ -39,7 +39,7 @@ def failure(error: ExchangeError, number: int) -> bytes:
     else; without it they hand the event on, and a program that does not look for it takes the answer for complete.
     """
     told: Document = {"code": error.code, "message": error.message, "param": error.param}
-    nested = {"type": ERROR_TYPES.get(error.kind, "server_error"), **told}
+    nested = {"type": ERROR_TYPES.get(error.kind, "server_error"), **told, **error.whose()}
     return event("error", {**told, "error": nested}, number)
 
 

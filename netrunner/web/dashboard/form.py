@@ -35,6 +35,7 @@ class Form(msgspec.Struct, frozen=True):
     since: str = ""
     until: str = ""
     before: str = ""
+    after: str = ""
     problem: str | None = None
     """What cannot be understood; ``query`` then asks for nothing that was typed."""
     query: Query = Query()
@@ -44,10 +45,10 @@ class Form(msgspec.Struct, frozen=True):
         """Whether nothing narrows the log."""
         return not (self.q or self.service or self.status or self.since or self.until)
 
-    def url(self, before: str | None = None) -> str:
-        """Return the address of this list, of what is older than the record ``before`` where one is given."""
+    def url(self, before: str | None = None, after: str | None = None) -> str:
+        """Return the address of this list, or of the page next to the record ``before`` or ``after`` it."""
         fields = {name: getattr(self, name) for name in ("q", "service", "status", "since", "until")}
-        fields["before"] = before or ""
+        fields |= {"before": before, "after": after}
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"/logs?{query}" if query else "/logs"
 
@@ -70,6 +71,7 @@ def read(args: Mapping[bytes, list[bytes]], terms: Terms) -> Form:
         typed(b"since"),
         typed(b"until"),
         typed(b"before"),
+        typed(b"after"),
     )
     try:
         return msgspec.structs.replace(form, query=_query(form, terms))
@@ -88,6 +90,7 @@ def _query(form: Form, terms: Terms) -> Query:
         since_s=_time("since", form.since),
         until_s=_time("until", form.until),
         before=form.before or None,
+        after=form.after or None,
     )
 
 

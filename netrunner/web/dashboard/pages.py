@@ -240,21 +240,34 @@ class Logs(Page):
     async def _list(self, request: Request) -> Answer:
         asked = form.read(request.args, self.dashboard.terms)
         found: list[Record] = []
+        newer = older = False
         if asked.problem is None:
             try:
-                found = await self.dashboard.page(asked.query, PAGE + 1)
+                found, newer, older = await self._found(asked.query)
             except StoreError as error:
                 raise _unreadable(error) from error
         values = {
             "here": "logs",
             "form": asked,
-            "rows": [rows.row_of(record) for record in found[:PAGE]],
-            "older": asked.url(found[PAGE - 1].id) if len(found) > PAGE else None,
+            "rows": [rows.row_of(record) for record in found],
+            "newer": asked.url(after=found[0].id) if newer else None,
+            "older": asked.url(before=found[-1].id) if older else None,
             "statuses": form.STATUSES,
             "services": form.SERVICES,
             "host": _host(request),
         }
         return self.dashboard.look.page("logs", values, 400 if asked.problem else 200)
+
+    async def _found(self, query: Query) -> tuple[list[Record], bool, bool]:
+        """Return a page of the list, and whether there are newer and older ones."""
+        if query.after is not None:
+            found = await self.dashboard.page(query, PAGE + 1)
+            if len(found) > PAGE:
+                return found[1:], True, True
+            # Less than a page is newer: the first one has all of that.
+            query = msgspec.structs.replace(query, after=None)
+        found = await self.dashboard.page(query, PAGE + 1)
+        return found[:PAGE], query.before is not None and bool(found), len(found) > PAGE
 
     async def _one(self, id: str) -> Answer:
         dashboard = self.dashboard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Sequence
@@ -131,6 +132,43 @@ def test_the_log_is_paged_by_the_last_record() -> None:
     third = stage.text(f"/logs?before={ids[199]}")
     assert third.count('<tr role="row" data-id=') == 50
     assert 'rel="next"' not in third
+
+
+def shown(page: str) -> list[str]:
+    """Return the ids of the rows of a page."""
+    return re.findall('<tr role="row" data-id="([^"]*)"', page)
+
+
+def turned(stage: Stage, page: str, relation: str) -> str:
+    """Return the page that a link of this one leads to."""
+    [path] = re.findall(f'<a rel="{relation}" href="([^"]*)"', page)
+    return stage.text(html.unescape(path))
+
+
+def test_the_log_is_paged_in_both_directions() -> None:
+    stage = Stage(*(record(number, NOW_S + number) for number in range(350)))
+    ids = [one.id for one in reversed(stage.log.records)]
+    page = stage.text("/logs?status=ok")
+    assert 'rel="prev"' not in page
+    for start in (100, 200, 300):
+        page = turned(stage, page, "next")
+        assert shown(page) == ids[start : start + 100]
+    for start in (200, 100, 0):
+        page = turned(stage, page, "prev")
+        assert shown(page) == ids[start : start + 100]
+    assert 'rel="prev"' not in page
+    assert shown(turned(stage, page, "next")) == ids[100:200]
+
+
+def test_the_page_before_holds_what_came_since_and_the_first_one_is_always_full() -> None:
+    stage = Stage(*(record(number, NOW_S + number) for number in range(150)))
+    second = turned(stage, stage.text("/logs"), "next")
+    stage.log.records += [record(number, NOW_S + number) for number in range(150, 160)]
+    ids = [one.id for one in reversed(stage.log.records)]
+    assert shown(second) == ids[110:]
+    newer = turned(stage, second, "prev")
+    assert shown(newer) == ids[10:110]
+    assert shown(turned(stage, newer, "prev")) == ids[:100]
 
 
 def test_the_fields_of_the_form_narrow_the_log() -> None:

@@ -1,0 +1,61 @@
+"""A turn does one kind of work after the other, and all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netrunner.http.flush import Flush
+from netrunner.http.turn import ANSWER, ATTEMPT, DISPATCH, Turn
+from netrunner.testing.fakes import FakeClock
+from tests.support.logs import FailureLog
+
+
+def noting(done: list[str], what: str) -> Callable[[], None]:
+    return lambda: done.append(what)
+
+
+def test_what_a_turn_brings_is_done_step_by_step() -> None:
+    turn, done = Turn(), list[str]()
+    for number in "12":
+        turn.later(ANSWER, noting(done, f"answer {number}"))
+        turn.later(DISPATCH, noting(done, f"dispatch {number}"))
+    turn.run()
+    assert done == ["dispatch 1", "dispatch 2", "answer 1", "answer 2"]
+
+
+def test_what_comes_of_a_step_is_done_in_the_same_turn() -> None:
+    turn, done = Turn(), list[str]()
+    turn.later(ANSWER, lambda: turn.later(ATTEMPT, noting(done, "another attempt")))
+    turn.run()
+    assert done == ["another attempt"]
+
+
+def test_one_that_fails_keeps_nothing_from_the_others(logged_failures: FailureLog) -> None:
+    turn, done = Turn(), list[str]()
+    turn.later(DISPATCH, lambda: 1 // 0)
+    turn.later(DISPATCH, noting(done, "dispatch"))
+    turn.later(ATTEMPT, noting(done, "attempt"))
+    turn.run()
+    assert done == ["dispatch", "attempt"]
+    assert len(logged_failures.flush(ZeroDivisionError)) == 1
+
+
+def test_everything_is_done_before_anything_is_sent() -> None:
+    class Sender:
+        def flush(self) -> None:
+            done.append("sent")
+
+    clock, done = FakeClock(), list[str]()
+    flush = Flush(clock)
+    flush.add(Sender())
+    flush.later(DISPATCH, noting(done, "done"))
+    clock.advance(0)
+    assert done == ["done", "sent"]
+
+
+def test_a_turn_ends_once_however_much_it_brings() -> None:
+    clock = FakeClock()
+    flush = Flush(clock)
+    flush.later(DISPATCH, int)
+    flush.later(ATTEMPT, int)
+    assert len(clock.getDelayedCalls()) == 1

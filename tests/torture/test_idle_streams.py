@@ -1,0 +1,56 @@
+"""Ten thousand streams that hardly say anything, in two workers (row 13)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.accounting import cpu_s, rss_bytes
+from benchmarks.streams import Order
+from tests.support.crowd import Figures, Paced, providers, wait_until
+from tests.support.daemon import ROOT, Daemon
+
+pytestmark = [pytest.mark.integration, pytest.mark.torture]
+STREAMS = 10_000
+PACE_MS = 15_000
+MINUTES = float(os.environ.get("NETRUNNER_IDLE_MINUTES", "2"))
+MOST_BYTES = 16 * 1024
+MOST_OF_A_CORE = 0.1
+
+
+def in_flight(daemon: Daemon) -> int:
+    """Return how many exchanges are in progress in all workers."""
+    return int(json.loads(daemon.request("GET", "/api/stats")[2])["inflight_requests"])
+
+
+def test_ten_thousand_idle_streams_are_held_by_two_workers(tmp_path: Path, figures: Figures) -> None:
+    with Paced() as paced, Daemon(tmp_path, providers(m=paced.port) + "workers: 2\n") as daemon:
+        workers = [worker["pid"] for worker in daemon.control("workers")["workers"]]
+        before = sum(map(rss_bytes, workers))
+        order = json.dumps(asdict(Order(daemon.port, "none", "m", STREAMS, PACE_MS, MINUTES * 60)))
+        command = [sys.executable, "-m", "benchmarks.streams", order]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reading:
+            wait_until(lambda: in_flight(daemon) == STREAMS, lambda: daemon.control("ping"))
+            gained = sum(map(rss_bytes, workers)) - before
+            began, used = time.monotonic(), sum(map(cpu_s, workers))
+            told, _ = reading.communicate(timeout=MINUTES * 60 + 120)
+            # The last pace before the end has streams that are over.
+            core = (sum(map(cpu_s, workers)) - used) / (time.monotonic() - began)
+        found: dict[str, Any] = json.loads(told)
+        figures.add("streams, minutes", [STREAMS, MINUTES])
+        figures.add("events delivered", f"{found['delivered']} of {found['expected']}")
+        figures.add("resident bytes for each", gained // STREAMS)
+        figures.add("processor of both workers, of one core", f"{core:.3f}")
+        figures.add("delay p50, p99, ms", [round(found[key] / 1000, 2) for key in ("p50_us", "p99_us")])
+        assert found["faults"] == []
+        assert found["delivered"] == found["expected"]
+        assert gained / STREAMS <= MOST_BYTES
+        assert core <= MOST_OF_A_CORE
