@@ -3,6 +3,7 @@
 #   make run      start netrunner with conf/dev.yaml, on PORT
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
 #   make lint     format check, lint, types, import rules, spelling
+#   make coverage the dialects' tests, and whether they take every branch
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
 #   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
@@ -11,7 +12,7 @@
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test lint bench matrix torture fuzz soak lock sbom clean
+.PHONY: run try test lint coverage bench matrix torture fuzz soak lock sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,6 +51,11 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy $(LINTED)
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+# Some of the rest is taken by tests of what lies behind the dialects.
+coverage: $(VENV)/.test
+	$(BIN)/coverage run --branch --source netrunner.dialects -m pytest tests/dialects tests/providers tests/pipeline
+	$(BIN)/coverage report --skip-covered --show-missing --fail-under 99
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

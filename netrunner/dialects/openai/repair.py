@@ -314,7 +314,7 @@ class Repair:
         self._done = self.tap.complete = self.tap.began = True
         for choice in whole.choices:
             self.tap.finish_reason = choice.finish_reason or self.tap.finish_reason
-        self.tap.usage = whole.usage and counted(whole.usage)
+        self.tap.usage = None if whole.usage is None else counted(whole.usage)
         return sse.escaped(body)
 
     def _mended(self, document: Document) -> bool:
