@@ -71,6 +71,9 @@ class ICounters(Interface):
         For a request that others refused, or that was not sent after all; after ``release`` it does nothing.
         """
 
+    async def used(scope, subject, windows):
+        """Return how much of each is used: whether it counts tokens, and its seconds. May raise as ``reserve``."""
+
 
 class ISection(Interface):
     """One mapping of the configuration, located by file and line."""
@@ -325,18 +328,15 @@ class ICaller(Interface):
     counts_tokens = Attribute("bool: whether it, or its project, may take so many tokens only.")
 
     def check(wall_s):
-        """See whether it is let in at a Unix time.
+        """Raise ``Unauthenticated`` or ``Forbidden`` unless it is let in at a Unix time."""
 
-        Raises:
-            Unauthenticated: when the token is revoked or expired.
-            Forbidden: when its project is not active.
-        """
+    def told():
+        """Return the header fields that tell the caller how long its token lives, and what its life has left."""
 
     def key(provider):
         """Return the project's key for a provider, as bytes; several are used in turn.
 
-        Raises:
-            Forbidden: ``project_key_missing`` when it has none.
+        Raises ``Forbidden``, ``project_key_missing``, when it has none.
         """
 
 

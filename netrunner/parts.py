@@ -61,6 +61,7 @@ from netrunner.web.cors import CrossOrigin
 from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
+from netrunner.web.late import Late
 from netrunner.web.logs import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.neighbours import Neighbours
@@ -152,6 +153,7 @@ class Parts:
         )
         self._keepalives = Keepalives(self.pipeline.inflight, lasting.clock, settings.server.keepalive_s)
         self._sources = Sources(settings.server.trusted_proxies)
+        self._late = Late(lasting.books.lookout.tries, self._sources)
         policy = AddressPolicy(settings.register.allow)
         self._alias_providers = AliasProviders(
             self.pipeline,
@@ -222,7 +224,7 @@ class Parts:
     def _pages(self) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
-        gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password)
+        gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password, self._late)
         books, observed = self._lasting.books, self._lasting.observed
         recent, neighbours = books.lookout.recent, self._lasting.neighbours
         records = Records(
@@ -243,7 +245,7 @@ class Parts:
         settings, books = self.settings, self._lasting.books
         lookout, admin = books.lookout, settings.admin
         user, password = (None, None) if admin is None else (admin.user, admin.password)
-        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources)
+        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources, self._lasting.neighbours)
         shelf = Shelf(settings, lambda: books.logs, targets, lookout)
         managing = None
         if self._reception is not None:
@@ -259,7 +261,9 @@ class Parts:
         """Return what those who manage use."""
         own = partial(is_own, self.settings)
         token = self.settings.access.management_token
-        register = Register(Management(token), self._lasting.registered, self.pipeline.names, policy, own, self._clock)
+        register = Register(
+            Management(token, self._late), self._lasting.registered, self.pipeline.names, policy, own, self._clock
+        )
         model = Branch()
         model.putChild(b"register", register)
         pages: dict[bytes, Resource] = {b"register-model": register, b"model": model}
@@ -267,7 +271,7 @@ class Parts:
             # With it comes the database, which is loaded only where it is used.
             from netrunner.web.manage import manage
 
-            pages[b"manage"] = manage(token, self._reception, self._sources)
+            pages[b"manage"] = manage(token, self._reception, self._sources, self._late)
         return pages
 
     def follow_aliases(self) -> None:

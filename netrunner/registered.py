@@ -19,6 +19,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from netrunner.errors import BadRequest
+from netrunner.news.board import Board
+from netrunner.news.topics import ALIASES
 from netrunner.process.peers import tell_others
 from netrunner.values import Alias
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 FILE = "aliases.json"
 CHANGED = "aliases"
-"""What processes are told when there are others: to read them again."""
+"""What processes of the state folder are told: to read them again."""
 
 
 def read(state: Path) -> list[Alias]:
@@ -53,15 +55,18 @@ class Registered:
         state: The state folder.
         database: Returns the database, which is opened when it is first asked for.
         reactor: What everything runs on.
+        board: Tells those that share the database.
     """
 
     log = Logger()
 
-    def __init__(self, state: Path, database: Callable[[], Store], reactor: Any) -> None:
+    def __init__(self, state: Path, database: Callable[[], Store], reactor: Any, board: Board) -> None:
         self._state = state
         self._path = state / FILE
         self._database = database
         self._reactor = reactor
+        self._board = board
+        board.follow(ALIASES, lambda _: self._look())
         self.aliases: dict[str, Alias] = {}
         """By name; always the same mapping."""
         self.on_change: Callable[[], object] = lambda: None
@@ -86,9 +91,13 @@ class Registered:
         """
         self.read()
         if store != "sqlite" or any(self._state.glob("*.sqlite3")):
-            Deferred.fromCoroutine(self._copy()).addErrback(
-                lambda failure: self.log.warn("aliases are as they were last: {error}", error=failure.getErrorMessage())
-            )
+            self._look()
+
+    def _look(self) -> None:
+        """Read what the database holds."""
+        Deferred.fromCoroutine(self._copy()).addErrback(
+            lambda failure: self.log.warn("aliases are as they were last: {error}", error=failure.getErrorMessage())
+        )
 
     async def put(self, alias: Alias) -> None:
         """Register an alias, in the place of one of the same name; returning means that every process knows it.
@@ -119,6 +128,8 @@ class Registered:
         await self._copy()
         threads = self._reactor.getThreadPool()
         await deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), CHANGED)
+        for problem in await self._board.tell(ALIASES, ""):
+            self.log.warn("aliases are heard of late: {problem}", problem=problem)
 
     async def _copy(self) -> None:
         from netrunner.store import aliases

@@ -30,6 +30,9 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICounters, IStartable
 from netrunner.limits.memory import Counted, MemoryCounters
 from netrunner.limits.place import open_counters
+from netrunner.news.board import Board
+from netrunner.news.topics import PROJECTS
+from netrunner.news.wires import wires
 from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
@@ -42,6 +45,7 @@ from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
+from netrunner.web.admin.across import offer as offer_sessions
 from netrunner.web.crew import Crew, page
 from netrunner.web.metrics import Observed, registry
 from netrunner.web.neighbours import Neighbours, Telling
@@ -82,7 +86,8 @@ class NetrunnerService(Service):
         self._ports: list[IListeningPort] = []
         self.live = Live(self.flush)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
-        self.registered = Registered(state[0], self.books.open_database, reactor)
+        self._board = Board()
+        self.registered = Registered(state[0], self.books.open_database, reactor, self._board)
         self.registered.on_change = self._follow_aliases
         self.neighbours = Neighbours(Siblings(state[0], reactor))
         self._worker = worker
@@ -110,6 +115,7 @@ class NetrunnerService(Service):
             None if worker is None else Crew(worker, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
+        self._ready: Deferred[None] = Deferred()
         self._drained: Deferred[None] | None = None
         self._deadline: Any = None
         self._limit = 0.0
@@ -134,7 +140,7 @@ class NetrunnerService(Service):
         )
 
     def startService(self) -> None:
-        """Take the sockets and serve."""
+        """Serve, and take the sockets as soon as callers can be told apart."""
         super().startService()
         self._sweep.start()
         self._lag.start()
@@ -145,12 +151,23 @@ class NetrunnerService(Service):
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
         self._look_where_others_write(self.settings)
+        if self._reception is None:
+            self._accept()
+        else:
+            # Until the database is open nobody could be told from anybody else: who comes sooner waits.
+            self._reception.begun.addCallback(lambda _: self._accept())
+
+    def _accept(self) -> None:
+        """Take the sockets."""
+        if self._drained is not None:
+            return
         admin = self.settings.admin
         apart = set() if admin is None else {listener(text) for text in admin.listen}
         for bound in self._listeners:
             site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
             self._ports.append(listen.adopt(self._reactor, bound, site))
             self.log.info("listening on {name}", name=bound.name)
+        self._ready.callback(None)
 
     def _look_where_others_write(self, settings: Settings) -> None:
         """Let a worker that feeds no sinks find records where the one that does has them put."""
@@ -158,12 +175,13 @@ class NetrunnerService(Service):
             self.books.open_store()
 
     def ready(self) -> Deferred[None]:
-        """Fire at once: whoever has started this accepts."""
-        return succeed(None)
+        """Fire when requests are accepted."""
+        return self._ready
 
     def offer(self, commands: Commands) -> None:
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
+        offer_sessions(self.books.lookout.sessions, commands)
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
 
@@ -194,12 +212,14 @@ class NetrunnerService(Service):
                 self.live.end_of,
                 self._tell_of_project,
             )
+            self._board.follow(PROJECTS, self._reception.hear)
         return self._reception
 
     def _receive(self) -> None:
         """Go by the configuration in use."""
         if self._reception is not None:
             self._reception.apply(receiving(self.settings))
+        self._board.use(wires(self.settings, self.books.open_database, self._reactor, self._clock))
 
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
@@ -299,9 +319,11 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.hear(id)
 
-    def _tell_of_project(self, id: str) -> Deferred[list[str]]:
+    async def _tell_of_project(self, id: str) -> list[str]:
+        """Tell the processes of the state folder, and those that share its database."""
         threads, told = self._reactor.getThreadPool(), {"id": id}
-        return deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
+        beside = deferToThreadPool(self._reactor, threads, tell_others, self._state, os.getpid(), PROJECT_CHANGED, told)
+        return await beside + await self._board.tell(PROJECTS, id)
 
     def windows(self) -> list[Any]:
         """Return what limits have counted in this process, in terms of JSON, for a successor."""
@@ -398,6 +420,7 @@ class NetrunnerService(Service):
         stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
         for counters in {id(parts.counters): parts.counters for parts in every}.values():
             self._stop_counters(counters)
+        self._board.stop()
         if self._reception is not None:
             stopped.addCallback(lambda _: self._leave_reception())
         return stopped.addCallback(lambda _: self.books.stop(self._parts.stop_sinks, self._left_s))

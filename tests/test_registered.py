@@ -12,6 +12,7 @@ from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads an
 
 import pytest_twisted
 from netrunner.errors import BadRequest
+from netrunner.news.board import Board
 from netrunner.registered import FILE, Registered
 from netrunner.store import aliases
 from netrunner.values import Alias
@@ -45,7 +46,7 @@ def kept() -> Kept:
 
 @pytest.fixture
 def registered(tmp_path: Path, kept: Kept) -> Registered:
-    return Registered(tmp_path, lambda: kept, the_reactor)  # type: ignore[arg-type,return-value]  # all it asks is write
+    return Registered(tmp_path, lambda: kept, the_reactor, Board())  # type: ignore[arg-type,return-value]  # all it asks is write
 
 
 def write(registered: Registered, *listed: Alias) -> None:
@@ -78,7 +79,7 @@ def test_without_a_database_nothing_is_asked_of_it_at_the_start(tmp_path: Path) 
     def refuse() -> Any:
         raise AssertionError("the database was opened")
 
-    Registered(tmp_path, refuse, the_reactor).start("sqlite")
+    Registered(tmp_path, refuse, the_reactor, Board()).start("sqlite")
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql://db.example/netrunner"])

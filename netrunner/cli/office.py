@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from netrunner.cli.database import Place
 from netrunner.errors import ExchangeError, NetrunnerError
 from netrunner.process.peers import PROJECT_CHANGED, tell_others
-from netrunner.projects.office import Actor, Change, Office
+from netrunner.projects.office import Actor, Change, Office, operate
 from netrunner.projects.tokens import Mint
 from netrunner.store.secrets import made_pepper
 
@@ -60,12 +60,8 @@ class Here:
 
     def change(self, action: str, operation: Callable[..., Change], *args: Any) -> Any:
         """Do it in one transaction, then tell the daemons."""
-
-        def work(connection: Connection) -> Change:
-            return operation(self._office, connection, self._actor, *args)
-
         try:
-            change = self._place.database.write(work)
+            change = self._place.database.write(operate, self._office, operation, self._actor, *args)
         except ExchangeError as error:
             subject = next((one for one in args if isinstance(one, str)), None)
             self._place.database.write(self._office.refused, self._actor, action, subject, error.code)

@@ -119,6 +119,13 @@ class MemoryCounters:
         assert isinstance(grant, _Held)
         self._end(grant, -grant.tokens, -1)
 
+    async def used(self, scope: str, subject: str, windows: Sequence[tuple[bool, float]]) -> list[int]:
+        """Return how much of each window is used, in this process."""
+        account = self._accounts.get((scope, subject))
+        kept = () if account is None else account.kept(self._clock.seconds())
+        by_kind = {(one.tokens, one.length_s): one.used for one in kept}
+        return [by_kind.get(window, 0) for window in windows]
+
     def windows(self) -> list[Counted]:
         """Return what is used of every window that is open, for a process that takes over; the newest, if many are."""
         now = self._clock.seconds()

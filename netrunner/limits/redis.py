@@ -67,13 +67,13 @@ class _Factory(Factory):
     isLazy = False
 
     def __init__(self, link: Redis, place: Place) -> None:
-        self._link = link
+        self.link = link
         self._place = place
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         place = self._place
         # A database is always chosen: its answer shows that somebody is there.
-        protocol = txredisapi.RedisProtocol(
+        protocol = self.link.kind(
             replyTimeout=REPLY_S,
             password=place.password,
             username=place.user,
@@ -81,8 +81,8 @@ class _Factory(Factory):
             convertNumbers=False,
         )
         protocol.factory = self
-        protocol.whenConnected().addCallback(self._link.connected)
-        protocol.whenDisconnected().addCallback(self._link.lost)
+        protocol.whenConnected().addCallback(self.link.connected)
+        protocol.whenDisconnected().addCallback(self.link.lost)
         return protocol
 
     def stopTrying(self) -> None:
@@ -90,7 +90,7 @@ class _Factory(Factory):
 
     def connectionError(self, why: str) -> None:
         """Called with the reason."""
-        self._link.refused(why)
+        self.link.refused(why)
 
 
 class Redis:
@@ -102,6 +102,8 @@ class Redis:
     """
 
     log = Logger()
+    kind = txredisapi.RedisProtocol
+    """What speaks on it; its ``factory.link`` is this."""
 
     def __init__(self, place: Place, reactor: Any) -> None:
         self._place = place
@@ -134,20 +136,35 @@ class Redis:
         Raises:
             Unavailable: when it is not known whether it ran.
         """
+        try:
+            return await self._ask("EVALSHA", script.sha, len(keys), *keys, *arguments)
+        except txredisapi.ResponseError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise Unavailable(str(error)) from error
+        return await self.ask("EVAL", script.text, len(keys), *keys, *arguments)
+
+    async def ask(self, *command: object) -> Any:
+        """Return what a command answers.
+
+        Raises:
+            Unavailable: when it is not known whether it was done.
+        """
+        try:
+            return await self._ask(*command)
+        except txredisapi.ResponseError as error:
+            raise Unavailable(str(error)) from error
+
+    async def _ask(self, *command: object) -> Any:
         if self._trying and self._protocol is None:
             first: Deferred[None] = Deferred()
             self._first.append(first)
             await first
-        protocol = self._protocol
-        if protocol is None:
+        if self._protocol is None:
             raise Unavailable(self._why)
         try:
-            try:
-                return await protocol.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
-            except txredisapi.ResponseError as error:
-                if not str(error).startswith("NOSCRIPT"):
-                    raise
-                return await protocol.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+            return await self._protocol.execute_command(*command)
+        except txredisapi.ResponseError:
+            raise
         except txredisapi.RedisError as error:
             raise Unavailable(str(error)) from error
 

@@ -156,3 +156,15 @@ for n, inside in ipairs(KEYS) do
 end
 return #KEYS
 """)
+
+USED = _script("""
+-- KEYS: an account. ARGV: of each window its name and its microseconds. Returns how much of each is used.
+local time = redis.call('TIME')
+local now, told = time[1] * 1000000 + time[2], {}
+for n = 1, #ARGV, 2 do
+  local kept = redis.call('HMGET', KEYS[1], ARGV[n] .. ':o', ARGV[n] .. ':u')
+  local opened = tonumber(kept[1] or '')
+  told[#told + 1] = opened and now < opened + tonumber(ARGV[n + 1]) and tonumber(kept[2]) or 0
+end
+return told
+""")

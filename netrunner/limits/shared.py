@@ -26,7 +26,7 @@ from netrunner.interfaces import IClock, ICounters, IStartable
 from netrunner.limits.memory import MemoryCounters
 from netrunner.limits.redis import Redis, Unavailable
 from netrunner.limits.rules import BUSY_S, CONCURRENCY, MIN_GAP, Rules, rules
-from netrunner.limits.scripts import NEVER_US, RELEASE, RENEW, RESERVE, Script
+from netrunner.limits.scripts import NEVER_US, RELEASE, RENEW, RESERVE, USED, Script
 from netrunner.settings import Limits
 
 LEASE_S = 15.0
@@ -124,9 +124,7 @@ class SharedCounters:
 
     async def _without_redis(self, claims: Sequence[Claim], tokens: int, error: Unavailable) -> Grant | Denial:
         if self._local is None:
-            raise Overloaded(
-                "Limits cannot be counted for now.", code="counters_unavailable", retry_after_s=1
-            ) from error
+            raise _uncounted() from error
         self.fallbacks += 1
         answer = await self._local.reserve(claims, tokens)
         if isinstance(answer, Denial):
@@ -148,6 +146,15 @@ class SharedCounters:
         else:
             assert self._local is not None
             self._local.withdraw(grant)
+
+    async def used(self, scope: str, subject: str, windows: Sequence[tuple[bool, float]]) -> list[int]:
+        """Return how much of each window is used, by everybody."""
+        named = [word for tokens, length_s in windows for word in (_name(tokens, length_s), round(length_s * _MICRO))]
+        try:
+            told: list[int] = await self._redis.run(USED, [f"{_PREFIX}{scope}|{subject}"], named)
+        except Unavailable as error:
+            raise _uncounted() from error
+        return told
 
     def _end(self, grant: _Lent, tokens: int, requests: int) -> None:
         keys, grant.keys = grant.keys, []
@@ -188,6 +195,10 @@ class SharedCounters:
         places = ((key, id) for id, keys in self._leases.items() for key in keys)
         while batch := list(itertools.islice(places, _BATCH)):
             self._run(RENEW, [key for key, _ in batch], [int(LEASE_S * _MICRO), *(id for _, id in batch)])
+
+
+def _uncounted() -> Overloaded:
+    return Overloaded("Limits cannot be counted for now.", code="counters_unavailable", retry_after_s=1)
 
 
 @functools.lru_cache(maxsize=4096)

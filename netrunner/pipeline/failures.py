@@ -49,7 +49,7 @@ def failed(event: StreamError) -> UpstreamRejected:
     )
 
 
-def told(events: bytes) -> bytes:
-    """Return what the event with an error holds, of the beginning of a stream."""
-    read = sse.Reader().feed(events + b"\n\n")
-    return next((event.data for event in read if b'"error"' in event.data), b"")
+def told_in(events: bytes) -> bytes:
+    """Return what the event with an error among ``events`` holds."""
+    told = sse.Reader().feed(events + b"\n\n")
+    return next((event.data for event in told if b'"error"' in event.data), b"")

@@ -65,26 +65,6 @@ def is_stream(head: ResponseHead) -> bool:
     return (head.get(b"content-type") or b"").startswith((b"text/event-stream", b"application/x-ndjson"))
 
 
-def translated(head: ResponseHead, content_type: bytes, recoded: bool) -> ResponseHead:
-    """Return the head of an answer that is written anew.
-
-    Args:
-        head: The provider's.
-        content_type: Of what is written.
-        recoded: Whether the provider's content coding was taken off.
-    """
-    headers: Headers = [(b"content-type", content_type), *foreign_limits(head)]
-    coding = head.get(b"content-encoding")
-    if coding is not None and not recoded:
-        headers.append((b"content-encoding", coding))
-    return ResponseHead(200, b"OK", headers)
-
-
-def is_plain(head: ResponseHead) -> bool:
-    """Return whether an answer is in no content coding."""
-    return head.get(b"content-encoding") in (None, b"identity")
-
-
 def foreign_limits(head: ResponseHead) -> Headers:
     """Return a provider's limits under names that no client of another dialect takes for its own: units differ."""
     return [

@@ -57,5 +57,5 @@ class Keepalives:
                 continue
             if before.get(id) != sent:
                 self._sent[id] = sent
-            elif isinstance(exchange.work, Relay) and not exchange.tap.complete:
+            elif isinstance(exchange.work, Relay):
                 exchange.work.keep_alive(exchange.dialect.keepalive(exchange.endpoint, exchange.model or "", at))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from netrunner.dialects.answers import TRUNCATED, truncated
+from netrunner.dialects.answers import truncated
 from netrunner.errors import ExchangeError, UpstreamError
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
@@ -23,12 +23,13 @@ from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
+from netrunner.pipeline.cut import is_cut, judged
 from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.failures import told
-from netrunner.pipeline.lane import RepairLane
-from netrunner.pipeline.translation import Lane, TranslatingLane
-from netrunner.values import Attempt, Outcome, ResponseHead
+from netrunner.pipeline.failures import told_in
+from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
+from netrunner.pipeline.translation import TranslatingLane
+from netrunner.values import Attempt, Headers, Outcome, ResponseHead
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
@@ -37,6 +38,8 @@ DRAIN_S = 300.0
 """How long an answer is read on for a client that has left, where its model says ``on_disconnect: drain``."""
 MAX_HELD_BYTES = 65536
 """Most of an answer kept before it is committed: an error's body, or a stream's first event."""
+
+Lane = EventLane | PlainLane | RepairLane | TranslatingLane
 
 
 class State(enum.Enum):
@@ -128,9 +131,13 @@ class Relay:
 
     def _translate(self, head: ResponseHead) -> ResponseHead:
         """Return the head that the caller gets where the answer is written anew; filters see this one."""
+        coding = head.get(b"content-encoding")
         self._lane = lane = self._run.translating_lane(heads.is_stream(head))
         self._exchange.tap = lane.tap
-        return heads.translated(head, lane.content_type, self._inflater is not None)
+        headers: Headers = [(b"content-type", lane.content_type), *heads.foreign_limits(head)]
+        if self._inflater is None and coding is not None:
+            headers.append((b"content-encoding", coding))
+        return ResponseHead(200, b"OK", headers)
 
     def _decide(self, head: ResponseHead) -> None:
         if self._run.decides_on_heads:
@@ -146,7 +153,7 @@ class Relay:
             return
         self._head = head
         exchange = self._exchange
-        readable = self._inflater is not None or heads.is_plain(head)
+        readable = self._is_readable()
         if self._lane is None:
             exchange.stream = heads.is_stream(head)
             if (self._attempt.status or 0) < 400:
@@ -246,7 +253,7 @@ class Relay:
         tap.feed(data)
         if tap.error is not None:
             status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
-            self._reject(self._run.rejection(status, head.headers, told(b"".join(self._held))))
+            self._reject(self._run.rejection(status, head.headers, told_in(b"".join(self._held))))
         elif last and not tap.began:
             self.failed(nothing_said())
         elif last and self._lane is None and self._is_cut():
@@ -269,22 +276,15 @@ class Relay:
         if last or lane.tap.began or sum(map(len, self._held)) > MAX_HELD_BYTES:
             self._commit()
 
-    def _is_cut(self) -> bool:
-        """Return whether a stream that has ended did not say so, where every provider does.
+    def _is_readable(self) -> bool:
+        """Return whether the answer is in no coding by now."""
+        assert self._head is not None
+        return self._inflater is not None or self._head.get(b"content-encoding") in (None, b"identity")
 
-        What the end of the connection delimits shows in no other way that it broke off.
-        """
-        exchange, head, tap = self._exchange, self._head, self._exchange.tap
-        assert head is not None
-        coded = self._inflater is None and not heads.is_plain(head)
-        if tap.complete or self._run.verbatim or head.status >= 400 or coded:
-            return False
-        tap.close()
-        return (
-            not tap.complete
-            and tap.error is None
-            and exchange.dialect.has_events(exchange.method, exchange.endpoint) is True
-        )
+    def _is_cut(self) -> bool:
+        """Return whether a stream of events that can be read has ended without saying so."""
+        assert self._head is not None
+        return not self._run.verbatim and self._head.status < 400 and self._is_readable() and is_cut(self._exchange)
 
     def _collect(self, lane: Lane, data: bytes, last: bool) -> None:
         """Take an answer that passes filters as a whole; commit when it has."""
@@ -364,19 +364,14 @@ class Relay:
             written = lane.feed(data, last)
         except UpstreamError as error:
             self._abort()
-            self.failed(self._judged(error))
+            self.failed(judged(self._exchange, error))
         except ExchangeError as error:
             self.stop(Outcome.REFUSED, error)
         else:
             if lane.error is None or self._state is State.RELAYING:
                 return written
-            self._reject(self._judged(lane.error))
+            self._reject(judged(self._exchange, lane.error))
         return None
-
-    def _judged(self, error: UpstreamError) -> UpstreamError:
-        """Return what is wrong with an answer, by its lane's word; a stream cut before any event says nothing."""
-        empty = error.code == TRUNCATED and self._exchange.stream and not self._exchange.tap.began
-        return nothing_said() if empty else error
 
     # After it.
 
@@ -410,11 +405,10 @@ class Relay:
 
     def keep_alive(self, sign: bytes) -> None:
         """Send ``sign`` to a client that waits between two events of a stream; it is no part of the answer."""
-        plain = self._head is not None and (self._inflater is not None or heads.is_plain(self._head))
         waits = self._state is State.RELAYING and not self._reasons and self._draining is None
         # A CR may be half of a line end whose other half is to come.
         rests = self._tail.endswith(self._exchange.dialect.event_ends) and not self._tail.endswith(b"\r")
-        if waits and rests and plain and not self._run.verbatim:
+        if waits and rests and self._is_readable() and not (self._run.verbatim or self._exchange.tap.complete):
             self._request.send(sign)
 
     def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
@@ -440,13 +434,14 @@ class Relay:
         if self._state is State.ENDED or self._draining is not None:
             return
         if self._call is None or not self._run.drains:
-            self._abandon()
+            self._abort()
+            self._leave(self._state)
             return
-        self._draining = self._exchange.clock.callLater(DRAIN_S, self._abandon)
+        self._draining = self._exchange.clock.callLater(DRAIN_S, self._drained)
         self._release("client")
 
-    def _abandon(self) -> None:
-        """Nobody waits for the rest, or it takes too long."""
+    def _drained(self) -> None:
+        """It takes too long."""
         self._abort()
         self._leave(self._state)
 

@@ -455,6 +455,8 @@ def own_headers(exchange: Exchange) -> Headers:
         headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
     if exchange.standings:
         headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
+    if exchange.holder is not None:
+        headers += exchange.holder.told()
     if exchange.stages is not None:
         headers.append((TIMING, exchange.stages.commit(exchange)))
     return headers

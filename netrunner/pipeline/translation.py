@@ -21,7 +21,7 @@ from netrunner.events import Event, Finish, KeepAlive, Start, UsageSeen
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import error_of
-from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_IMAGE_BYTES, EventLane, PlainLane, RepairLane
+from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_IMAGE_BYTES
 from netrunner.values import Answer, ResponseHead, Usage
 
 
@@ -243,7 +243,3 @@ class TranslatingLane:
                 events += chain.on_event(exchange, event)
         written: bytes = self._encoder.write(events) + self._encoder.end()
         return written
-
-
-Lane = EventLane | PlainLane | RepairLane | TranslatingLane
-"""The way of one answer, wherever it goes."""

@@ -18,6 +18,8 @@ from netrunner.projects.wither import left
 from netrunner.settings import Limits
 from netrunner.store.projects import ProjectRow
 from netrunner.store.tokens import TokenRow
+from netrunner.times import stamp
+from netrunner.values import Headers
 
 CHALLENGE = ((b"www-authenticate", b'Bearer realm="netrunner"'),)
 _WITHERS = 1000
@@ -84,6 +86,7 @@ class Caller:
         "_claim",
         "_claims_until",
         "_counts_tokens",
+        "_expires",
         "_per_hour",
         "cost_used",
         "created_at",
@@ -101,6 +104,7 @@ class Caller:
         "stale",
         "terms",
         "tokens_used",
+        "unspent",
     )  # fmt: skip
 
     def __init__(self, digest: bytes, project: Project, row: TokenRow, per_hour: int | None) -> None:
@@ -129,6 +133,9 @@ class Caller:
             return
         self.created_at, self.expires_at = row.created_at, row.expires_at
         self.max_requests = row.max_requests
+        self.unspent = 0 if row.max_requests is None else max(0, row.max_requests - row.taken)
+        """Requests of ``max_requests`` that no process has taken, as was last heard."""
+        self._expires = (b"netrunner-token-expires", stamp(row.expires_at).encode("ascii"))
         self.terms = read(row.limits)
         self._counts_tokens = self.terms.counts_tokens
         self.metadata: Mapping[str, str] = {
@@ -162,6 +169,14 @@ class Caller:
             raise Unauthenticated("The token has expired.", code="token_expired", headers=CHALLENGE)
         if not self.project_view.active:
             raise Forbidden("The token's project is not active.", code="project_inactive")
+
+    def told(self) -> Headers:
+        """Return what its holder is told: when it expires, and how many requests of its life are left."""
+        if self.refused is not None:
+            return []
+        if self.max_requests is None:
+            return [self._expires]
+        return [self._expires, (b"netrunner-token-requests-remaining", b"%d" % (self.lease + self.unspent))]
 
     def share(self, wall_s: float) -> float:
         """Return the share of its limits that is left at a Unix time."""

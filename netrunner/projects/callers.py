@@ -127,12 +127,16 @@ class Callers:
             # Another one, if it was forgotten meanwhile.
             caller.refused = found.refused
 
-    def changed(self, project: str) -> None:
-        """Something about a project, or a token of it, was changed: it is read before it is used again."""
+    def changed(self, project: str | None) -> None:
+        """Something about a project, or a token of it, was changed: it is read before it is used again.
+
+        Args:
+            project: Its id; None when it may be any.
+        """
         self._changes += 1
         self._asking = {}
         for caller in self._known.values():
-            if caller.project == project:
+            if project is None or caller.project == project:
                 caller.stale = True
 
     def _asked(self, digest: bytes) -> Deferred[Caller]:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from netrunner.errors import BadRequest, Forbidden, NotFound
 from netrunner.ids import uuid7
+from netrunner.news.topics import PROJECTS
 from netrunner.projects import tokens as made
 from netrunner.projects.terms import read, written
 from netrunner.projects.tokens import Mint
@@ -34,6 +35,7 @@ from netrunner.projects.wanted import (
 )
 from netrunner.store import audit, projects, tokens
 from netrunner.store.audit import Entry, Filters
+from netrunner.store.notices import announce
 from netrunner.store.projects import KeyRow, ProjectRow
 from netrunner.store.sealing import Keyring, masked
 from netrunner.store.tokens import TokenRow
@@ -319,6 +321,16 @@ class Office:
                 sealed = self._keyring.seal(secret.strip().encode(), id)
                 rows.append(KeyRow(id, project, provider, masked(secret), self._keyring.current.id, sealed))
         projects.put_keys(connection, project, list(given), rows)
+
+
+def operate(
+    connection: Connection, office: Office, operation: Callable[..., Change], actor: Actor, *args: Any, **kwargs: Any
+) -> Change:
+    """Do an operation, and have every process that shares the database hear of it once it is committed."""
+    change = operation(office, connection, actor, *args, **kwargs)
+    if change.project is not None:
+        announce(connection, PROJECTS, change.project)
+    return change
 
 
 def _masked(given: dict[str, list[str]]) -> dict[str, list[str]]:

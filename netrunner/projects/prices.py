@@ -5,6 +5,7 @@ This module must not ask anybody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Self
@@ -16,9 +17,11 @@ from netrunner.values import Usage
 
 TABLE = "prices.yaml"
 _MILLION = 1_000_000
+_VERSION = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{3,4})$")
+"""What a name may end in: a date or a number of a version. ``claude-opus-4-5`` is a model of its own."""
 
 
-class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """US dollars for a million tokens."""
 
     input: float
@@ -27,6 +30,19 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the request, read from a cache; as ``input`` when absent."""
     written: float | None = None
     """Of the request, written to a cache; likewise."""
+
+
+class Long(Rate, frozen=True):
+    """What a request costs, all of it, that is longer than others."""
+
+    over: int
+    """Tokens of the request."""
+
+
+class Price(Rate, frozen=True):
+    """What a model costs."""
+
+    long: Long | None = None
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,18 +74,15 @@ class Prices:
         if model is None:
             return None
         price = self._models.get(model)
-        while price is None:
-            model, dash, rest = model.rpartition("-")
-            if not dash or not rest.isdigit():
-                return None
-            price = self._models.get(model)
-        return price
+        return self._models.get(_VERSION.sub("", model)) if price is None else price
 
     def cost(self, model: str | None, usage: Usage) -> float | None:
         """Return what an exchange cost in US dollars; None if nobody knows."""
-        price = self.of(model)
+        price: Rate | None = self.of(model)
         if price is None or usage.input_total is None or usage.output_total is None:
             return None
+        if isinstance(price, Price) and price.long is not None and usage.input_total > price.long.over:
+            price = price.long
         read, written = usage.cache_read or 0, usage.cache_write or 0
         plain = max(0, usage.input_total - read - written)
         return (

@@ -6,7 +6,7 @@ This module must not hold what can be done without the reactor.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,7 +22,7 @@ from netrunner.errors import ExchangeError, Overloaded, StoreError
 from netrunner.interfaces import ICallers, IClock, ICounters
 from netrunner.projects.caller import Caller
 from netrunner.projects.callers import Callers, Opened
-from netrunner.projects.office import Actor, Change, Office
+from netrunner.projects.office import Actor, Change, Office, operate
 from netrunner.projects.prices import Prices
 from netrunner.projects.tokens import Mint
 from netrunner.projects.uses import Uses
@@ -37,6 +37,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 AGAIN_S = 5.0
 """When a database that could not be opened is tried again."""
+OPENING_S = 10.0
+"""How long whoever wants to serve waits for a database that is opened for the first time, and migrated perhaps."""
 DAY_S = 86400.0
 
 
@@ -93,7 +95,7 @@ class Reception:
         clock: IClock,
         holders: Callable[[], Iterable[Any]],
         end: Callable[[Any, ExchangeError], None],
-        tell: Callable[[str], Deferred[list[str]]],
+        tell: Callable[[str], Awaitable[list[str]]],
     ) -> None:
         self._rules = rules
         self._open_database = open_database
@@ -105,6 +107,8 @@ class Reception:
         self._store: Store | None = None
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
+        self.begun: Deferred[None] = Deferred()
+        """Fires once the database was opened or could not be, ``OPENING_S`` after the first ``apply`` at the latest."""
         self.callers = Callers(self._database, clock)
         self.uses = Uses(self._database, Prices.shipped(), clock)
 
@@ -113,6 +117,7 @@ class Reception:
         self._rules = rules
         if self._store is None:
             self._store = self._open_database()
+            self._calls["begin"] = self._clock.callLater(OPENING_S, self._begin)
         self.callers.per_hour = rules.per_hour
         self._run(self._open())
         self._clean_later()
@@ -168,7 +173,7 @@ class Reception:
         """
         office = self._opened()
         try:
-            change = await self._database().write(_operate, operation, office, actor, *args, **kwargs)
+            change = await self._database().write(operate, office, operation, actor, *args, **kwargs)
         except StoreError as error:
             self.log.warn("{action} was not done: {reason}", action=action, reason=str(error))
             raise _unavailable() from error
@@ -205,15 +210,18 @@ class Reception:
         if self._office is not None:
             await self._note_refusal(self._office, actor, action, None, outcome)
 
-    def hear(self, project: str) -> None:
+    def hear(self, project: str | None) -> None:
         """Another process has changed something about a project: nobody is let in by what was known of it."""
-        self.callers.changed(project)
         self._run(self.changed(project))
 
-    async def changed(self, project: str) -> None:
-        """Think anew about a project: its tokens are read before they are used again, and open exchanges may end."""
+    async def changed(self, project: str | None) -> None:
+        """Think anew about a project: its tokens are read before they are used again, and open exchanges may end.
+
+        Args:
+            project: Its id; None when it may be any.
+        """
         self.callers.changed(project)
-        for caller in [caller for caller in self._holders() if caller.project == project]:
+        for caller in [caller for caller in self._holders() if project in (None, caller.project)]:
             try:
                 await self.callers.again(caller)
                 caller.check(self._clock.wall())
@@ -248,10 +256,20 @@ class Reception:
         except StoreError as error:
             self.log.error("nobody can be let in for now: {reason}", reason=str(error))
             self._later("open", AGAIN_S, self._open)
+            self._begin()
             return
         self._office = Office(opened.keyring, opened.mint, rules.providers, self._clock.wall, secrets.token_bytes)
         self.callers.opened = opened
         self.uses.start()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let whoever waits for the database begin to serve."""
+        call = self._calls["begin"]
+        if call.active():
+            call.cancel()
+        if not self.begun.called:
+            self.begun.callback(None)
 
     def _clean_later(self) -> None:
         if self._rules.clean_s:
@@ -278,12 +296,6 @@ class Reception:
 
     def _failed(self, failure: Failure) -> None:
         self.log.failure("projects", failure)
-
-
-def _operate(
-    connection: Connection, operation: Callable[..., Change], office: Office, actor: Actor, *args: Any, **kwargs: Any
-) -> Change:
-    return operation(office, connection, actor, *args, **kwargs)
 
 
 def _open(connection: Connection, rules: Rules, state: Path) -> Opened:

@@ -177,7 +177,8 @@ class Uses:
         asked.addBoth(self._tell, caller)
         return waiting
 
-    def _took(self, part: int, caller: Caller) -> None:
+    def _took(self, taken: tuple[int, int], caller: Caller) -> None:
+        part, caller.unspent = taken
         caller.lease += part
         if part:
             self._leased[caller.id] = caller
@@ -193,6 +194,7 @@ class Uses:
         self._leased.pop(caller.id, None)
         if caller.lease > 0:
             self._used_of(caller).returned += caller.lease
+            caller.unspent += caller.lease
             caller.lease = 0
 
     # Writing down.

@@ -14,6 +14,8 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
 from netrunner.errors import StoreError
+from netrunner.news.topics import ALIASES
+from netrunner.store.notices import announce
 from netrunner.store.tables import aliases
 from netrunner.values import Alias
 
@@ -27,11 +29,13 @@ def put(connection: Connection, alias: Alias) -> bool:
     if (connection.scalar(select(func.count()).select_from(aliases)) or 0) >= MAX_ALIASES:
         return False
     connection.execute(insert(aliases), [msgspec.structs.asdict(alias)])
+    announce(connection, ALIASES)
     return True
 
 
 def drop(connection: Connection, name: str) -> bool:
     """Forget an alias; return whether there was one."""
+    announce(connection, ALIASES)
     return connection.execute(delete(aliases).where(aliases.c.name == name)).rowcount > 0
 
 

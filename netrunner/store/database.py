@@ -49,7 +49,7 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA journal_size_limit=67108864",
 )
-_POSTGRESQL = {
+POSTGRESQL = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -93,7 +93,7 @@ def connect(url: URL) -> Engine:
             engine = create_engine(url, pool_size=CONNECTIONS, max_overflow=0)
             event.listen(engine, "connect", _prepare)
             return engine
-        return create_engine(url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, connect_args=_POSTGRESQL)
+        return create_engine(url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, connect_args=POSTGRESQL)
     except OSError as error:
         raise StoreError(f"The database {url.database} cannot be opened: {error.strerror}.") from error
     except ImportError as error:

@@ -134,22 +134,25 @@ def remove(connection: Connection, id: str) -> None:
     connection.execute(delete(tokens).where(tokens.c.id == id))
 
 
-def take(connection: Connection, id: str, share: int) -> int:
-    """Take a part of what is left of a token's ``max_requests``, for one process to spend; return how much.
+def take(connection: Connection, id: str, share: int) -> tuple[int, int]:
+    """Take a part of what is left of a token's ``max_requests``, for one process to spend.
 
     Args:
         connection: What to ask.
         id: The token's.
         share: Of what is left so many parts are made, and one of them is taken, or one request.
+
+    Returns:
+        How much was taken, and what is left now for others to take.
     """
     found = connection.execute(select(tokens.c.max_requests, tokens.c.taken).where(tokens.c.id == id)).first()
     if found is None or found.max_requests is None:
-        return 0
+        return 0, 0
     left = found.max_requests - found.taken
     part = max(1, left // share) if left > 0 else 0
     if part:
         connection.execute(update(tokens).where(tokens.c.id == id).values(taken=tokens.c.taken + part))
-    return part
+    return part, max(0, left - part)
 
 
 def use(connection: Connection, used: dict[str, Used]) -> None:

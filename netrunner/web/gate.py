@@ -32,8 +32,12 @@ from netrunner.http.request import IReadsHead, IRefuses, Request
 from netrunner.pipeline.refusal import refusal
 from netrunner.settings import Secret
 from netrunner.values import Answer, Headers
+from netrunner.web.late import Late
 
 CHALLENGE = ((b"www-authenticate", b'Basic realm="netrunner", charset="UTF-8"'),)
+
+MANAGEMENT = "management"
+"""Whose the management token is, in the audit and where wrong ones are counted."""
 
 
 class Gate:
@@ -41,9 +45,11 @@ class Gate:
 
     Args:
         user, password: The credential; without both only local requests are let in.
+        late: Answers wrong credentials; at once without it.
     """
 
-    def __init__(self, user: Secret | None, password: Secret | None) -> None:
+    def __init__(self, user: Secret | None, password: Secret | None, late: Late | None = None) -> None:
+        self._late = late
         self._expected = None
         if user is not None and password is not None:
             self._expected = f"{user.reveal()}:{password.reveal()}".encode()
@@ -64,6 +70,16 @@ class Gate:
             raise Unauthenticated(
                 "The credential of an operator is required.", code="admin_required", headers=CHALLENGE
             )
+
+    def late(self, request: Request, error: ExchangeError) -> Deferred[None] | None:
+        """Return what fails with ``error`` when a wrong credential may be answered; None if none was brought."""
+        account = self.account(request)
+        return None if self._late is None or account is None else self._late.refuse(request, account, error)
+
+    def account(self, request: Request) -> str | None:
+        """Return whose credential a request claims to bring; None if it brings none."""
+        given = request.header(b"authorization")
+        return None if given is None else basic(given).partition(b":")[0].decode("utf-8", "replace")
 
 
 def basic(value: bytes | None) -> bytes:
@@ -104,9 +120,14 @@ class Guarded(Resource):
         raise NotFound("No such page.")
 
     def head_received(self, request: Request) -> Deferred[None] | None:
-        """Ask for the credential, then for an allowed method."""
+        """Ask for the credential, then for an allowed method; what tells that it was wrong may have to wait."""
         if not self.open_to_all:
-            self._gate.check(request)
+            try:
+                self._gate.check(request)
+            except Unauthenticated as error:
+                if (late := self._gate.late(request, error)) is None:
+                    raise
+                return late
         if request.method not in self.methods:
             allowed = b", ".join(self.methods)
             raise MethodNotAllowed(f"Only {allowed.decode()} is allowed here.", headers=[(b"allow", allowed)])

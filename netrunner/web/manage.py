@@ -32,7 +32,8 @@ from netrunner.store.audit import Filters
 from netrunner.values import Answer, Headers
 from netrunner.web.access import Sources
 from netrunner.web.arguments import MAX_ROWS, Arguments, is_id
-from netrunner.web.gate import Gate, Guarded, bearer
+from netrunner.web.gate import MANAGEMENT, Gate, Guarded, bearer
+from netrunner.web.late import Late
 from netrunner.web.logs import JSON, tell
 from netrunner.web.proxy import client_id
 
@@ -47,10 +48,11 @@ class Key(Gate):
 
     Args:
         token: It; nobody is let in without one.
+        late: Answers wrong credentials.
     """
 
-    def __init__(self, token: Secret | None) -> None:
-        super().__init__(None, None)
+    def __init__(self, token: Secret | None, late: Late) -> None:
+        super().__init__(None, None, late)
         self._token = None if token is None else token.reveal().encode()
 
     def check(self, request: Request) -> None:
@@ -59,13 +61,17 @@ class Key(Gate):
         if self._token is None or not hmac.compare_digest(given, self._token):
             raise Unauthenticated("The management token is required.", code="invalid_token", headers=_CHALLENGE)
 
+    def account(self, request: Request) -> str | None:
+        """Return the one account there is; None if the request brings no credential."""
+        return None if request.header(b"authorization") is None else MANAGEMENT
+
 
 Does = Callable[[Request], Awaitable[tuple[int, Any]]]
 Named = Callable[[Request], str]
 
 
 def _management(request: Request) -> str:
-    return "management"
+    return MANAGEMENT
 
 
 class Managed(Guarded):
@@ -230,9 +236,9 @@ class Manage(Managed):
         return {} if part is None else part.does(rest[1:])
 
 
-def manage(token: Secret | None, reception: Reception, sources: Sources) -> Resource:
+def manage(token: Secret | None, reception: Reception, sources: Sources, late: Late) -> Resource:
     """Return what is served at ``/manage``."""
-    return Manage(Key(token), reception, sources)
+    return Manage(Key(token, late), reception, sources)
 
 
 def _page(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:

@@ -51,17 +51,17 @@ class Neighbours:
 
     async def in_progress(self) -> list[Row]:
         """Return a row for each exchange in progress there."""
-        return [row for answer in await self._ask("look") for row in answer["rows"]]
+        return [row for answer in await self.ask("look") for row in answer["rows"]]
 
     async def matching(self, query: Query) -> list[Row]:
         """Return a row for each of them that matches."""
-        found = await self._ask("look", {"query": msgspec.to_builtins(query)})
+        found = await self.ask("look", {"query": msgspec.to_builtins(query)})
         return [row for answer in found for row in answer["rows"]]
 
     async def recent(self, query: Query, limit: int) -> list[Record]:
         """Return what matches of that which ended there lately."""
         arguments = {"query": msgspec.to_builtins(query), "limit": limit}
-        answers = await self._ask("recent", arguments)
+        answers = await self.ask("recent", arguments)
         return msgspec.convert([one for answer in answers for one in answer["records"]], list[Record])
 
     async def ended(self, id: str) -> Record | None:
@@ -71,16 +71,16 @@ class Neighbours:
 
     async def progress(self, id: str) -> dict[str, Row] | None:
         """Return ``row`` and ``record`` of an exchange in progress there; None if there is none of that id."""
-        found = await self._ask("progress", {"id": id})
+        found = await self.ask("progress", {"id": id})
         return found[0] if found else None
 
     async def end(self, id: str) -> bool:
         """End an exchange in progress there; return whether there was one of that id."""
-        return bool(await self._ask("end", {"id": id}))
+        return bool(await self.ask("end", {"id": id}))
 
     async def samples(self) -> list[dict[str, Any]]:
         """Return the metrics of the other workers, and of their supervisor."""
-        return await self._ask("metrics")
+        return await self.ask("metrics")
 
     def follow(self, outbox: Outbox) -> Callable[[], None]:
         """Tell ``outbox`` of every exchange that begins and ends there, until the function returned is called."""
@@ -94,7 +94,8 @@ class Neighbours:
 
         return self._watch("tail", {"id": id}, heard)
 
-    async def _ask(self, command: str, arguments: Any = None) -> list[dict[str, Any]]:
+    async def ask(self, command: str, arguments: Any = None) -> list[dict[str, Any]]:
+        """Return what each of them answers to a command; who does not is left out."""
         return [] if self._siblings is None else await self._siblings.ask(command, arguments)
 
     def _watch(self, command: str, arguments: Any, heard: Callable[[dict[str, Any]], object]) -> Callable[[], None]:

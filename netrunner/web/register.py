@@ -22,7 +22,8 @@ from netrunner.routing.names import Names
 from netrunner.routing.patterns import MAX_NAME_CHARACTERS
 from netrunner.settings import Secret
 from netrunner.values import Alias, Answer, Origin
-from netrunner.web.gate import Gate, Guarded, bearer
+from netrunner.web.gate import MANAGEMENT, Gate, Guarded, bearer
+from netrunner.web.late import Late
 from netrunner.web.pages import JSON
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -35,10 +36,11 @@ class Management(Gate):
 
     Args:
         token: Their credential; without one only local requests are let in.
+        late: Answers wrong credentials; at once without it.
     """
 
-    def __init__(self, token: Secret | None) -> None:
-        super().__init__(None, None)
+    def __init__(self, token: Secret | None, late: Late | None = None) -> None:
+        super().__init__(None, None, late)
         self._token = None if token is None else token.reveal().encode()
 
     def check(self, request: Request) -> None:
@@ -57,6 +59,10 @@ class Management(Gate):
             return
         if not hmac.compare_digest(bearer(request.header(b"authorization")), self._token):
             raise Unauthenticated("The management token is required.", headers=((b"www-authenticate", b"Bearer"),))
+
+    def account(self, request: Request) -> str | None:
+        """Return the one account there is; None if the request brings no credential."""
+        return None if request.header(b"authorization") is None else MANAGEMENT
 
 
 class Registry(Protocol):

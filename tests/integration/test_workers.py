@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 from collections.abc import Iterator
@@ -212,3 +213,25 @@ def test_no_workers_at_all_are_one_clear_line_and_an_exit_status(tmp_path: Path)
     daemon.start()
     assert daemon.wait() == 1
     assert "workers: expected a number from 1 to 256, got 0" in daemon.log()
+
+
+def test_who_logs_in_at_one_worker_is_let_in_by_all_until_he_logs_out(tmp_path: Path) -> None:
+    with Daemon(tmp_path, ECHO + TWO + "admin: {user: ann, password: a-long-word}\n") as daemon:
+        body = "user=ann&password=a-long-word"
+        connection = daemon.connect()
+        connection.request("POST", "/admin/login", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        cookie = connection.getresponse().headers["Set-Cookie"].partition(";")[0]
+        connection.close()
+
+        def statuses() -> set[int]:
+            return {daemon.request("GET", "/admin/usage", None, {"Cookie": cookie})[0] for _ in range(12)}
+
+        assert statuses() == {200}
+        _, _, page = daemon.request("GET", "/admin/", None, {"Cookie": cookie, "Accept": "text/html"})
+        (csrf,) = set(re.findall(rb'name="csrf" value="([^"]+)"', page))
+        connection = daemon.connect()
+        fields = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie}
+        connection.request("POST", "/admin/logout", b"csrf=" + csrf, fields)
+        assert connection.getresponse().status == 303
+        connection.close()
+        assert statuses() == {401}

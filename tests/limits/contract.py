@@ -27,12 +27,13 @@ class Counting:
 
     def ask(self, *claims: Claim, tokens: int = 0) -> Grant | Denial:
         """Reserve, at once."""
-        try:
-            self.counters.reserve(claims, tokens).send(None)
-        except StopIteration as answer:
-            value: Grant | Denial = answer.value
-            return value
-        raise AssertionError("it waited")
+        answer: Grant | Denial = at_once(self.counters.reserve(claims, tokens))
+        return answer
+
+    def used(self, scope: str, subject: str, windows: list[tuple[bool, float]]) -> list[int]:
+        """Look how much of windows is used."""
+        told: list[int] = at_once(self.counters.used(scope, subject, windows))
+        return told
 
     def grant(self, *claims: Claim, tokens: int = 0) -> Grant:
         """Reserve what there is room for."""
@@ -47,6 +48,15 @@ class Counting:
         return answer
 
 
+def at_once(work: Any) -> Any:
+    """Return what a coroutine returns that does not wait."""
+    try:
+        work.send(None)
+    except StopIteration as answer:
+        return answer.value
+    raise AssertionError("it waited")
+
+
 def claim(limits: Limits, subject: str = "a", scope: str = "test") -> Claim:
     """Return a claim."""
     return Claim(scope, subject, limits)
@@ -55,6 +65,17 @@ def claim(limits: Limits, subject: str = "a", scope: str = "test") -> Claim:
 def about(seconds: float) -> Any:
     """Return what equals a time told by a clock that goes on while the test runs."""
     return pytest.approx(seconds, abs=0.4)
+
+
+def test_it_is_told_how_much_of_each_window_is_used(counting: Counting) -> None:
+    limits = Limits(requests_per_minute=5, tokens_per_day=100)
+    counting.grant(claim(limits))
+    counting.counters.release(counting.grant(claim(limits), tokens=7), 9)
+    windows = [(False, 60.0), (True, 86400.0), (False, 3600.0)]
+    assert counting.used("test", "a", windows) == [2, 9, 0]
+    assert counting.used("test", "b", windows) == [0, 0, 0]
+    counting.advance(60.5)
+    assert counting.used("test", "a", windows) == [0, 9, 0]
 
 
 def test_a_window_takes_as_many_as_it_may(counting: Counting) -> None:

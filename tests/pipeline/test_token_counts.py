@@ -91,10 +91,13 @@ def test_what_the_provider_counted_takes_the_place_of_what_was_expected(counted:
     assert counted.used == 50
 
 
-def test_where_nobody_counted_it_has_taken_what_was_expected(counted: Counted) -> None:
+def test_where_the_provider_did_not_count_it_has_taken_what_was_counted_here(counted: Counted) -> None:
     counted.ask()
     counted.stage.call.head(200, JSON).body(json.dumps(ANSWER).encode(), True)
-    assert counted.used == EXPECTED
+    usage = counted.stage.record().usage
+    assert usage is not None
+    assert (usage.source, counted.used) == ("counted", usage.total)
+    assert counted.used < EXPECTED
 
 
 def test_an_answer_that_broke_off_uncounted_has_taken_what_was_expected(counted: Counted) -> None:

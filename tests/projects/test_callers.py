@@ -14,7 +14,7 @@ from netrunner.projects.callers import KEEP_S, REFRESH_S, UNKNOWN_S
 from netrunner.projects.office import Office
 from netrunner.projects.tokens import Mint
 from netrunner.projects.wanted import ProjectChange, TokenChange
-from tests.support.reception import Front, forged, now
+from tests.support.reception import ANN, Front, forged, now
 
 
 def let_in(front: Front, token: bytes, reception: Any = None) -> Any:
@@ -68,6 +68,25 @@ def test_a_forged_token_is_refused_without_a_look_into_the_database(front: Front
 def test_what_is_no_token_is_invalid(front: Front, credential: bytes) -> None:
     assert refusal(front, credential) == "invalid_token"
     assert reads(front) == 0
+
+
+def test_every_token_is_read_again_after_a_change_that_may_have_been_missed(front: Front) -> None:
+    tokens = [front.token(front.project())[1] for _ in range(2)]
+    for token in tokens:
+        let_in(front, token)
+    front.reception.hear(None)
+    for token in tokens:
+        let_in(front, token)
+    assert reads(front) == 4
+
+
+def test_a_stream_of_a_token_whose_revocation_was_missed_ends(front: Front) -> None:
+    id, token = front.token(front.project())
+    caller = let_in(front, token)
+    now(front.another().change("token.revoke", ANN, Office.revoke, id))
+    front.open.append(caller)
+    front.reception.hear(None)
+    assert front.ended == [(caller, "token_inactive")]
 
 
 def test_an_unknown_token_is_remembered_for_a_moment(front: Front) -> None:

@@ -6,10 +6,18 @@ import re
 
 import pytest
 
-from netrunner.projects.prices import Price, Prices
+from netrunner.projects.prices import Long, Price, Prices
 from netrunner.values import Usage
 
-PRICES = Prices("2026-01-01", {"m": Price(2.0, 8.0, cached=0.5), "m-mini": Price(1.0, 2.0)})
+LONG = Long(over=200_000, input=4.0, output=16.0, cached=1.0)
+PRICES = Prices(
+    "2026-01-01",
+    {
+        "m": Price(input=2.0, output=8.0, cached=0.5),
+        "m-mini": Price(input=1.0, output=2.0),
+        "m-long": Price(input=2.0, output=8.0, cached=0.5, long=LONG),
+    },
+)
 
 
 def test_the_shipped_list_says_of_when_it_is() -> None:
@@ -31,15 +39,28 @@ def test_a_cost_counts_every_kind_of_token(usage: Usage, cost: float) -> None:
     assert PRICES.cost("m", usage) == pytest.approx(cost)
 
 
-@pytest.mark.parametrize("model", [None, "", "other", "m-mini-custom", "m-", "m-2024-x"])
+@pytest.mark.parametrize("model", [None, "", "other", "m-mini-custom", "m-", "m-2024-x", "m-5"])
 def test_the_cost_of_an_unknown_model_is_unknown(model: str | None) -> None:
     assert PRICES.cost(model, Usage(1, 1)) is None
 
 
-@pytest.mark.parametrize("model", ["m-2024-08-06", "m-20250219"])
+@pytest.mark.parametrize("model", ["m-2024-08-06", "m-20250219", "m-001", "m-0613"])
 def test_a_version_costs_what_its_model_does(model: str) -> None:
     assert PRICES.of(model) == PRICES.of("m")
 
 
 def test_the_cost_of_what_was_not_counted_is_unknown() -> None:
     assert PRICES.cost("m", Usage(None, 3)) is None
+
+
+def test_a_long_request_costs_more_as_a_whole() -> None:
+    assert PRICES.cost("m-long", Usage(200_000, 100_000)) == pytest.approx(1.2)
+    assert PRICES.cost("m-long", Usage(300_000, 100_000, cache_read=100_000)) == pytest.approx(2.5)
+
+
+def test_a_model_is_not_taken_for_a_version_of_an_older_one() -> None:
+    shipped = Prices.shipped()
+    older, newer = shipped.of("claude-opus-4"), shipped.of("claude-opus-4-5-20251101")
+    assert older is not None
+    assert newer is not None
+    assert newer.input < older.input

@@ -86,6 +86,31 @@ def test_a_cap_lets_exactly_so_many_in(front: Front) -> None:
     assert (raised.value.code, raised.value.retry_after_s) == ("max_requests_exceeded", None)
 
 
+def told(caller: Any) -> dict[bytes, bytes]:
+    return dict(caller.told())
+
+
+def test_its_holder_is_told_when_a_token_expires_and_what_its_life_has_left(front: Front) -> None:
+    id, token = front.token(front.project(), max_requests=40)
+    caller = caller_of(front, token)
+    assert told(caller)[b"netrunner-token-expires"].decode() == row(front, id)["expires_at"]
+    for left in range(39, -1, -1):
+        assert admitted(front, caller, 1) == 1
+        assert told(caller)[b"netrunner-token-requests-remaining"] == b"%d" % left
+
+
+def test_a_token_without_a_cap_is_told_of_none(front: Front) -> None:
+    assert list(told(caller_of(front, front.token(front.project())[1]))) == [b"netrunner-token-expires"]
+
+
+def test_a_revoked_token_is_told_nothing_of_itself(front: Front) -> None:
+    id, token = front.token(front.project())
+    caller = caller_of(front, token)
+    front.change("token.revoke", Office.revoke, id)
+    now(front.reception.callers.again(caller))
+    assert told(caller) == {}
+
+
 def test_two_processes_together_let_exactly_so_many_in(front: Front) -> None:
     _, token = front.token(front.project(), max_requests=100)
     here, there = front.reception, front.another()

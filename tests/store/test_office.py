@@ -242,7 +242,7 @@ def test_what_is_refused_changes_nothing(bench: Bench) -> None:
 def test_a_cap_is_taken_in_parts_that_never_come_to_more(bench: Bench) -> None:
     id = bench.token(bench.project(), max_requests=100)["id"]
     parts = []
-    while part := bench.database.write(tokens.take, id, 16):
+    while part := bench.database.write(tokens.take, id, 16)[0]:
         parts.append(part)
     assert sum(parts) == 100
     assert parts[0] == 6
@@ -251,10 +251,10 @@ def test_a_cap_is_taken_in_parts_that_never_come_to_more(bench: Bench) -> None:
 
 def test_what_was_not_spent_can_be_taken_again(bench: Bench) -> None:
     id = bench.token(bench.project(), max_requests=1)["id"]
-    assert bench.database.write(tokens.take, id, 16) == 1
-    assert bench.database.write(tokens.take, id, 16) == 0
+    assert bench.database.write(tokens.take, id, 16) == (1, 0)
+    assert bench.database.write(tokens.take, id, 16) == (0, 0)
     bench.database.write(tokens.use, {id: Used(returned=1)})
-    assert bench.database.write(tokens.take, id, 16) == 1
+    assert bench.database.write(tokens.take, id, 16) == (1, 0)
 
 
 def test_uses_add_up(bench: Bench) -> None:

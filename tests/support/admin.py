@@ -20,6 +20,7 @@ from netrunner.web.admin.pages import Shelf
 from netrunner.web.admin.projects import ProjectPages, Rules
 from netrunner.web.admin.root import Admin
 from netrunner.web.dashboard.lookout import Lookout
+from netrunner.web.manage import manage
 from netrunner.web.tree import NOTHING, Branch
 from tests.support.client import Answer, Client, answers
 from tests.support.dashboard import look
@@ -28,6 +29,8 @@ from tests.support.shelf import Log
 from tests.support.stage import LOOPBACK
 
 ANN, WORD = "ann", "a long word"
+TOKEN = "the token of whoever manages"
+MANAGE = {"Authorization": f"Bearer {TOKEN}"}
 FORM = "application/x-www-form-urlencoded"
 BASIC = {"Authorization": f"Basic {base64.b64encode(f'{ANN}:{WORD}'.encode()).decode()}"}
 
@@ -54,6 +57,7 @@ class Desk:
         pages = ProjectPages(shelf, self.entrance, self.front.reception, self.front.counters, rules)
         root = Branch()
         root.putChild(b"admin", Admin(self.entrance, shelf, pages if managed else None))
+        root.putChild(b"manage", manage(Secret(TOKEN), self.front.reception, sources, self.entrance.wrong))
         self.site = Site(root, Sweep(self.clock), Limits(), NOTHING.refusal)
         self.cookie = ""
 

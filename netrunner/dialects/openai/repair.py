@@ -294,8 +294,8 @@ class Repair:
             return b""
         body = b"".join(self._held).strip()
         whole = sound(body)
-        if whole is not None and whole.usage is not None:
-            return self._goes_on(whole, body)
+        if whole is not None and (usage := counted(whole.usage)) is not None:
+            return self._goes_on(whole, usage, body)
         found = decoded(body)
         error = found_in(found)
         if error is not None:
@@ -309,12 +309,12 @@ class Repair:
             self.tap.usage = usage_of(msgspec.json.encode(document["usage"]))
         return sse.compact(document) if changed else sse.escaped(body)
 
-    def _goes_on(self, whole: Whole, body: bytes) -> bytes:
+    def _goes_on(self, whole: Whole, usage: Usage, body: bytes) -> bytes:
         """Return a whole answer in which nothing is to be repaired."""
         self._done = self.tap.complete = self.tap.began = True
         for choice in whole.choices:
             self.tap.finish_reason = choice.finish_reason or self.tap.finish_reason
-        self.tap.usage = None if whole.usage is None else counted(whole.usage)
+        self.tap.usage = usage
         return sse.escaped(body)
 
     def _mended(self, document: Document) -> bool:

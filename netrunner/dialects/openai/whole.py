@@ -23,14 +23,16 @@ class _Choice(msgspec.Struct, gc=False):
 
 
 class Whole(msgspec.Struct, gc=False):
-    """What matters of an answer that is as it should be; one that calls a tool is looked at more closely."""
+    """What matters of an answer that is as it should be; one that calls a tool, or
+    tells no usage, is looked at more closely.
+    """
 
     id: str
     object: str
     created: int
     model: str
     choices: list[_Choice]
-    usage: Counts | None = None
+    usage: Counts
     error: None = None
     x_groq: None = None
 

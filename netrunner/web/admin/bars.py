@@ -5,18 +5,17 @@ Pure. This module must not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from netrunner.limits.account import Kept
 from netrunner.settings import NAMED_WINDOWS
 from netrunner.web.admin.forms import LIMITS
 from netrunner.web.dashboard.rows import brief
 
-_WINDOWS = {(kind == "tokens", length_s): name for name, kind, length_s in NAMED_WINDOWS}
-"""Names of windows, by whether they count tokens and by their length in seconds."""
+WINDOWS = [(kind == "tokens", length_s) for _, kind, length_s in NAMED_WINDOWS]
+"""What is asked of counters: whether each window counts tokens, and its length in seconds."""
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -24,7 +23,7 @@ class Bar(msgspec.Struct, frozen=True):
 
     label: str
     used: float | None
-    """None where nobody counts it in this process."""
+    """None where nobody can tell."""
     limit: float
     words: str
 
@@ -34,12 +33,12 @@ class Bar(msgspec.Struct, frozen=True):
         return min(1.0, (self.used or 0.0) / self.limit) if self.limit else 1.0
 
 
-def of_token(token: Mapping[str, Any], windows: Iterable[Kept] | None, per_hour: int | None) -> list[Bar]:
+def of_token(token: Mapping[str, Any], windows: Sequence[int] | None, per_hour: int | None) -> list[Bar]:
     """Return the bars of a token.
 
     Args:
         token: As callers of the API are told.
-        windows: What this process has counted in windows; None where that is counted elsewhere.
+        windows: How much of each of ``WINDOWS`` is used; None where that cannot be told.
         per_hour: Requests an hour of a token that has no such limit.
     """
     limits = dict(token["limits"])
@@ -52,17 +51,16 @@ def of_token(token: Mapping[str, Any], windows: Iterable[Kept] | None, per_hour:
     return bars
 
 
-def of_project(project: Mapping[str, Any], windows: Iterable[Kept] | None) -> list[Bar]:
+def of_project(project: Mapping[str, Any], windows: Sequence[int] | None) -> list[Bar]:
     """Return the bars of a project, which all its tokens fill together."""
     limits, used = project["limits"], _used(project, windows)
     return [_bar(LIMITS[name], used.get(name), limits[name]) for name in LIMITS if name in limits]
 
 
-def _used(subject: Mapping[str, Any], windows: Iterable[Kept] | None) -> dict[str, float]:
+def _used(subject: Mapping[str, Any], windows: Sequence[int] | None) -> dict[str, float]:
     used: dict[str, float] = {"max_tokens": subject["usage"]["tokens"], "max_cost": subject["usage"]["cost"]}
     if windows is not None:
-        used |= dict.fromkeys(_WINDOWS.values(), 0)
-        used |= {name: one.used for one in windows if (name := _WINDOWS.get((one.tokens, one.length_s)))}
+        used |= {name: count for (name, _, _), count in zip(NAMED_WINDOWS, windows, strict=True)}
     return used
 
 

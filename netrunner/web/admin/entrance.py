@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
+from functools import cached_property
 from urllib.parse import parse_qs
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from netrunner.errors import BadRequest, Forbidden, Unauthenticated
 from netrunner.http.request import Request
 from netrunner.settings import Secret
 from netrunner.values import Headers
 from netrunner.web.access import Sources
+from netrunner.web.admin.across import Across
 from netrunner.web.gate import CHALLENGE, Gate, basic
+from netrunner.web.late import Late
+from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.sessions import ABSOLUTE_S, Sessions
 from netrunner.web.tries import Tries
 from netrunner.web.websocket import is_same_host
@@ -46,17 +50,36 @@ class Entrance(Gate):
         sessions: Of those who have logged in.
         tries: Counts wrong credentials.
         sources: Where requests come from, and whether by TLS.
+        neighbours: Other processes, which may have sessions too.
     """
 
     def __init__(
-        self, user: Secret | None, password: Secret | None, sessions: Sessions, tries: Tries, sources: Sources
+        self,
+        user: Secret | None,
+        password: Secret | None,
+        sessions: Sessions,
+        tries: Tries,
+        sources: Sources,
+        neighbours: Neighbours = ALONE,
     ) -> None:
-        super().__init__(user, password)
-        self.sessions, self.tries, self.sources = sessions, tries, sources
+        self.wrong = Late(tries, sources)
+        super().__init__(user, password, self.wrong)
+        self.sessions, self.sources = sessions, sources
+        self._across = Across(sessions, neighbours)
         self.user = None if user is None or password is None else user.reveal()
-        key = secrets.token_bytes(32)
         self._digest = hashlib.sha256(self._expected or b"").digest()
-        self._basic_csrf = hmac.digest(key, b"basic", "sha256").hex()
+
+    @cached_property
+    def _basic_csrf(self) -> str:
+        """What forms bring along that were shown to a tool: the same in every process, and slow to guess from."""
+        return hashlib.scrypt(self._expected or b"", salt=b"netrunner: forms", n=4096, r=8, p=1, dklen=32).hex()
+
+    def fetch(self, request: Request) -> Deferred[None] | None:
+        """Return what fires when a session is here that another process may have; None if there is none to wait for."""
+        id = self.session_id(request)
+        if id is None or request.header(b"authorization") is not None or not self._across.lacks(id):
+            return None
+        return Deferred.fromCoroutine(self._across.fetch(id))
 
     def check(self, request: Request) -> None:
         """Refuse who is not an operator.
@@ -109,11 +132,11 @@ class Entrance(Gate):
         assert self.user is not None
         return self._cookie(request, self.sessions.begin(self.user, self._digest, self.session_id(request)), ABSOLUTE_S)
 
-    def log_out(self, request: Request) -> Headers:
-        """End the session at once; return the header fields that make the browser forget it."""
+    async def log_out(self, request: Request) -> Headers:
+        """End the session in every process; return the header fields that make the browser forget it."""
         id = self.session_id(request)
         if id is not None:
-            self.sessions.end(id)
+            await self._across.end(id)
         return self._cookie(request, "", 0)
 
     def session_id(self, request: Request) -> str | None:

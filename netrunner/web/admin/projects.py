@@ -5,7 +5,7 @@ This module must not let anybody in, nor change anything but by the operations o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,8 +14,6 @@ import msgspec
 from netrunner.errors import BadRequest, ExchangeError, Overloaded
 from netrunner.http.request import Request
 from netrunner.interfaces import ICounters
-from netrunner.limits.account import Kept
-from netrunner.limits.memory import MemoryCounters
 from netrunner.projects.office import Actor, Office
 from netrunner.projects.reception import Reception
 from netrunner.projects.wanted import entry_document
@@ -134,7 +132,7 @@ class ProjectPages:
         values = {
             "tab": "projects",
             "project": project,
-            "bars": bars.of_project(project, self._windows("project", id)),
+            "bars": bars.of_project(project, await self._windows("project", id)),
             "providers": self._rules.providers,
             "typed": _typed(asked.fields) if error else {"name": project["name"], **_as_typed(project["limits"])},
         }
@@ -212,7 +210,7 @@ class ProjectPages:
             "tab": "tokens",
             "token": token,
             "project": project,
-            "bars": bars.of_token(token, self._windows("token", id), self._rules.per_hour),
+            "bars": bars.of_token(token, await self._windows("token", id), self._rules.per_hour),
             "typed": _typed(asked.fields) if error else before | _as_typed(token["limits"]),
         }
         return self._page("token", asked, values, error)
@@ -229,12 +227,12 @@ class ProjectPages:
             case _:
                 raise BadRequest("The form asks for nothing that is known.", code="invalid_form")
 
-    def _windows(self, scope: str, subject: str) -> list[Kept] | None:
-        counters = self._counters
-        if not isinstance(counters, MemoryCounters):
+    async def _windows(self, scope: str, subject: str) -> Sequence[int] | None:
+        try:
+            used: Sequence[int] = await self._counters.used(scope, subject, bars.WINDOWS)
+        except Overloaded:
             return None
-        counted = counters.windows()
-        return next((one.windows for one in counted if (one.scope, one.subject) == (scope, subject)), [])
+        return used
 
     async def _audit(self, asked: Asked) -> Answer:
         names = ("actor", "action", "outcome", "project", "token")

@@ -15,7 +15,7 @@ from netrunner.http.request import Request
 from netrunner.values import Answer, Headers
 from netrunner.web.admin.entrance import Entrance, Visitor, check_change, check_origin, fields_of, is_form
 from netrunner.web.admin.pages import MANAGED, Asked, Asker, Managing, Pages, Shelf
-from netrunner.web.gate import CHALLENGE, Guarded, basic
+from netrunner.web.gate import CHALLENGE, Guarded
 from netrunner.web.proxy import client_id
 
 _GET = (b"GET", b"HEAD")
@@ -40,33 +40,14 @@ class Admin(Guarded):
         self._pages = Pages(shelf, managing)
 
     def head_received(self, request: Request) -> Deferred[None] | None:
-        """Ask for a credential; what tells that it was wrong may have to wait."""
+        """Ask for a credential, but for who comes to log in."""
         if self._is_login(request):
             self._entrance.expect_credential()
             return None
-        try:
-            super().head_received(request)
-        except Unauthenticated as error:
-            given = request.header(b"authorization")
-            if given is None:
-                raise
-            return self._late(request, basic(given).partition(b":")[0].decode("utf-8", "replace"), error)
-        return None
-
-    def _late(self, request: Request, user: str, error: ExchangeError) -> Deferred[None]:
-        """Return what fails with ``error`` when a wrong credential may be answered; hang up if it may not be."""
-        source = self._entrance.sources.of(request.client, request.raw_headers)
-        # An account that there is not is counted as one, so that nothing is told by it.
-        waiting = self._entrance.tries.failed(f"account {user[:200]}", f"address {source}")
-        if waiting is None:
-            waiting = Deferred()
-            request.channel.abort()
-            return waiting
-
-        def tell(_: object) -> None:
-            raise error
-
-        return waiting.addCallback(tell)
+        fetched = self._entrance.fetch(request)
+        if fetched is None:
+            return super().head_received(request)
+        return fetched.addCallback(lambda _: super(Admin, self).head_received(request))
 
     async def answer(self, request: Request) -> Answer | None:
         """Show, do, let in or out."""
@@ -108,7 +89,7 @@ class Admin(Guarded):
             )
         error = Unauthenticated("User or password is wrong.", code="admin_required")
         try:
-            await self._late(request, user, error)
+            await self._entrance.wrong.refuse(request, user, error)
         except Unauthenticated:
             await self._note(request, user[:200], "admin.login", error.code)
         return self._form(error)
@@ -116,7 +97,7 @@ class Admin(Guarded):
     async def _log_out(self, request: Request, visitor: Visitor) -> Answer:
         if request.method != b"POST":
             raise MethodNotAllowed("Only POST is allowed here.", headers=[(b"allow", b"POST")])
-        gone = self._entrance.log_out(request)
+        gone = await self._entrance.log_out(request)
         await self._note(request, visitor.name, "admin.logout", "done")
         return Answer(303, [(b"location", b"/admin/login"), (b"cache-control", b"no-store"), *gone], b"")
 

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from netrunner.config.settings import Settings
-from netrunner.limits.account import Kept
 from netrunner.settings import ProviderSettings, Secret
 from netrunner.web.admin import bars, configuration, usage
 from netrunner.web.dashboard.charts import SPANS
@@ -151,7 +150,7 @@ def test_bars_tell_what_is_used_of_each_limit() -> None:
         "max_requests": 8,
         "request_count": 2,
     }
-    told = bars.of_token(document, [Kept(False, 60.0, 0.0, 7)], per_hour=100)
+    told = bars.of_token(document, [7, 0, 0, 0, 0], per_hour=100)
     assert [(bar.label, bar.used, bar.limit) for bar in told] == [
         ("Requests in all", 2, 8),
         ("Requests a minute", 7, 10),
