@@ -2,8 +2,9 @@
 #
 #   make run      start netrunner with conf/dev.yaml, on PORT
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
+#   make coverage the same, then what of the code ran in their process; COVERAGE_ARGS narrows the table
 #   make lint     format check, lint, types, import rules, spelling
-#   make coverage the dialects' tests, and whether they take every branch
+#   make branches whether the tests take the branches of the dialects
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
 #   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
@@ -12,7 +13,7 @@
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test lint coverage bench matrix torture fuzz soak lock sbom clean
+.PHONY: run try test coverage branches lint bench matrix torture fuzz soak lock sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +46,10 @@ try:
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
+coverage: $(VENV)/.test
+	$(BIN)/coverage run --module pytest $(PYTEST_ARGS)
+	$(BIN)/coverage report $(COVERAGE_ARGS)
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check --diff $(LINTED)
 	$(BIN)/ruff check $(LINTED)
@@ -53,9 +58,10 @@ lint: $(VENV)/.lint
 	$(BIN)/codespell
 
 # Some of the rest is taken by tests of what lies behind the dialects.
-coverage: $(VENV)/.test
-	$(BIN)/coverage run --branch --source netrunner.dialects -m pytest tests/dialects tests/providers tests/pipeline
-	$(BIN)/coverage report --skip-covered --show-missing --fail-under 99
+branches: $(VENV)/.test
+	$(BIN)/coverage run --rcfile=/dev/null --data-file=$(VENV)/.branches --branch --source netrunner.dialects \
+		-m pytest tests/dialects tests/providers tests/pipeline
+	$(BIN)/coverage report --rcfile=/dev/null --data-file=$(VENV)/.branches --skip-covered --show-missing --fail-under 99
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -89,7 +95,7 @@ sbom: $(VENV)/.release
 	$(BIN)/python requirements/sbom.py build/deployed/bin/python dist/sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name dropin.cache -delete
 

@@ -374,17 +374,6 @@ class IFinishPhase(Interface):
         """Called exactly once, whatever happened, with an ``Outcome``; plain and quick."""
 
 
-class IRetries(Interface):
-    """A filter that says what is tried again. It has no phase: the path of an exchange asks it, once per failure.
-
-    Of several filters in a chain the first one counts.
-    """
-
-    settings = Attribute(
-        "Has ``attempts``, ``base_delay_s``, ``max_delay_s``, ``jitter`` and ``unanswered``, as the filter ``retry``."
-    )
-
-
 class ILogSink(Interface):
     """Writes records down, outside the request.
 

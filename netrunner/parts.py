@@ -24,7 +24,7 @@ from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
 from netrunner.config.naming import names_of
 from netrunner.config.outward import chosen
 from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
-from netrunner.config.settings import PluginConfig, Settings
+from netrunner.config.settings import ForwardSettings, PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.filters.projects import Projects
@@ -32,6 +32,7 @@ from netrunner.http.flush import Flush
 from netrunner.http.pool import Pool
 from netrunner.http.proxied import ProxiedPool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
+from netrunner.http.straight import Straight
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
 from netrunner.http.vetted import vetted
@@ -53,6 +54,7 @@ from netrunner.registered import Registered
 from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
+from netrunner.values import Origin
 from netrunner.web.access import Door, Sources
 from netrunner.web.admin.entrance import Entrance
 from netrunner.web.admin.pages import Shelf
@@ -60,6 +62,8 @@ from netrunner.web.admin.root import Admin
 from netrunner.web.cors import CrossOrigin
 from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
+from netrunner.web.forward import NAME as FORWARD
+from netrunner.web.forward import Credential, Forward, Hosts
 from netrunner.web.gate import Gate
 from netrunner.web.late import Late
 from netrunner.web.logs import api
@@ -162,6 +166,7 @@ class Parts:
         )
         lasting.observed.measures.know(self.pipeline.names.fixed)
         self.root, self.admin_root = self._trees(policy)
+        self.forward_root = None if settings.forward is None else self._forward(settings.forward)
 
     def _tracing(self) -> Tracing | None:
         """Return what gives exchanges their place in traces, if a sink wants to know it."""
@@ -182,12 +187,31 @@ class Parts:
             root = CrossOrigin(root, settings.cors.origins)
         return root, pages_alone(pages, self._clock) if apart else None
 
-    def _entry(self, pipeline: Pipeline) -> Entry:
+    def _forward(self, settings: ForwardSettings) -> Resource:
+        """Return what is served to clients that take this for a proxy; they pass no filter."""
+        policy = AddressPolicy(settings.allow)
+
+        def permits(origin: Origin, address: str) -> bool:
+            # A client that is let in may speak plain HTTP to whomever it likes.
+            return policy.permits(Origin("https", origin.host, origin.port), address)
+
+        dial = vetted(permits)
+        door = Door(open=False, public=True)
+        entry = self._entry(self.pipeline.unfiltered(), door)
+        return Forward(
+            entry,
+            Credential(settings.user, settings.password),
+            Hosts(settings.include, settings.exclude, settings.allow),
+            self._marked(self._pool(FORWARD, settings, dial=dial)),
+            Straight(self._lasting.reactor, settings.timeouts.connect_s, dial),
+        )
+
+    def _entry(self, pipeline: Pipeline, door: Door | None = None) -> Entry:
         """Return how requests become exchanges."""
         access = self.settings.access
         rest = (
             pipeline,
-            Door(access.mode == "open", access.public),
+            door or Door(access.mode == "open", access.public),
             self._sources,
             random.Random(self._random.random()),
         )
@@ -367,7 +391,9 @@ class Parts:
 
 def _may_loop(settings: Settings) -> bool:
     """Return whether anything is relayed as it is, or through a proxy."""
-    return bool(settings.routes) or any(getattr(one.settings, "proxy", None) for one in settings.providers)
+    return bool(settings.routes or settings.forward) or any(
+        getattr(one.settings, "proxy", None) for one in settings.providers
+    )
 
 
 def max_streams(settings: Settings) -> int:
@@ -393,11 +419,11 @@ def _spare_connections(soft: int) -> int:
     return min(SPARE_CONNECTIONS, max(32, soft // 25))
 
 
-def limits(settings: Settings) -> Limits:
-    """Return what clients may do to the server."""
+def limits(settings: Settings, forward: bool = False) -> Limits:
+    """Return what clients may do to the server, or to the forward proxy, which is asked for any host."""
     server = settings.server
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hosts = None if "*" in server.hosts else frozenset(host.strip("[]").lower() for host in server.hosts)
+    hosts = None if forward or "*" in server.hosts else frozenset(host.strip("[]").lower() for host in server.hosts)
     return Limits(
         header_timeout_s=server.header_timeout_s,
         body_grace_s=server.body_grace_s,
@@ -413,6 +439,7 @@ def limits(settings: Settings) -> Limits:
         spare_connections=_spare_connections(soft),
         hosts=hosts,
         half_close_aborts=server.half_close == "abort",
+        forward=forward,
     )
 
 

@@ -39,7 +39,7 @@ from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
-from netrunner.process.peers import PROJECT_CHANGED, tell_others
+from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
 from netrunner.process.siblings import Siblings
 from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
@@ -124,16 +124,19 @@ class NetrunnerService(Service):
         self.settings = settings
         self.site = self._site(self._parts.root)
         self._admin_site = None if self._parts.admin_root is None else self._site(self._parts.admin_root)
+        self._forward_site = None
+        if self._parts.forward_root is not None:
+            self._forward_site = self._site(self._parts.forward_root, forward=True)
 
     @property
     def _sites(self) -> list[Site]:
-        return [self.site] if self._admin_site is None else [self.site, self._admin_site]
+        return [one for one in (self.site, self._admin_site, self._forward_site) if one is not None]
 
-    def _site(self, root: IResource) -> Site:
+    def _site(self, root: IResource, forward: bool = False) -> Site:
         return Site(
             root,
             self._sweep,
-            limits(self.settings),
+            limits(self.settings, forward),
             NOTHING.refusal,
             refused=self._observed.measures.refused,
             flush=self.flush,
@@ -161,11 +164,15 @@ class NetrunnerService(Service):
         """Take the sockets."""
         if self._drained is not None:
             return
-        admin = self.settings.admin
-        apart = set() if admin is None else {listener(text) for text in admin.listen}
+        others = ((self.settings.admin, self._admin_site), (self.settings.forward, self._forward_site))
+        apart = {
+            listener(text): site
+            for settings, site in others
+            if settings is not None and site is not None
+            for text in settings.listen
+        }
         for bound in self._listeners:
-            site = self._admin_site if bound.wanted in apart and self._admin_site is not None else self.site
-            self._ports.append(listen.adopt(self._reactor, bound, site))
+            self._ports.append(listen.adopt(self._reactor, bound, apart.get(bound.wanted, self.site)))
             self.log.info("listening on {name}", name=bound.name)
         self._ready.callback(None)
 
@@ -182,8 +189,13 @@ class NetrunnerService(Service):
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
         offer_sessions(self.books.lookout.sessions, commands)
+        commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
+
+    def _purge(self, _: NoArguments) -> Reply:
+        memories = [parts.pipeline.chain.memory for parts in [*self._retired, self._parts]]
+        return Reply({"forgotten": sum(memory.purge() for memory in memories if memory is not None)})
 
     def _metrics(self, _: NoArguments) -> Reply:
         if self._drained is not None:
@@ -243,6 +255,7 @@ class NetrunnerService(Service):
             sites=lambda: self._sites,
             pools=self._pools,
             counters=lambda: self._counters,
+            memory=lambda: self._parts.pipeline.chain.memory,
             resent=lambda: self._resent,
             targets=Targets(),
             clock=self._clock,
@@ -272,6 +285,9 @@ class NetrunnerService(Service):
         if self._admin_site is not None and parts.admin_root is not None:
             self._admin_site.resource = parts.admin_root
             self._admin_site.limits = self.site.limits
+        if self._forward_site is not None and parts.forward_root is not None:
+            self._forward_site.resource = parts.forward_root
+            self._forward_site.limits = limits(settings, forward=True)
         self._retire()
 
     def _retire(self) -> None:

@@ -28,7 +28,7 @@ from netrunner.ids import uuid7
 from netrunner.process import limits, logfile
 from netrunner.process.command import Started
 from netrunner.process.daemon import Daemon, Place
-from netrunner.process.handover import PidFile, Predecessor, inherited
+from netrunner.process.handover import PidFile, Predecessor, began_with, inherited
 from netrunner.process.lifeline import Lifeline, Snapshot
 from netrunner.process.listen import bind
 from netrunner.process.reload import Reloading
@@ -112,9 +112,9 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
         self.started = Started(sys.argv, twistd, self["config"])
         folder = Path(self.settings.state).absolute()
         predecessor = None if self["take-over"] is None else Predecessor(folder, self["take-over"])
-        given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid())
-        admin = self.settings.admin
-        bound = bind((*self.settings.listen, *(admin.listen if admin is not None else ())), given)
+        given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid(), began_with())
+        others = [one for one in (self.settings.admin, self.settings.forward) if one is not None]
+        bound = bind((*self.settings.listen, *(text for one in others for text in one.listen)), given)
         owner = os.geteuid() if twistd.get("uid") is None else twistd["uid"]
         state = State(folder, uuid7(time.time(), secrets.randbits), owner)
         try:

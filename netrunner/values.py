@@ -148,6 +148,13 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Recalled(Answer, frozen=True):
+    """An answer that was given before, to the same question."""
+
+    of: str
+    """The id of the record of it."""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Token counts in their canonical form (None: the provider did not say).
 
@@ -308,3 +315,5 @@ class Record(msgspec.Struct):
     """The steps from the model's name to what it meant; empty where it is a configured one and meant itself."""
     trace: Trace | None = None
     """Where traces are kept, its place in one."""
+    cached: str | None = None
+    """The id of the record whose answer was given again; nobody was asked then."""

@@ -30,6 +30,7 @@ BLIND_EXCEPTS = {
     "netrunner/pipeline/chain.py:on_end": "plugin call: as on_event",
     "netrunner/pipeline/chain.py:on_head": "plugin call: as _call, without a coroutine of its own",
     "netrunner/pipeline/chain.py:on_event": "plugin call: a filter that raises ends the answer, and not cleanly",
+    "netrunner/pipeline/chain.py:recall": "plugin call: as _call",
     "netrunner/pipeline/chain.py:on_finish": "plugin call: every filter hears the end, whatever another one raises",
     "netrunner/journal/feed.py:_hand_over": "sink call: a sink that raises never touches a request",
     "netrunner/journal/feed.py:resume": "sink call: the same, at its start",

@@ -44,6 +44,12 @@ def _journal() -> usage.Options:
     return JournalOptions()
 
 
+def _cache() -> usage.Options:
+    from netrunner.cli.cache import CacheOptions
+
+    return CacheOptions()
+
+
 def _import() -> usage.Options:
     from netrunner.cli.importing import ImportOptions
 
@@ -102,6 +108,7 @@ class NetrunnerOptions(usage.Options):
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
+        ("cache", None, _cache, "Forget the answers that are kept."),
         ("import", None, _import, "Rewrite another system's configuration."),
         ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),

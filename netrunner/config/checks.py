@@ -154,6 +154,23 @@ def _cors(subject: Subject) -> Iterator[Problem]:
         )
 
 
+def _forward(subject: Subject) -> Iterator[Problem]:
+    """Nobody but local clients may use a forward proxy without a name."""
+    forward, root = subject.document.forward, subject.root
+    if forward is None:
+        return
+    if (forward.user is None) != (forward.password is None):
+        yield Problem(root.at("forward"), "forward: user and password belong together")
+    if not forward.listen:
+        yield Problem(root.at("forward", "listen"), "forward.listen: expected at least one endpoint")
+    for text in forward.listen:
+        if not listener(text).loopback and forward.user is None:
+            yield Problem(
+                root.at("forward", "listen"),
+                f"forward.listen: {text} is not on loopback, so forward.user and forward.password are needed",
+            )
+
+
 def _listeners(subject: Subject) -> Iterator[Problem]:
     yield from _duplicates(
         [(text, subject.root.at("listen", i)) for i, text in enumerate(subject.document.listen)], "listen"
@@ -278,6 +295,7 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("listen", "access"): _exposure,
     ("listen", "access", "server"): _hosts,
     ("listen",): _listeners,
+    ("forward",): _forward,
     ("access", "cors"): _cors,
     ("access", "routes"): _shared_header,
     ("access", "providers"): _project_keys,

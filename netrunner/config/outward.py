@@ -112,10 +112,10 @@ def _loops(
     subject: Subject, broken: Collection[str], way: _Way, where: str, proxies: Proxies | None
 ) -> Iterator[Problem]:
     """What leads back to where the daemon listens goes round for ever."""
-    if not {"listen", "admin"}.isdisjoint(broken):
+    if not {"listen", "admin", "forward"}.isdisjoint(broken):
         return
-    admin = subject.document.admin
-    listeners = [*subject.listeners, *map(listener, admin.listen if admin is not None else ())]
+    others = [one for one in (subject.document.admin, subject.document.forward) if one is not None]
+    listeners = [*subject.listeners, *(listener(text) for one in others for text in one.listen)]
     there = Origin.of(way.url)
     if any(_is(one, there.host, there.port) for one in listeners):
         yield Problem(where, f"{way.key}: {there.url} is where this daemon listens itself")

@@ -203,6 +203,27 @@ class RegisterSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardSettings:
+    """The forward proxy."""
+
+    listen: tuple[str, ...] = setting(form="endpoint", doc="Where it listens: an endpoint string or a list of them.")
+    user: Secret | None = setting(None, doc="Name that its clients give; needed off loopback.")
+    password: Secret | None = setting(None, doc="Password for it.")
+    include: tuple[str, ...] = setting(
+        (), form="text", doc="Names of the hosts that it leads to, `*` for any characters; any public one when absent."
+    )
+    exclude: tuple[str, ...] = setting(
+        (), form="text", doc="Names of hosts that it does not lead to, `*` for any characters."
+    )
+    allow: tuple[str, ...] = setting(
+        (),
+        form="authority",
+        doc="Hosts, `host` or `host:port`, whose addresses may be private, and their ports others than 80 and 443.",
+    )
+    timeouts: Timeouts = setting(Timeouts(), doc="How long upstreams may take.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorsSettings:
     """Which other pages' scripts may read answers."""
 
@@ -299,6 +320,7 @@ class Common:
     default_provider: str | None = setting(None, doc="Serves endpoints that name no model.")
     cors: CorsSettings = setting(CorsSettings(), doc="Which other pages' scripts may read answers.")
     register: RegisterSettings = setting(RegisterSettings(), doc="Where models that callers register may be served.")
+    forward: ForwardSettings | None = setting(None, doc="The forward proxy, for clients that take any server by one.")
     routes: tuple[RouteSettings, ...] = setting((), doc="Paths relayed as they are: a list, or a mapping by name.")
     record_unknown: bool = setting(
         False, doc="Whether requests for paths that nothing serves are recorded, without their bodies."

@@ -10,7 +10,8 @@ from typing import Literal
 
 from zope.interface import implementer
 
-from netrunner.interfaces import IEnvironment, IRetries
+from netrunner.asked import IRetries
+from netrunner.interfaces import IEnvironment
 from netrunner.offers import FilterFactory
 from netrunner.settings import setting
 

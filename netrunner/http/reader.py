@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from netrunner.errors import BadRequest, ExchangeError
-from netrunner.http import rules
+from netrunner.http import forwarding, rules
 from netrunner.http.request import Request
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Reader:
         "_body_bytes",
         "_body_mark",
         "_channel",
+        "_check",
         "_fed",
         "_framing_bytes",
         "_headers",
@@ -60,6 +61,7 @@ class Reader:
         """Bytes that came of the head now awaited; 0 between messages."""
         self._channel = channel
         self._limits = channel.site.limits
+        self._check = forwarding.check if self._limits.forward else rules.check
         self._surely_small = min(rules.MAX_TARGET_BYTES, self._limits.max_header_bytes)
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._url = b""
@@ -183,7 +185,7 @@ class Reader:
             if self.head_bytes + self._fed > self._surely_small:
                 # How large it is exactly is not known here: other messages may stand beside it.
                 rules.check_size(self._url, self._headers, limits.max_header_bytes)
-            facts = rules.check(method, self._url, version, self._headers, limits.max_headers)
+            facts = self._check(method, self._url, version, self._headers, limits.max_headers)
         except rules.HeadRefused as refused:
             self.refused = refused.error
             return

@@ -345,12 +345,18 @@ class Request(server.Request):
         self.channel.cut()
         self._over()
 
-    def switch(self, headers: Headers, receive: Callable[[bytes], None], ended: Callable[[], None]) -> None:
-        """Answer 101 and hand the connection over: ``receive`` gets raw bytes, ``ended`` the client's FIN or loss."""
+    def switch(
+        self, headers: Headers, receive: Callable[[bytes], None], ended: Callable[[], None], status: int = 101
+    ) -> None:
+        """Hand the connection over: ``receive`` gets raw bytes, ``ended`` the client's FIN or loss.
+
+        Args:
+            status: 101, or 200 for a CONNECT.
+        """
         self.startedWriting = 1
-        self.code = 101
-        fields = [*headers, (b"connection", b"Upgrade")]
-        self.channel.write(head_bytes(b"HTTP/1.1 101 Switching Protocols", fields))
+        self.code = status
+        fields = [*headers, (b"connection", b"Upgrade")] if status == 101 else headers
+        self.channel.write(head_bytes(b"HTTP/1.1 %d %b" % (status, RESPONSES[status]), fields))
         self.channel.switch(receive, ended)
 
     # Where twisted.web calls in.

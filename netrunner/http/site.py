@@ -48,6 +48,8 @@ class Limits(msgspec.Struct, frozen=True):
     hosts: frozenset[str] | None = None
     """Names answered for, without ports, lowercase; None for any."""
     half_close_aborts: bool = True
+    forward: bool = False
+    """Whether requests come as to a proxy."""
 
 
 @implementer(IRefuses)

@@ -22,7 +22,7 @@ from netrunner.logserver.folder import Folder
 from netrunner.logserver.retention import Keep
 from netrunner.logserver.service import LogServer, Settings
 from netrunner.process import limits
-from netrunner.process.handover import inherited
+from netrunner.process.handover import began_with, inherited
 from netrunner.process.listen import Bound, bind
 from netrunner.settings import Secret
 
@@ -103,7 +103,7 @@ byte for byte, in one file each. Requests of this machine need no credential; ev
             if self.settings.token is None:
                 _check_private(listen)
             self.folder = Folder(Path(self["directory"]).absolute())
-            self.bound = bind(listen, inherited(os.environ, os.getpid()))
+            self.bound = bind(listen, inherited(os.environ, os.getpid(), began_with()))
         except ConfigurationError as error:
             sys.stderr.write(
                 "netrunner-logserver cannot start:\n" + "".join(f"  {problem}\n" for problem in error.problems)

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from netrunner.asked import IRemembers, IRetries
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.events import Event, ReasoningDelta, TextDelta, ToolArgs
 from netrunner.interfaces import (
@@ -23,9 +24,9 @@ from netrunner.interfaces import (
     IHeadPhase,
     IRequestPhase,
     IResponsePhase,
-    IRetries,
+    IWatcher,
 )
-from netrunner.values import Answer, Outcome, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Outcome, Recalled, ResponseHead, UpstreamRequest
 
 Phase = Callable[..., Awaitable[Any]]
 
@@ -47,6 +48,8 @@ class Chain:
         self.event_filters = tuple(one for one in filters if IEventPhase.providedBy(one))
         self.retries = next((one for one in filters if IRetries.providedBy(one)), None)
         """The filter that says what is tried again."""
+        self.memory = next((one for one in filters if IRemembers.providedBy(one)), None)
+        """The filter that answers with what was answered before."""
         self._event: tuple[Callable[..., Any], ...] = phases(IEventPhase, "on_event")
 
     async def on_head(self, exchange: Any) -> None:
@@ -90,6 +93,18 @@ class Chain:
             if exchange.outcome is not None:
                 break
         return head
+
+    def recall(self, exchange: Any, places: Sequence[str]) -> Recalled | IWatcher | None:
+        """Return what was answered before, or who is to hear the answer."""
+        try:
+            found = None if self.memory is None else self.memory.recall(exchange, places)
+        except ExchangeError:
+            raise
+        except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer
+            raise self._failed(exchange) from error
+        if isinstance(found, Recalled):
+            self._answer(found, exchange)
+        return found
 
     def on_event(self, exchange: Any, event: Event, first: int = 0) -> Sequence[Event]:
         """Return what the filters, beginning with the one numbered ``first``, make of ``event``."""

@@ -36,6 +36,8 @@ class Exchange:
 
     asked_tokens: int | None
     """About how many tokens its request takes; known once it is committed, if somebody may have to count."""
+    cached: str | None
+    """The id of the record whose answer is given again; None if it is not."""
     caller: str | None
     """The caller's credential as records name it: masked."""
     holder: ICaller | None
@@ -67,6 +69,7 @@ class Exchange:
         "attempts",
         "bytes_in",
         "bytes_out",
+        "cached",
         "caller",
         "clock",
         "correlation_id",
@@ -145,7 +148,7 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.asked_tokens = self.caller = self.identity = self.holder = self.project_key = None
+        self.asked_tokens = self.cached = self.caller = self.identity = self.holder = self.project_key = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}
@@ -314,6 +317,8 @@ class Exchange:
             record.trace = self.trace
         if self.holder is not None:
             record.project = self.holder.project
+        if self.cached is not None:
+            record.cached = self.cached
         if self.dropped:
             record.dropped = self.dropped
         if self.meaning.steps and self.meaning.steps[0].kind != "model":

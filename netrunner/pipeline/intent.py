@@ -15,6 +15,7 @@ from netrunner.interfaces import ILiveSink, IWatcher
 from netrunner.journal.entry import REQUEST
 from netrunner.journal.masking import mask_query
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.keeping import Keeping
 from netrunner.pipeline.recording import SLICE_BYTES, Recording
 from netrunner.pipeline.shared import Pipeline
 from netrunner.values import Outcome, Record
@@ -22,15 +23,20 @@ from netrunner.values import Outcome, Record
 _log = Logger()
 
 
-def tell_intent(pipeline: Pipeline, exchange: Exchange, request: Request) -> None:
+def tell_intent(pipeline: Pipeline, exchange: Exchange, request: Request, listener: IWatcher | None) -> None:
     """Write down that a provider is about to be called, before anything of it leaves.
+
+    Args:
+        pipeline, exchange, request: What is about to call.
+        listener: Hears the answer as the caller gets it, if a filter remembers it.
 
     Raises:
         Overloaded: when it cannot be written down.
     """
     observing = pipeline.observing
     watchers = exchange.recording.watchers if exchange.recording is not None else ()
-    exchange.recording = recording = Recording(observing.redaction, observing.secret_header)
+    rules = observing.redaction, observing.secret_header
+    exchange.recording = recording = Recording(*rules) if listener is None else Keeping(listener, *rules)
     recording.watchers = watchers
     for sink in observing.live_sinks:
         recording.watch(_watchers(sink, exchange.record()))

@@ -18,7 +18,7 @@ from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.request import Request
 from netrunner.http.turn import ATTEMPT
-from netrunner.interfaces import IProvider, IUpstream
+from netrunner.interfaces import IProvider, IUpstream, IWatcher
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
 from netrunner.pipeline.chain import begin
@@ -35,7 +35,7 @@ from netrunner.pipeline.tries import Tries
 from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.route import route
 from netrunner.routing.table import Candidate
-from netrunner.values import Answer, Attempt, Call, Headers, Outcome, ResponseHead, UpstreamRequest
+from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Recalled, ResponseHead, UpstreamRequest
 
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
@@ -53,6 +53,10 @@ class Run:
     log = Logger()
     verbatim = False
     """Whether answers go through as they come, errors and codings too."""
+    tunnels: type[Tunnel] = Tunnel
+    """What carries the bytes after a protocol switch."""
+    _listener: IWatcher | None = None
+    """Hears the answer as the caller gets it, if a filter remembers it."""
 
     def __init__(self, pipeline: Pipeline, exchange: Exchange, request: Request) -> None:
         self._pipeline = pipeline
@@ -125,13 +129,27 @@ class Run:
         )
         return candidates
 
+    def _recalled(self, candidates: tuple[Candidate, ...]) -> bool:
+        """Return whether it is answered with what was answered before."""
+        exchange, pipeline = self._exchange, self._pipeline
+        found = pipeline.chain.recall(exchange, [pipeline.place(one.provider, one.model) for one in candidates])
+        if not isinstance(found, Recalled):
+            self._listener = found
+            return False
+        exchange.cached = found.of
+        self._answer(found)
+        return True
+
     async def _attempt(self) -> None:
         """Try whoever is next."""
         exchange, pipeline, tries = self._exchange, self._pipeline, self._tries
         candidate = None
         if not self._routed:
             self._routed = True
-            candidate = tries.choose(self._route(), exchange.meaning.pool, exchange.bytes_in)
+            candidates = self._route()
+            if pipeline.chain.memory is not None and self._recalled(candidates):
+                return
+            candidate = tries.choose(candidates, exchange.meaning.pool, exchange.bytes_in)
         if candidate is None:
             candidate = await tries.next()
             if candidate is None:
@@ -227,7 +245,7 @@ class Run:
             self._pipeline.tracing.attempt(exchange.trace, request, exchange.timings["routed"])
         if len(exchange.attempts) == 1:
             try:
-                tell_intent(self._pipeline, exchange, self._request)
+                tell_intent(self._pipeline, exchange, self._request, self._listener)
             except ExchangeError:
                 exchange.attempts.clear()
                 exchange.upstream = None
@@ -236,7 +254,7 @@ class Run:
             # Stages are those of the last attempt; what came before it is routing.
             exchange.timings.pop("upstream_sent", None)
             exchange.timings.pop("first_byte", None)
-        relay = (Tunnel if request.upgrade else Relay)(self, exchange, self._request, attempt)
+        relay = (self.tunnels if request.upgrade else Relay)(self, exchange, self._request, attempt)
         exchange.work = relay
         self._request.on_disconnect = relay.client_gone
         self._request.aborts_on_half_close = True

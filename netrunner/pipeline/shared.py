@@ -164,6 +164,12 @@ class Pipeline:
         other.tracing = None
         return other
 
+    def unfiltered(self) -> Pipeline:
+        """Return this pipeline for exchanges that pass no filter."""
+        other = copy(self)
+        other.chain = Chain()
+        return other
+
     def hurry(self) -> None:
         """The daemon is about to end: those who wait to try again have failed, and so has who would."""
         self.draining = True
@@ -181,6 +187,11 @@ class Pipeline:
         self.live.ended(exchange)
         if self.chain.finish:
             self.chain.on_finish(exchange, exchange.outcome or Outcome.DONE)
+
+    def place(self, provider: str, model: str) -> str:
+        """Return where a model is asked for, as a text that differs where another is."""
+        address = getattr(self.providers[provider][0].settings, "base_url", "")
+        return f"{provider} {address} {model}"
 
     def prepares(self, provider: str) -> bool:
         """Return whether ``provider`` must get ready before each request."""

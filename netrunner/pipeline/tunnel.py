@@ -18,7 +18,7 @@ from netrunner.interfaces import IResponseReceiver
 from netrunner.journal.entry import REQUEST, RESPONSE
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.relay import Relay
-from netrunner.values import Attempt, Outcome, ResponseHead
+from netrunner.values import Attempt, Headers, Outcome, ResponseHead
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
@@ -48,6 +48,10 @@ class Tunnel(Relay):
     """Asks an upstream for another protocol; until it agrees, and if it refuses, this is a relay."""
 
     __slots__ = ("_limit", "_open")
+    agreed = 101
+    """The status with which an upstream agrees."""
+    shown = True
+    """Whether the bytes are recorded, and shown to whoever watches."""
 
     def __init__(self, run: Run, exchange: Exchange, request: Request, attempt: Attempt) -> None:
         super().__init__(run, exchange, request, attempt)
@@ -56,8 +60,8 @@ class Tunnel(Relay):
         """Ends a tunnel that has been open for as long as one may be."""
 
     def head_received(self, head: ResponseHead) -> None:
-        """Open the tunnel at a 101; anything else is an ordinary answer, and the last on its connection."""
-        if head.status != 101:
+        """Open the tunnel if the upstream agrees; anything else is an ordinary answer, the last on its connection."""
+        if head.status != self.agreed:
             self._request.close_after()
             super().head_received(head)
             return
@@ -65,15 +69,18 @@ class Tunnel(Relay):
         self._attempt.status = head.status
         self._open = True
         self._request.code = head.status
-        headers = [field for field in head.headers if field[0].startswith(b"sec-websocket-")]
         self._limit = self._exchange.clock.callLater(self._request.site.limits.max_tunnel_s, self._too_long)
         assert self._call is not None
         self._call.register_producer(Intake(self._request))
         self._request.registerProducer(self, True)
-        fields = [(b"upgrade", b"websocket"), *headers, *self._run.own_headers]
+        fields = [*self._fields(head), *self._run.own_headers]
         if self._exchange.recording is not None:
-            self._exchange.recording.answer(b"HTTP/1.1 101 Switching Protocols", fields)
-        self._request.switch(fields, self._from_client, self._client_ended)
+            self._exchange.recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields)
+        self._request.switch(fields, self._from_client, self._client_ended, self.agreed)
+
+    def _fields(self, head: ResponseHead) -> Headers:
+        """Return what of an upstream's agreement its client is told."""
+        return [(b"upgrade", b"websocket"), *[one for one in head.headers if one[0].startswith(b"sec-websocket-")]]
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass bytes to the client."""
@@ -81,7 +88,7 @@ class Tunnel(Relay):
             super().body_received(data, last)
             return
         self._exchange.bytes_out += len(data)
-        if self._exchange.recording is not None:
+        if self.shown and self._exchange.recording is not None:
             self._exchange.recording.piece(RESPONSE, data)
         if data:
             self._request.channel.write(data)
@@ -98,7 +105,7 @@ class Tunnel(Relay):
 
     def _from_client(self, data: bytes) -> None:
         self._exchange.bytes_in += len(data)
-        if self._exchange.recording is not None:
+        if self.shown and self._exchange.recording is not None:
             self._exchange.recording.piece(REQUEST, data)
         assert self._call is not None
         self._call.write(data)
@@ -136,7 +143,18 @@ class Tunnel(Relay):
     def _closed(self, outcome: Outcome, code: str | None) -> None:
         if self._limit is not None and self._limit.active():
             self._limit.cancel()
-        self._exchange.end(outcome, 101, code)
+        self._exchange.end(outcome, self.agreed, code)
 
     def _too_long(self) -> None:
         self._end(Outcome.CANCELLED, "tunnel_timeout")
+
+
+class Passage(Tunnel):
+    """What a CONNECT opens; nothing of it is recorded but its length, since all there is to see is TLS."""
+
+    __slots__ = ()
+    agreed = 200
+    shown = False
+
+    def _fields(self, head: ResponseHead) -> Headers:
+        return []

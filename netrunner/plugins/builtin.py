@@ -34,6 +34,12 @@ BUILT_IN = (
     BuiltIn("provider", "openai", "OpenAI, or any API that speaks like it.", "netrunner.providers.openai"),
     BuiltIn("provider", "openrouter", "OpenRouter.", "netrunner.providers.openrouter"),
     BuiltIn("provider", "together", "Together AI.", "netrunner.providers.together"),
+    BuiltIn(
+        "filter",
+        "cache",
+        "Answers a question that was asked before with the answer it got then.",
+        "netrunner.filters.cache",
+    ),
     BuiltIn("filter", "no_think", "Asks models that think aloud not to.", "netrunner.filters.no_think"),
     BuiltIn("filter", "retry", "Tries again what has failed.", "netrunner.filters.retry"),
     BuiltIn(

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -25,6 +26,9 @@ from netrunner.process.control import ControlError, ask, ask_for_descriptors
 from netrunner.process.listen import address_of, name_of
 from netrunner.process.state import control_path
 
+PATIENCE_S = 60.0
+"""How long a predecessor may take to answer. One that was asked to drain does so even if nobody waits any more for
+what it leaves: its pid file and what limits have counted would be lost."""
 _FIRST_INHERITED = 3
 """SD_LISTEN_FDS_START."""
 
@@ -56,7 +60,7 @@ class Predecessor:
         self._control = control_path(state_folder, pid)
         self.pid = pid
         try:
-            values, descriptors = ask_for_descriptors(self._control, "handover")
+            values, descriptors = ask_for_descriptors(self._control, "handover", timeout_s=PATIENCE_S)
             answer = msgspec.convert(values, HandoverAnswer)
             names = answer.listening
             self.lock = descriptors.pop() if answer.lock and descriptors else None
@@ -79,21 +83,25 @@ class Predecessor:
         Raises:
             ControlError: when it cannot be asked.
         """
-        return ask(self._control, "drain", {"pid_file": take_pid_file})
+        return ask(self._control, "drain", {"pid_file": take_pid_file}, PATIENCE_S)
 
 
-def inherited(environ: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:
+def inherited(
+    environ: MutableMapping[str, str], pid: int, began: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[str, socket.socket]]:
     """Take the listening sockets this process was started with, and their variables out of ``environ``.
 
     Args:
         environ: The process's environment.
         pid: This process, which ``LISTEN_PID`` has to name.
+        began: The environment that the process began with, where systemd's variables are looked for besides: Twisted
+            takes them out of the other one when its endpoints are imported.
 
     Raises:
         ConfigurationError: when a variable makes no sense.
     """
     ours = environ.pop("NETRUNNER_LISTEN_FDS", "")
-    count, meant_for = environ.pop("LISTEN_FDS", "0"), environ.pop("LISTEN_PID", "")
+    count, meant_for = (environ.pop(name, began.get(name, "")) for name in ("LISTEN_FDS", "LISTEN_PID"))
     try:
         descriptors = [int(number) for number in ours.split(",") if number]
         if meant_for == str(pid):
@@ -104,6 +112,15 @@ def inherited(environ: MutableMapping[str, str], pid: int) -> list[tuple[str, so
             [Problem("NETRUNNER_LISTEN_FDS, LISTEN_FDS", f"not listening sockets: {error}")]
         ) from error
     return [(name_of(address_of(sock)), sock) for sock in sockets]
+
+
+def began_with() -> dict[str, str]:
+    """Return the environment that this process began with; empty where the system does not tell (proc(5))."""
+    try:
+        fields = os.fsdecode(Path("/proc/self/environ").read_bytes()).split("\0")
+    except OSError:
+        return {}
+    return {name: value for name, found, value in (field.partition("=") for field in fields) if found}
 
 
 class PidFile:

@@ -16,6 +16,8 @@ ANSWER_S = 1.0
 """How long one of them may take."""
 PROJECT_CHANGED = "project-changed"
 """The command by which a process hears that something about a project or its tokens was changed."""
+PURGE = "purge"
+"""The command by which a process is told to forget the answers it keeps."""
 
 
 def tell_others(

@@ -14,7 +14,14 @@ from netrunner.errors import ConfigurationError, Problem
 
 _RESTART = "a restart takes it into use"
 _UPGRADE = "`netrunner upgrade` takes it into use"
-FIXED = {"listen": _RESTART, "admin.listen": _RESTART, "workers": _UPGRADE, "state": _RESTART, "store": _UPGRADE}
+FIXED = {
+    "listen": _RESTART,
+    "admin.listen": _RESTART,
+    "forward.listen": _RESTART,
+    "workers": _UPGRADE,
+    "state": _RESTART,
+    "store": _UPGRADE,
+}
 """What a process keeps from its start to its end, and what is to be done instead."""
 
 

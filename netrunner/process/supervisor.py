@@ -33,6 +33,7 @@ from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.lifeline import BEAT, Order, Report, Snapshot, hold
 from netrunner.process.listen import Bound
 from netrunner.process.logfile import BoundedLog
+from netrunner.process.peers import PURGE
 
 SHORT_LIFE_S = 5.0
 """A worker that dies sooner after its start is started again after a pause."""
@@ -232,6 +233,7 @@ class Supervisor(Service):
         """Add what only a supervisor can be asked."""
         commands.add("workers", NoArguments, lambda _: Reply({"workers": self._listed()}))
         commands.add("metrics", NoArguments, lambda _: Reply(self._metrics()))
+        commands.add(PURGE, NoArguments, lambda _: Reply({"forgotten": 0}))
 
     def _metrics(self) -> dict[str, Any]:
         """Return what the supervisor adds to the metrics of its workers, as they tell theirs to each other."""
@@ -287,6 +289,7 @@ class Supervisor(Service):
             "worker {number} (process {pid}) ended with {how}; another one is started in {pause} s",
             number=worker.number, pid=worker.pid, how=how, pause=pause,
         )  # fmt: skip
+        self._keep_spare()  # It imports while the pause lasts.
         self._waiting[worker.number] = self._reactor.callLater(pause, self._start_again, worker.number)
 
     def _pause(self, worker: Worker) -> float:

@@ -68,6 +68,7 @@ class Entry(msgspec.Struct, gc=False):
     dropped: list[str]
     resolved: list[str]
     trace: Trace | None
+    cached: str | None
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -113,6 +114,7 @@ def entry(record: Record) -> Entry:
         record.dropped,
         record.resolved,
         record.trace,
+        record.cached,
     )
 
 

@@ -161,6 +161,14 @@ FAMILIES = (
         "requests",
         "Requests whose limits this process counted by itself, since Redis was away.",
     ),
+    Family(
+        "netrunner_cache_requests_total",
+        "counter",
+        ("outcome",),
+        "requests",
+        "Requests that the filter cache looked up: hit, answered from memory, or miss.",
+    ),
+    Family("netrunner_cache_bytes", "gauge", (), "bytes", "What the answers it keeps take."),
     Family("netrunner_sink_lag_records", "gauge", ("sink",), "records", "Records that wait for a sink."),
     Family("netrunner_sink_written_total", "counter", ("sink",), "records", "Records a sink took."),
     Family(

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 import twisted
 from netrunner import __version__
+from netrunner.asked import IRemembers
 from netrunner.errors import NotFound
 from netrunner.http.pool import Pool
 from netrunner.http.request import Request
@@ -62,6 +63,7 @@ class Observed:
         sites: Returns what listens.
         pools: Returns every pool with the name of its provider or route.
         counters: Returns what limits count with.
+        memory: Returns the filter that remembers answers, if there is one.
         resent: Returns what pools that are gone had sent again.
         targets: What is known of each target.
         clock: Time.
@@ -80,13 +82,15 @@ class Observed:
         sites: Callable[[], Iterable[Site]],
         pools: Callable[[], Iterable[tuple[str, Pool]]],
         counters: Callable[[], ICounters],
+        memory: Callable[[], IRemembers | None],
         resent: Callable[[], int],
         targets: Targets,
         clock: IClock,
     ) -> None:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
         self.onlookers, self.targets, self.clock = onlookers, targets, clock
-        self.sinks, self.sites, self.pools, self.counters, self.resent = sinks, sites, pools, counters, resent
+        self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
+        self.counters, self.memory = counters, memory
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
@@ -95,6 +99,7 @@ class Observed:
             **self._of_targets(),
             **self._of_connections(),
             **self._of_limits(),
+            **self._of_memory(),
             **self._of_the_journal(),
             **self._of_the_process(),
         }
@@ -183,6 +188,15 @@ class Observed:
             "netrunner_limit_denials_total": counters.denials,
             "netrunner_counters_available": {(): int(counters.available)},
             "netrunner_counted_locally_total": {(): counters.fallbacks},
+        }
+
+    def _of_memory(self) -> dict[str, Values]:
+        memory = self.memory()
+        if memory is None:
+            return {}
+        return {
+            "netrunner_cache_requests_total": {("hit",): memory.hits, ("miss",): memory.misses},
+            "netrunner_cache_bytes": {(): memory.held_bytes},
         }
 
     def _of_the_journal(self) -> dict[str, Values]:

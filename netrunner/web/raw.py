@@ -78,12 +78,7 @@ class RawRoute(ModelRoute):
         exchange: Exchange = request.exchange
         if exchange.outcome is not None:
             return
-        headers: Headers = [
-            field for field in end_to_end(exchange.headers) if field[0] not in (b"host", b"content-length", b"expect")
-        ]
-        upgrade = request.facts.upgrade
-        target = self.target(plain(request.path)) + (b"?" + request.query if request.query else b"")
-        sent = UpstreamRequest(self.origin, request.method, target, headers, body, upgrade)
+        sent = passed_on(request, self.origin, self.target(plain(request.path)), body)
         exchange.provider = self._name
         RawRun(self._entry.pipeline, exchange, request).send(self._name, sent, self._upstream)
 
@@ -97,6 +92,17 @@ class RawRoute(ModelRoute):
     def render(self, request: Request) -> int:
         """Nothing is left to do when the body is complete."""
         return NOT_DONE_YET
+
+
+def passed_on(request: Request, origin: Origin, path: bytes, body: Any) -> UpstreamRequest:
+    """Return a request for another server: its query and its end-to-end fields, without what was for us alone."""
+    headers: Headers = [
+        field
+        for field in end_to_end(request.exchange.headers)
+        if field[0] not in (b"host", b"content-length", b"expect")
+    ]
+    target = path + (b"?" + request.query if request.query else b"")
+    return UpstreamRequest(origin, request.method, target, headers, body, request.facts.upgrade)
 
 
 class Prefixes(Resource):

@@ -46,6 +46,7 @@ def row(record: Record) -> Row:
         "usage": None if record.usage is None else msgspec.structs.asdict(record.usage),
         "token": record.token,
         "project": record.project,
+        "cached": record.cached,
     }
 
 

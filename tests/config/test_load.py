@@ -150,6 +150,24 @@ def test_somewhere_has_to_be_listened(loaded: Loader) -> None:
     assert loaded.problems(f"{ECHO}listen: []\n") == ["netrunner.yaml:2: listen: expected at least one endpoint"]
 
 
+@pytest.mark.parametrize(
+    ("forward", "problem"),
+    [
+        (
+            "listen: tcp:81",
+            "3: forward.listen: tcp:81 is not on loopback, so forward.user and forward.password are needed",
+        ),
+        (
+            "listen: tcp:81:interface=127.0.0.1\n  user: {env: SOMEBODY}",
+            "2: forward: user and password belong together",
+        ),
+        ("listen: []", "3: forward.listen: expected at least one endpoint"),
+    ],
+)
+def test_a_forward_proxy_beyond_loopback_asks_who_comes(loaded: Loader, forward: str, problem: str) -> None:
+    assert loaded.problems(f"{ECHO}forward:\n  {forward}\n", SOMEBODY="me") == [f"netrunner.yaml:{problem}"]
+
+
 @pytest.mark.parametrize("endpoint", ["tcp:80", "tcp:80:interface=10.0.0.1", "tcp6:80"])
 def test_an_open_door_beyond_loopback_is_refused_naming_the_setting_to_choose(loaded: Loader, endpoint: str) -> None:
     assert loaded.problems(

@@ -90,6 +90,11 @@ def test_both_ways_through_nginx_publish_the_same_paths() -> None:
     assert published[0] == published[1]
 
 
+def test_haproxy_publishes_the_same_paths_as_nginx() -> None:
+    published = re.findall(r"location ~ (\S+) \{", (CONF / "nginx.conf").read_text())
+    assert re.findall(r"acl api path_reg (\S+)", (CONF / "haproxy.cfg").read_text()) == published
+
+
 def test_the_manifests_are_what_kubernetes_expects() -> None:
     run("kubernetes-validate", "--strict", MANIFESTS)
 

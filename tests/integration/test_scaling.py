@@ -6,25 +6,31 @@ import base64
 import http.client
 import json
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from netrunner.journal.logs import newest_first
 from tests.support.daemon import PATIENCE_S, ROOT, Daemon
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, chat, dial, event
 from tests.support.nginx import SNIPPET, Nginx
 from tests.support.postgres import Postgres
+from tests.support.proxies import Haproxy
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.integration
 
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
 NODE = next(text for text in re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE) if "DATABASE_URL" in text)
+(SERVERS,) = re.findall(r"(?ms)^```haproxy\n(.*?)^```$", PAGE)
 (UPSTREAM,) = re.findall(r"(?ms)^```nginx\n(.*?)^```$", PAGE)
 LIMIT = 30
 """Requests a minute, of both nodes together."""
+OPEN = "access: {public: true}\n"
 ADMIN = {"Authorization": "Basic " + base64.b64encode(b"me:secret").decode()}
 
 
@@ -88,3 +94,46 @@ def test_two_nodes_behind_nginx_share_the_load_the_limit_and_the_log(
         assert all(any(newest_first(daemon.state)) for daemon in (one, two))
         for daemon in (one, two):
             daemon.wait_for(lambda daemon=daemon: known(daemon) == Counter(ids))  # type: ignore[misc]
+
+
+def test_haproxy_sends_each_stream_to_the_node_with_the_fewest_and_none_to_one_that_ends(tmp_path: Path) -> None:
+    with (
+        Provider() as provider,
+        Daemon(tmp_path / "one", f"{provider.config}server: {{hosts: [llm.example.com]}}\n{OPEN}") as one,
+        Daemon(tmp_path / "two", f"{provider.config}server: {{hosts: [llm.example.com]}}\n{OPEN}") as two,
+        ExitStack() as streams,
+    ):
+        servers = SERVERS.replace("10.0.0.11:8080", f"127.0.0.1:{one.port}")
+        servers = servers.replace("10.0.0.12:8080", f"127.0.0.1:{two.port}")
+        with Haproxy(tmp_path / "haproxy", servers) as haproxy:
+            question = chat().replace(b"localhost", b"llm.example.com")
+            opened = []
+            for _ in range(4):
+                client = streams.enter_context(dial(haproxy.port))
+                client.send(question)
+                upstream = streams.enter_context(provider.accept())
+                upstream.message()
+                upstream.send(STREAM_HEAD + event("before"))
+                client.until(b"before")  # Though more is to come: nothing is held back.
+                opened.append((client, upstream))
+            assert [len(node.control("inflight")["inflight"]) for node in (one, two)] == [2, 2]
+
+            def ready() -> int:
+                connection = http.client.HTTPConnection("127.0.0.1", haproxy.port, timeout=PATIENCE_S)
+                connection.request("GET", "/ready", headers={"Host": "llm.example.com"})
+                status = connection.getresponse().status
+                connection.close()
+                return status
+
+            one.signal(signal.SIGTERM)
+            one.wait_for_drain()
+            assert [ready() for _ in range(20)] == [200] * 20
+            for client, upstream in opened:
+                upstream.send(event("after") + event("[DONE]") + END_OF_BODY)
+                client.until(b"[DONE]")
+            assert one.wait() == 0
+            connection = http.client.HTTPConnection("127.0.0.1", haproxy.port, timeout=PATIENCE_S)
+            connection.request("GET", "/metrics", headers={"Host": "llm.example.com"})
+            response = connection.getresponse()
+            assert (response.status, json.loads(response.read())["error"]["code"]) == (404, "not_found")
+            connection.close()

@@ -66,6 +66,7 @@ def test_built_in_plugins_are_there(log, said):
     offered = {one.name for one in builtin.BUILT_IN if one.kind == "provider"}
     assert {"echo", "openai"} <= offered == set(registry.names("provider"))
     assert registry.names("filter") == (
+        "cache",
         "no_think",
         "rate_limit",
         "retry",

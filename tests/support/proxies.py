@@ -1,4 +1,6 @@
-"""Real proxies on 127.0.0.1: tinyproxy for HTTP, the same inside haproxy's TLS, microsocks for SOCKS 5."""
+"""Real proxies on 127.0.0.1: tinyproxy for HTTP, the same inside haproxy's TLS, microsocks for SOCKS 5; and haproxy
+in front of netrunner.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.binaries import require_binary
-from tests.support.daemon import PATIENCE_S, listening_socket
+from tests.support.daemon import PATIENCE_S, ROOT, listening_socket
 
 USER, PASSWORD = "me", "pass-word.1"
 ESCAPED = "me:pass%2Dword.1"
@@ -95,6 +97,30 @@ class Tls(_Program):
         super().__init__(folder / "haproxy.log")
         config = folder / "haproxy.cfg"
         config.write_text(_HAPROXY.format(port=self.port, certificate=certificate, behind=behind))
+        self._command = [require_binary("haproxy"), "-db", "-f", str(config)]
+
+
+class Haproxy(_Program):
+    """The shipped ``conf/haproxy.cfg``, with plain HTTP.
+
+    Args:
+        folder: For its files.
+        servers: Its lines of servers.
+    """
+
+    def __init__(self, folder: Path, servers: str) -> None:
+        folder.mkdir()
+        super().__init__(folder / "haproxy.log")
+        text = (ROOT / "conf" / "haproxy.cfg").read_text()
+        for old, new in (
+            ("bind :443 ssl crt /etc/ssl/private/llm.example.com.pem alpn h2,http/1.1", f"bind 127.0.0.1:{self.port}"),
+            ("inter 2s", "inter 100ms"),
+            ("    server one 127.0.0.1:8080\n", servers),
+        ):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        config = folder / "haproxy.cfg"
+        config.write_text(text)
         self._command = [require_binary("haproxy"), "-db", "-f", str(config)]
 
 

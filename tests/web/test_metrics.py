@@ -14,6 +14,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from netrunner.errors import UpstreamError
+from netrunner.filters.cache import Cache, CacheSettings
 from netrunner.http.outbox import MAX_WAITING_BYTES
 from netrunner.http.pool import Pool
 from netrunner.http.site import Limits, Site
@@ -27,6 +28,7 @@ from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.measures import MAX_CODES, Measures
 from netrunner.routing.table import Candidate
 from netrunner.settings import Health, PoolLimits, Secret, Timeouts
+from netrunner.testing.fakes import FakeEnvironment
 from netrunner.values import Attempt, Usage
 from netrunner.web.families import FAMILIES
 from netrunner.web.gate import Gate
@@ -82,6 +84,7 @@ class Plant:
         self.sinks: list[dict[str, Any]] = []
         self.stage.site._refused = self.measures.refused
         self.counters = MemoryCounters(self.clock)
+        self.memory: Any = None
         self.observed = Observed(
             measures=self.measures,
             lag=self.lag,
@@ -93,6 +96,7 @@ class Plant:
             sites=lambda: [self.stage.site],
             pools=lambda: [("up", self.pool)],
             counters=lambda: self.counters,
+            memory=lambda: self.memory,
             resent=lambda: 0,
             targets=self.stage.pipeline.choosing.targets,
             clock=self.clock,
@@ -465,6 +469,7 @@ def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     targets.keep([("up", "m")], {"up": Health()})
     targets.budget("up")
     plant.counters.denials["rate_limit", "concurrency"] += 1
+    plant.memory = Cache(CacheSettings(), FakeEnvironment())
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))

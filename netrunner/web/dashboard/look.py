@@ -62,14 +62,18 @@ class Look:
             asset = _asset(file.name, file.read_bytes())
             self.assets[asset.name] = asset
             self._names[file.name] = f"/static/{asset.name}"
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader(_PACKAGE),
+        self._environment = environment = jinja2.Environment(
             autoescape=True,
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
             auto_reload=False,
         )
+        # Read now, since an upgrade may put others in their place; compiled when they are first shown, which takes some
+        # milliseconds for each: all together were most of what a worker does before it can take a dead one's place.
+        package = jinja2.PackageLoader(_PACKAGE)
+        sources = {name: package.get_source(environment, name)[0] for name in package.list_templates()}
+        environment.loader = jinja2.DictLoader(sources)
         environment.globals.update(static=self._names.__getitem__, version=__version__)
         environment.filters.update(
             brief=rows.brief,
@@ -81,8 +85,6 @@ class Look:
             size=rows.size,
             stamp=stamp,
         )
-        # Compiled now, before anything is served: it takes a tenth of a second.
-        self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
 
     def page(self, template: str, values: Mapping[str, Any], status: int = 200, headers: Headers = []) -> Answer:  # noqa: B006 - never changed
         """Return a page.
@@ -93,7 +95,7 @@ class Look:
             status: Of the answer.
             headers: Further header fields.
         """
-        text = self._templates[f"{template}.html"].render(values)
+        text = self._environment.get_template(f"{template}.html").render(values)
         return Answer(status, [*HTML, *headers], text.encode("utf-8", "replace"))
 
 
