@@ -4,6 +4,7 @@
 #   make test     run the tests; PYTEST_ARGS="tests/http -k slow" narrows them
 #   make coverage the same, then what of the code ran in their process; COVERAGE_ARGS narrows the table
 #   make lint     format check, lint, types, import rules, spelling
+#   make branches whether the tests take the branches of the dialects
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
 #   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
@@ -12,7 +13,7 @@
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test coverage lint bench matrix torture fuzz soak lock sbom clean
+.PHONY: run try test coverage branches lint bench matrix torture fuzz soak lock sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,6 +56,12 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy $(LINTED)
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+# Some of the rest is taken by tests of what lies behind the dialects.
+branches: $(VENV)/.test
+	$(BIN)/coverage run --rcfile=/dev/null --data-file=$(VENV)/.branches --branch --source netrunner.dialects \
+		-m pytest tests/dialects tests/providers tests/pipeline
+	$(BIN)/coverage report --rcfile=/dev/null --data-file=$(VENV)/.branches --skip-covered --show-missing --fail-under 99
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -8,6 +8,7 @@ import pytest
 
 from netrunner.dialects.conversation import (
     Conversation,
+    Embedding,
     Format,
     Media,
     Part,
@@ -19,7 +20,8 @@ from netrunner.dialects.conversation import (
     ToolResult,
     Turn,
 )
-from netrunner.dialects.estimate import DOCUMENT, IMAGE, OTHER_MEDIA, TOOL, TURN, estimate
+from netrunner.dialects.estimate import DOCUMENT, IMAGE, OTHER_MEDIA, TOOL, TURN, estimate, made_by, of_length
+from netrunner.events import Event, KeepAlive, ReasoningDelta, TextDelta, ToolArgs
 
 
 def tokens(*parts: Part) -> int:
@@ -60,3 +62,25 @@ def test_instructions_tools_and_schemas_count() -> None:
     schema = {"type": "object"}
     assert estimate(Conversation(tools=(Tool("f" * 4, "d" * 4, schema), Tool("g" * 4)))) == 2 * TOOL + 3 + 5
     assert estimate(Conversation(format=Format("json_schema", schema))) == 5
+
+
+def test_texts_to_be_embedded_count_alone() -> None:
+    assert estimate(Embedding(inputs=("a" * 8, "b" * 4))) == 3
+
+
+@pytest.mark.parametrize(
+    ("event", "made"),
+    [
+        (TextDelta(text="a" * 8), 2),
+        (ReasoningDelta(text="a" * 4), 1),
+        (ToolArgs(fragment="a" * 4), 1),
+        (KeepAlive(), 0),
+    ],
+)
+def test_pieces_of_an_answer_count_by_their_texts(event: Event, made: float) -> None:
+    assert made_by(event) == made
+
+
+def test_a_request_counts_by_its_length_unless_there_is_more_than_text_in_it() -> None:
+    assert of_length(b"a" * 9) == 3
+    assert of_length(b'{"url": "data:image/png;base64,AAAA"}') is None

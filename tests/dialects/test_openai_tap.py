@@ -190,3 +190,20 @@ def test_of_a_long_answer_the_end_is_read(end, complete):
 
 def test_a_long_answer_without_counts_tells_none():
     assert answer([b'{"data":"' + b"x" * WHOLE_BYTES + b'"}']) == (None, None, None, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "made"),
+    [
+        ('{"choices":[{"message":{"content":"12345678"}},{"text":"1234"}]}', 3),
+        ('{"choices":[{"message":{"reasoning":"12345678","tool_calls":[{"function":{"arguments":"1234"}},{},7]}}]}', 3),
+        ('{"choices":[7,{"message":7}]}', 0),
+        ('{"choices":7}', 0),
+        (f'{{"choices":[{{"text":"1234"}}],"usage":{COUNTS}}}', 0),
+    ],
+)
+def test_texts_of_a_document_are_looked_at_where_nobody_has_counted_them(answer, made):
+    tap = AnswerTap()
+    tap.feed(answer.encode())
+    tap.close()
+    assert tap.made == made

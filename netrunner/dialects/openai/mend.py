@@ -19,7 +19,9 @@ from netrunner.dialects.openai.calls import Calls, Piece, arguments, made_id
 from netrunner.dialects.openai.decoder import MAX_CHOICES
 
 NO_TEXT = Raw(b"")
-"""Of a field that is not there. Texts are looked at for their length only, whatever they are."""
+"""Of a field that is not there. Texts are looked at for their length only; what is none counts for next to nothing."""
+QUOTES = 2
+"""Bytes of those around a text."""
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -139,8 +141,8 @@ class Mend:
                 state = self._begun(choice.index)
             if isinstance(choice, _Choice):
                 self._look_at_delta(at, choice.delta, state, is_new, changes)
-            else:
-                self.made_bytes += _bytes_in(choice.text)
+            elif choice.text is not NO_TEXT:
+                self.made_bytes += len(choice.text) - QUOTES
             if choice.finish_reason:
                 state.finished, self.reason = True, choice.finish_reason
                 if choice.finish_reason in _EITHER_FINISH:
@@ -153,7 +155,12 @@ class Mend:
         elif delta.role and not is_new:
             # Clients that add up a stream add up the word as well.
             changes.append((at, "again"))
-        self.made_bytes += _bytes_in(delta.content) + _bytes_in(delta.reasoning_content or delta.reasoning)
+        if delta.content is not NO_TEXT:
+            self.made_bytes += len(delta.content) - QUOTES
+        if delta.reasoning_content is not NO_TEXT:
+            self.made_bytes += len(delta.reasoning_content) - QUOTES
+        elif delta.reasoning is not NO_TEXT:
+            self.made_bytes += len(delta.reasoning) - QUOTES
         if not delta.tool_calls and delta.function_call is None:
             return
         state.called = True
@@ -230,11 +237,6 @@ class Mend:
             raise too_large() if number >= MAX_CHOICES else unreadable("has a choice without a number")
         state = self._states[number] = _State(self._max)
         return state
-
-
-def _bytes_in(text: Raw) -> int:
-    """Return how long a text is without its quotes; what is none counts for next to nothing."""
-    return max(0, len(text) - 2)
 
 
 def _look_at_finish(at: int, reason: str, state: _State, changes: list[Change]) -> None:
