@@ -8,6 +8,7 @@ This module must not commit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -55,7 +56,7 @@ def reseal(connection: Connection, keyring: Keyring) -> int:
             for id, sealed_by, sealed in connection.execute(other.limit(BATCH - done)).all()
         ]
         if rows:
-            values = {"sealed_by": bindparam("by"), "sealed": bindparam("anew")}
+            values: dict[str, Any] = {"sealed_by": bindparam("by"), "sealed": bindparam("anew")}
             connection.execute(update(table).where(table.c.id == bindparam("row")).values(values), rows)
         done += len(rows)
     return done
