@@ -84,7 +84,7 @@ class NetrunnerService(Service):
         self.flush = Flush(self._clock)
         self._listeners = listeners
         self._ports: list[IListeningPort] = []
-        self.live = Live(self.flush)
+        self.live = Live(self.flush, self._clock)
         self.books = Bookkeeping(*state, settings, self._clock, self.flush, max_streams(settings), self.live, reactor)
         self._board = Board()
         self.registered = Registered(state[0], self.books.open_database, reactor, self._board)

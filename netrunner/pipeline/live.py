@@ -11,10 +11,13 @@ from typing import Protocol
 
 from netrunner.errors import ExchangeError, Overloaded
 from netrunner.http.flush import Flush
-from netrunner.interfaces import ICaller, IWatcher
+from netrunner.interfaces import ICaller, IClock, IWatcher
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.recording import Recording
 from netrunner.values import Outcome, Record
+
+AT_ONCE = 20
+"""So many streams of a token are ended in one turn, so that who asks meanwhile is answered in between."""
 
 
 class Follower(Protocol):
@@ -29,11 +32,13 @@ class Live:
 
     Args:
         turns: Tells when a turn of the reactor ends; None tells followers of each end at once.
+        clock: Calls in later turns; None ends all that a token asked for in one.
     """
 
-    def __init__(self, turns: Flush | None = None) -> None:
+    def __init__(self, turns: Flush | None = None, clock: IClock | None = None) -> None:
         self.inflight: dict[str, Exchange] = {}
         self._turns = turns
+        self._clock = clock
         self._followers: dict[Follower, Callable[[Exchange], None] | None] = {}
         self._began: tuple[Callable[[Exchange], None], ...] = ()
         self._ended: list[Exchange] = []
@@ -98,9 +103,15 @@ class Live:
 
     def end_of(self, holder: ICaller, error: ExchangeError) -> None:
         """End everything in progress that was asked with one token: ``error`` says why."""
-        for exchange in list(self.inflight.values()):
-            if exchange.holder is holder and exchange.work is not None:
+        self._end([one for one in self.inflight.values() if one.holder is holder], error)
+
+    def _end(self, exchanges: list[Exchange], error: ExchangeError) -> None:
+        now = exchanges if self._clock is None else exchanges[:AT_ONCE]
+        for exchange in now:
+            if exchange.outcome is None and exchange.work is not None:
                 exchange.work.stop(Outcome.CANCELLED, error)
+        if self._clock is not None and len(now) < len(exchanges):
+            self._clock.callLater(0, self._end, exchanges[len(now) :], error)
 
     def end(self, id: str) -> bool:
         """End an exchange in progress, as an operator; return whether there was one of that id."""

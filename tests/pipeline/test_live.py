@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+from netrunner.errors import ExchangeError, Overloaded
 from netrunner.http.flush import Flush
-from netrunner.pipeline.live import Live
+from netrunner.pipeline.live import AT_ONCE, Live
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Outcome, Record
 from netrunner.web.recent import Recent
@@ -70,3 +73,30 @@ def test_what_ended_in_this_very_turn_is_found_before_the_turn_is_over() -> None
     assert (found.id, found.outcome) == (one, "done")
     turn.end_both()
     assert {found.id for found in recent.merged([], 10)} == {one, two}
+
+
+class Work:
+    """What an exchange does, which can be stopped."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def stop(self, outcome: Outcome, error: ExchangeError) -> None:
+        """Note it."""
+        self.stopped = True
+
+
+def test_many_streams_of_a_token_are_ended_over_several_turns_and_those_of_others_go_on() -> None:
+    clock = FakeClock(NOW_S)
+    live, stage = Live(clock=clock), Stage(clock=clock)
+    mine: Any = object()
+    works = [Work() for _ in range(2 * AT_ONCE + 2)]
+    for number, work in enumerate(works):
+        exchange = stage.begin(number)
+        exchange.holder, exchange.work = (mine if number else cast(Any, object())), cast(Any, work)
+        live.began(exchange)
+    live.end_of(mine, Overloaded("It was revoked.", code="cancelled"))
+    assert sum(work.stopped for work in works) == AT_ONCE
+    clock.advance(0)
+    assert sum(work.stopped for work in works) == len(works) - 1
+    assert not works[0].stopped
