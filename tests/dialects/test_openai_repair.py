@@ -491,13 +491,8 @@ def test_a_document_that_needs_no_repair_keeps_its_bytes() -> None:
 @pytest.mark.parametrize("finish", [None, "length"])
 def test_a_document_tells_the_same_however_closely_it_is_looked_at(usage: Any, finish: str | None) -> None:
     told = set()
-<<<<<<< HEAD
     ways: tuple[Any, ...] = (None, [])  # with a list of calls, be it empty, it is looked at closely
     for named in ways:
-=======
-    calls: list[Any] = []
-    for named in (None, calls):  # with a list of calls, be it empty, it is looked at closely
->>>>>>> main
         message = {"role": "assistant", "content": "Hi \u00e9", "tool_calls": named}
         document = {**HEAD, "object": "chat.completion", "usage": usage}
         document["choices"] = [{"index": 0, "message": message, "finish_reason": finish}]
