@@ -55,6 +55,17 @@ def test_a_member_is_asked_at_its_own_address_with_the_stored_key(name: str) -> 
     assert asked(request) == {"messages": []}
 
 
+def test_openrouter_is_told_of_the_application_where_its_caller_tells_nothing() -> None:
+    settings: Any = REGISTRY.factory("provider", "openrouter").settings
+    named = settings(api_key=Secret("sk-1"), referer="https://app.example", title="App")
+    provider: Any = REGISTRY.factory("provider", "openrouter").build(named, FakeEnvironment("openrouter"))
+    asks = call({"messages": []})
+    assert {(b"http-referer", b"https://app.example"), (b"x-title", b"App")} <= set(provider.build(asks).headers)
+    asks.headers = [(b"x-title", b"The caller's")]
+    titles = [value for name, value in provider.build(asks).headers if name == b"x-title"]
+    assert titles == [b"The caller's"]
+
+
 def test_what_members_do_otherwise_happens_to_what_they_are_asked() -> None:
     gaps = Gaps(target="mistral")
     request = member("mistral").build(call({"seed": 1, "user": "u", "tool_choice": "required"}, gaps))
