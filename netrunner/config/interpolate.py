@@ -106,7 +106,7 @@ def read_env_files(
     A file that does not exist is a warning, so that one configuration serves machines with and without it.
     """
     merged: dict[str, str] = {}
-    for path in paths:
+    for path in dict.fromkeys(paths):
         if not os.path.exists(path):
             warnings.append(f"{path}: env file does not exist, left out")
             continue
