@@ -44,7 +44,7 @@ try:
 	@printf '%s\n' "$$CURL"
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 coverage: $(VENV)/.test
 	$(BIN)/coverage run --module pytest $(PYTEST_ARGS)

@@ -34,6 +34,7 @@ from netrunner.process.listen import bind
 from netrunner.process.reload import Reloading
 from netrunner.process.state import State, claim
 from netrunner.process.supervisor import Supervisor
+from netrunner.process.tuning import steady_time
 from netrunner.process.upgrade import Upgrade
 from netrunner.registry import Registry
 from netrunner.service import NetrunnerService, make_service
@@ -156,6 +157,7 @@ def makeService(options: Options) -> IService:
     """Return the daemon that twistd is to run."""
     from twisted.internet import reactor  # noqa: TID251 - twistd offers no other way to it
 
+    steady_time(reactor)
     limits.forbid_dumps()
     place, started = options.place, options.started
     upgrade = Upgrade(lambda stderr: started.successor(os.environ, os.getpid(), stderr), reactor)

@@ -24,6 +24,7 @@ from netrunner.logserver.service import LogServer, Settings
 from netrunner.process import limits
 from netrunner.process.handover import began_with, inherited
 from netrunner.process.listen import Bound, bind
+from netrunner.process.tuning import steady_time
 from netrunner.settings import Secret
 
 LISTEN = "tcp:8081:interface=127.0.0.1"
@@ -143,5 +144,6 @@ def makeService(options: Options) -> IService:
     """Return the service that twistd is to run."""
     from twisted.internet import reactor  # noqa: TID251 - twistd offers no other way to it
 
+    steady_time(reactor)
     limits.forbid_dumps()
     return LogServer(options.settings, options.folder, options.bound, reactor)

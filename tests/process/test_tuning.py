@@ -7,7 +7,7 @@ import sys
 
 from twisted.internet.testing import MemoryReactorClock
 
-from netrunner.process.tuning import shorten_loop
+from netrunner.process.tuning import shorten_loop, steady_time
 
 TALK = """
 from twisted.internet import epollreactor
@@ -53,4 +53,32 @@ def test_a_reactor_of_another_kind_is_left_alone():
     reactor = MemoryReactorClock()
     before = dict(vars(reactor))
     assert not shorten_loop(reactor, lambda: None)
+    assert vars(reactor).keys() == before.keys()
+
+
+JUMP = """
+import time
+from twisted.internet import reactor
+from netrunner.process.tuning import steady_time
+
+called = []
+reactor.callLater(0.02, called.append, "before")
+steady_time(reactor)
+time.time = reactor.__class__.seconds = lambda: 0.0
+reactor.callLater(0.05, called.append, "after")
+reactor.callLater(0.1, reactor.stop)
+reactor.run()
+print(*called)
+"""
+
+
+def test_delayed_calls_come_though_the_wall_clock_is_put_back():
+    done = subprocess.run([sys.executable, "-c", JUMP], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["before", "after"], done.stderr
+
+
+def test_a_clock_of_another_kind_is_left_alone():
+    reactor = MemoryReactorClock()
+    before = dict(vars(reactor))
+    steady_time(reactor)
     assert vars(reactor).keys() == before.keys()
