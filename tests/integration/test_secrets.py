@@ -126,7 +126,7 @@ def test_credentials_are_in_no_record_copy_line_or_log(tmp_path: Path, server: L
                     with provider.accept() as upstream:
                         head, _ = upstream.message()
                         assert KEY.encode() in head
-                        upstream.send(STREAM_HEAD + event("[DONE]") + END_OF_BODY)
+                        upstream.send(STREAM_HEAD + event("hi") + event("[DONE]") + END_OF_BODY)
                         client.until(END_OF_BODY)
             wrong = {"Authorization": f"Bearer {TOKEN}x"}
             assert daemon.request("POST", f"/v1/chat/completions?key={TOKEN}x", {"model": "m"}, wrong)[0] == 401
