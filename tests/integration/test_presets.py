@@ -116,7 +116,9 @@ def test_duplex_both_directions_lie_at_the_logging_server(tmp_path: Path, upstre
             status, _, told = daemon.request("POST", "/openai/chat/completions", chat, headers)
             assert (status, told[-14:]) == (200, b"data: [DONE]\n\n")
             assert daemon.request("GET", "/nowhere")[0] == 404
+            # The two come on connections of their own, in any order.
             daemon.wait_for(lambda: [one["completed"] for one in server.metadata("response")] == [True])
+            daemon.wait_for(lambda: [one["completed"] for one in server.metadata("request")] == [True])
             (request,), (response,) = server.files("request"), server.files("response")
             assert b"X-Proxy-Path: " in request
             assert response.startswith(b"HTTP/1.1 200 OK\r\n")
