@@ -15,30 +15,35 @@ import pytest
 
 from benchmarks.accounting import cpu_s, rss_bytes
 from benchmarks.streams import Order
+from netrunner.process.control import ask
+from netrunner.process.state import control_path
 from tests.support.crowd import Figures, Paced, providers, wait_until
-from tests.support.daemon import ROOT, Daemon
+from tests.support.daemon import PATIENCE_S, ROOT, Daemon
 
 pytestmark = [pytest.mark.integration, pytest.mark.torture]
 STREAMS = 10_000
 PACE_MS = 15_000
 MINUTES = float(os.environ.get("NETRUNNER_IDLE_MINUTES", "2"))
+CONFIG = "workers: 2\nserver: {keepalive_s: 0}\n"
+"""Whoever compares each byte wants no signs of life between them."""
 MOST_BYTES = 16 * 1024
 MOST_OF_A_CORE = 0.1
 
 
-def in_flight(daemon: Daemon) -> int:
-    """Return how many exchanges are in progress in all workers."""
-    return int(json.loads(daemon.request("GET", "/api/stats")[2])["inflight_requests"])
+def in_flight(daemon: Daemon, workers: list[int]) -> int:
+    """Return how many providers answer now, in all workers."""
+    told = [ask(control_path(daemon.state, pid), "status", {}, PATIENCE_S)["counts"] for pid in workers]
+    return sum(counts["upstream_active"] for counts in told)
 
 
 def test_ten_thousand_idle_streams_are_held_by_two_workers(tmp_path: Path, figures: Figures) -> None:
-    with Paced() as paced, Daemon(tmp_path, providers(m=paced.port) + "workers: 2\n") as daemon:
+    with Paced() as paced, Daemon(tmp_path, providers(m=paced.port) + CONFIG) as daemon:
         workers = [worker["pid"] for worker in daemon.control("workers")["workers"]]
         before = sum(map(rss_bytes, workers))
         order = json.dumps(asdict(Order(daemon.port, "none", "m", STREAMS, PACE_MS, MINUTES * 60)))
         command = [sys.executable, "-m", "benchmarks.streams", order]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reading:
-            wait_until(lambda: in_flight(daemon) == STREAMS, lambda: daemon.control("ping"))
+            wait_until(lambda: in_flight(daemon, workers) == STREAMS, lambda: daemon.control("ping"))
             gained = sum(map(rss_bytes, workers)) - before
             began, used = time.monotonic(), sum(map(cpu_s, workers))
             told, _ = reading.communicate(timeout=MINUTES * 60 + 120)
