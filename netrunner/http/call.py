@@ -94,9 +94,10 @@ class Call:
     def answered(self, head: ResponseHead, body: bytes) -> None:
         """Give the receiver an answer that came whole."""
         receiver = self.receiver
-        if receiver is not None:
-            receiver.head_received(head)
-        if receiver is not None and self.receiver is receiver:
+        if receiver is None:
+            return
+        receiver.head_received(head)
+        if self.receiver is receiver:
             self.receiver = None
             receiver.body_received(body, True)
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.accounting import cpu_s, rss_bytes
-from benchmarks.streams import Order
 from netrunner.process.control import ask
 from netrunner.process.state import control_path
 from tests.support.crowd import Figures, Paced, providers, wait_until
-from tests.support.daemon import PATIENCE_S, ROOT, Daemon
+from tests.support.daemon import PATIENCE_S, Daemon
+from tests.torture.test_unread import good_streams
 
 pytestmark = [pytest.mark.integration, pytest.mark.torture]
 STREAMS = 10_000
@@ -37,12 +34,10 @@ def in_flight(daemon: Daemon, workers: list[int]) -> int:
 
 
 def test_ten_thousand_idle_streams_are_held_by_two_workers(tmp_path: Path, figures: Figures) -> None:
-    with Paced() as paced, Daemon(tmp_path, providers(m=paced.port) + CONFIG) as daemon:
+    with Paced() as paced, Daemon(tmp_path, providers(good=paced.port) + CONFIG) as daemon:
         workers = [worker["pid"] for worker in daemon.control("workers")["workers"]]
         before = sum(map(rss_bytes, workers))
-        order = json.dumps(asdict(Order(daemon.port, "none", "m", STREAMS, PACE_MS, MINUTES * 60)))
-        command = [sys.executable, "-m", "benchmarks.streams", order]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reading:
+        with good_streams(daemon, STREAMS, MINUTES * 60, PACE_MS) as reading:
             wait_until(lambda: in_flight(daemon, workers) == STREAMS, lambda: daemon.control("ping"))
             gained = sum(map(rss_bytes, workers)) - before
             began, used = time.monotonic(), sum(map(cpu_s, workers))

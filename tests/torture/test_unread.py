@@ -21,8 +21,8 @@ MOST_AHEAD_BYTES = 1024 * 1024
 """Four kernel buffers are between provider and client, of which one would grow to megabytes by itself."""
 
 
-def good_streams(daemon: Daemon, count: int, seconds: float) -> subprocess.Popen[str]:
-    order = Order(daemon.port, "none", "good", count, 100, seconds)
+def good_streams(daemon: Daemon, count: int, seconds: float, pace_ms: int = 100) -> subprocess.Popen[str]:
+    order = Order(daemon.port, "none", "good", count, pace_ms, seconds)
     command = [sys.executable, "-m", "benchmarks.streams", json.dumps(asdict(order))]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
