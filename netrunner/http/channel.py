@@ -17,14 +17,13 @@ from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
 
 from netrunner.errors import BadRequest, ExchangeError, Overloaded
-from netrunner.http.ending import LOOK_S, Ending
+from netrunner.http.ending import LINGER_S, LOOK_S, Ending
 from netrunner.http.flush import Writer
-from netrunner.http.headers import head_bytes, list_tokens
+from netrunner.http.headers import head_bytes, list_tokens, reason_of
 from netrunner.http.reader import Reader
 from netrunner.http.request import IReadsHead, Request
 from netrunner.http.sweep import NEVER
@@ -95,6 +94,8 @@ class Channel(Ending):
             self._switched[1]()
         elif self._closing:
             self.transport.loseConnection()
+        elif self._requests and self._requests[0].early is not None:
+            self._requests[0].answer_early()
         elif not self._requests or not self._requests[0].body_complete:
             self.close()
         elif self._requests[0].aborts_on_half_close and self.site.limits.half_close_aborts:
@@ -183,8 +184,10 @@ class Channel(Ending):
             self._answer_refusal(refused)
 
     def _fail_body(self, request: Request, error: ExchangeError) -> None:
-        """End a request whose body cannot be received: by an answer if nobody works on it yet."""
-        if request.startedWriting or request.streamed is not None or request.head_pending:
+        """End a request whose body cannot be received: by an answer if nobody works on it yet, or if one waits."""
+        if request.early is not None:
+            request.answer_early()
+        elif request.startedWriting or request.streamed is not None or request.head_pending:
             self.site.cuts["body"] += 1
             self.transport.abortConnection()
         else:
@@ -207,16 +210,11 @@ class Channel(Ending):
                     return True
             self._go_on(request)
         except ExchangeError as error:
-            self._refuse_request(request, error)
+            request.refuse(error)
         except Exception:  # noqa: BLE001 - the resource edge: whatever a resource raises becomes a clean answer
             request.close_after()
             request.processingFailed(Failure())
         return True
-
-    def _refuse_request(self, request: Request, error: ExchangeError) -> None:
-        if not request.body_complete:
-            request.close_after()
-        request.refuse(error)
 
     def _await_head(self, request: Request, waiting: Deferred[None]) -> None:
         request.head_pending = True
@@ -232,7 +230,7 @@ class Channel(Ending):
                     result.raiseException()
                 self._go_on(request)
             except ExchangeError as error:
-                self._refuse_request(request, error)
+                request.refuse(error)
             except Exception:  # noqa: BLE001 - the resource edge, as in _dispatch
                 request.close_after()
                 request.processingFailed(Failure())
@@ -243,7 +241,7 @@ class Channel(Ending):
 
     def _go_on(self, request: Request) -> None:
         """The head is accepted: let the body come, after ``100 Continue`` if the client waits for that."""
-        if request.finished:
+        if request.finished or request.early is not None:
             return
         length = request.facts.content_length
         if length and request.streamed is None:
@@ -263,7 +261,9 @@ class Channel(Ending):
             except ExchangeError as error:
                 request.close_after()
                 request.refuse(error)
-        if request.body_complete and not request.finished and not request.processing:
+        if request.early is not None and request.body_complete:
+            request.answer_early()
+        elif request.body_complete and not request.finished and not request.processing:
             request.processing = True
             if not self._write_paused:
                 self.deadline = NEVER
@@ -275,6 +275,8 @@ class Channel(Ending):
 
     def _take_body(self, request: Request) -> None:
         fresh, request.fresh = request.fresh, []
+        if request.early is not None:
+            return
         data = fresh[0] if len(fresh) == 1 else b"".join(fresh)
         if request.streamed is None:
             site, size = self.site, len(data)
@@ -319,7 +321,7 @@ class Channel(Ending):
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
-        self.write(head_bytes(b"HTTP/1.1 %d %b" % (status, RESPONSES.get(status, b"-")), fields) + body)
+        self.write(head_bytes(b"HTTP/1.1 %d %b" % (status, reason_of(status)), fields) + body)
         self.linger()
 
     # Bytes out.
@@ -417,6 +419,11 @@ class Channel(Ending):
         else:
             self.deadline = NEVER
 
+    def await_rest(self) -> None:
+        """Wait a moment for the rest of a body that has been answered already."""
+        if not self._write_paused:
+            self.deadline = self.site.sweep.now + LINGER_S
+
     def deadline_passed(self) -> None:
         """Whatever is awaited took too long."""
         now = self.site.sweep.now
@@ -435,6 +442,9 @@ class Channel(Ending):
 
     def _body_is_slow(self, now: float) -> None:
         request = self._requests[0]
+        if request.early is not None:
+            request.answer_early()
+            return
         since, had = self._rate_mark
         enough = request.body_bytes - had >= self.site.limits.body_min_rate_bytes * (now - since)
         if enough or self._holds:

@@ -8,6 +8,7 @@ This module must not know of connections.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from netrunner.values import Headers
 
@@ -27,10 +28,16 @@ HOP_BY_HOP = frozenset(
 )
 """Never forwarded, in either direction (RFC 9110, 7.6.1)."""
 
+_REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 _NAMES_NOTHING = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrade"})
 """Values of ``Connection`` that name no field, or one that is hop by hop anyway."""
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def reason_of(status: int) -> bytes:
+    """Return the reason phrase of a status; ``-`` for one that has none."""
+    return _REASONS.get(status, b"-")
 
 
 def is_token(text: bytes) -> bool:

@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
-from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers as TwistedHeaders
 from twisted.web.resource import NoResource
 from twisted.web.server import NOT_DONE_YET
@@ -25,7 +24,7 @@ from zope.interface import Interface
 
 from netrunner.errors import ExchangeError, InternalError, MethodNotAllowed, NotFound
 from netrunner.http.body import RequestBody
-from netrunner.http.headers import head_bytes
+from netrunner.http.headers import head_bytes, reason_of
 from netrunner.http.rules import Facts
 from netrunner.values import Headers
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"upgrade"})
 """Response fields that ``begin`` looks at: framing is written here and nowhere else."""
+MAX_REST_BYTES = 65536
+"""Most bytes of a body that an answer given without it waits for."""
 _CHUNKED = (b"transfer-encoding", b"chunked")
 _FORM = b"application/x-www-form-urlencoded"
 
@@ -95,6 +96,8 @@ class Request(server.Request):
     """The pipeline's own state for this request."""
     amend: Callable[[Headers], Headers] | None = None
     """What the fields of the answer pass at last; None for most requests."""
+    early: tuple[int, Headers, bytes, bytes] | None = None
+    """The answer that waits for the rest of the body."""
     _keep_alive = True
     _announce = False
     _head: bytes | None = None
@@ -264,7 +267,7 @@ class Request(server.Request):
             fields.append((b"date", self.site.date()))
         if not self._keep_alive or self.clientproto == b"HTTP/1.0":
             fields += self.connection_field(streaming=declared is None)
-        self._head = head_bytes(b"HTTP/1.1 %d %b" % (status, reason or RESPONSES.get(status, b"-")), fields)
+        self._head = head_bytes(b"HTTP/1.1 %d %b" % (status, reason or reason_of(status)), fields)
 
     def connection_field(self, streaming: bool) -> Headers:
         """Return what is to be said about the connection."""
@@ -317,10 +320,20 @@ class Request(server.Request):
         self.break_off(data[:left])
 
     def respond(self, status: int, headers: Headers, body: bytes, reason: bytes = b"") -> None:
-        """Send a whole response in one write and finish."""
+        """Send a whole response in one write and finish.
+
+        Before the body is in this ends the connection, and that of a client behind a reverse proxy too: nginx, for
+        one, promises to keep it and then does not. So it waits for the rest of a small body that is on its way.
+        """
         if self._disconnected or self.finished:
             return
         if not self.body_complete:
+            if self._is_worth_waiting():
+                self.early = status, headers, body, reason
+                self.processing = True
+                self.discard_body()
+                self.channel.await_rest()
+                return
             self._keep_alive = False
         self.begin(status, reason, [(b"content-length", b"%d" % len(body)), *headers])
         head, self._head = self._head, None
@@ -328,6 +341,19 @@ class Request(server.Request):
         self.sentLength = len(body)
         self.channel.write(head if self._no_body else head + body)
         self._end()
+
+    def _is_worth_waiting(self) -> bool:
+        facts = self.facts
+        length = facts.content_length
+        known = length is not None and length <= MAX_REST_BYTES and not facts.chunked
+        return known and self._keep_alive and self.streamed is None and not facts.expects_continue
+
+    def answer_early(self) -> None:
+        """Send the answer that waited; the body is in by now, or is not waited for any longer."""
+        early, self.early = self.early, None
+        assert early is not None
+        self._keep_alive = self._keep_alive and self.body_complete
+        self.respond(*early)
 
     def close_after(self, announce: bool = False) -> None:
         """Let this response be the connection's last one; ``announce`` has a stream say so too."""
@@ -356,7 +382,7 @@ class Request(server.Request):
         self.startedWriting = 1
         self.code = status
         fields = [*headers, (b"connection", b"Upgrade")] if status == 101 else headers
-        self.channel.write(head_bytes(b"HTTP/1.1 %d %b" % (status, RESPONSES[status]), fields))
+        self.channel.write(head_bytes(b"HTTP/1.1 %d %b" % (status, reason_of(status)), fields))
         self.channel.switch(receive, ended)
 
     # Where twisted.web calls in.

@@ -16,6 +16,7 @@ from netrunner.dialects.interfaces import IRepair, IRepairs, ITranslates
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
+from netrunner.http.headers import reason_of
 from netrunner.http.request import Request
 from netrunner.http.turn import ATTEMPT
 from netrunner.interfaces import IProvider, IUpstream, IWatcher
@@ -488,7 +489,7 @@ def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: 
     headers += own_headers(exchange)
     exchange.bytes_out = len(body)
     if exchange.recording is not None:
-        exchange.recording.answer(b"HTTP/1.1 %d -" % status, headers, False)
+        exchange.recording.answer(b"HTTP/1.1 %d %b" % (status, reason_of(status)), headers, False)
         exchange.recording.piece(RESPONSE, body)
     exchange.end(outcome, status, error.code)
     request.respond(status, headers, body)

@@ -17,6 +17,7 @@ from tests.support.client import Asked, Client, Echo, answers, connect, leaf
 EXPECTS = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SIZED = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
+LONG = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -198,9 +199,14 @@ def test_a_refusal_at_the_head_comes_before_the_body() -> None:
     assert not client.is_over()
 
 
+def early(**limits: Any) -> Client:
+    """Return a client that is answered at the head of its request."""
+    return connect(Asked(lambda request: request.respond(200, [], b"early")), **limits)
+
+
 def test_an_answer_at_the_head_is_the_only_one_and_ends_what_the_client_was_sending() -> None:
-    client = connect(Asked(lambda request: request.respond(200, [], b"early")), max_body_bytes=5)
-    client.say(SIZED)
+    client = early(max_body_bytes=5)
+    client.say(LONG)
     answer = answers(client.heard())[0]
     assert (answer.body, answer.headers[b"connection"]) == (b"early", b"close")
     assert client.is_over()
@@ -219,10 +225,56 @@ def test_a_failed_thought_about_the_head_is_an_error_500(logged_failures: Any) -
 
 def test_a_late_refusal_of_the_head_is_answered() -> None:
     decided: Deferred[None] = Deferred()
-    client = connect(Asked(lambda _: decided)).say(SIZED)
+    client = connect(Asked(lambda _: decided)).say(LONG)
     decided.errback(Failure(Forbidden("no")))
     assert answers(client.heard())[0].status == 403
     assert client.is_over()
+
+
+@pytest.mark.parametrize("cut", range(len(SIZED), len(SIZED) + 6))
+def test_an_answer_at_the_head_waits_for_a_small_body_and_leaves_the_connection_open(cut: int) -> None:
+    # A reverse proxy has sent the head of the answer on by then, and closes its client's connection all the same.
+    client = early()
+    request = SIZED + b"abcdef"
+    for _ in range(3):
+        client.say(request[:cut])
+        assert client.heard() == b""
+        client.say(request[cut:])
+        (answer,) = answers(client.heard())
+        assert (answer.body, b"connection" in answer.headers) == (b"early", False)
+    assert client.site.buffered_bytes == 0
+    assert not client.is_over()
+
+
+def test_an_answer_waits_for_a_body_for_two_seconds_and_not_for_one_that_does_not_come() -> None:
+    client = early().say(SIZED + b"abc")
+    client.pass_time(1.75)
+    assert client.heard() == b""
+    client.pass_time(0.5)
+    answer = answers(client.heard())[0]
+    assert (answer.body, answer.headers[b"connection"]) == (b"early", b"close")
+    assert client.is_over()
+
+
+def test_an_answer_that_waits_reaches_a_client_that_sends_no_more() -> None:
+    client = early().say(SIZED + b"abc")
+    client.finish()
+    assert answers(client.heard())[0].body == b"early"
+    assert client.is_over()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        SIZED.replace(b"Host", b"Connection: close\r\nHost"),
+        EXPECTS + b"Content-Length: 6\r\n\r\n",
+        CHUNKED,
+    ],
+)
+def test_an_answer_does_not_wait_for_a_body_that_may_not_come_or_of_which_nothing_hangs(head: bytes) -> None:
+    client = early().say(head)
+    answer = answers(client.heard())[0]
+    assert (answer.body, answer.headers[b"connection"]) == (b"early", b"close")
 
 
 @pytest.mark.parametrize("data", [SIZED + b"abcdef", CHUNKED + b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"])

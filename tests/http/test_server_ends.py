@@ -14,6 +14,7 @@ from tests.support.client import Asked, Client, Echo, answers, connect, leaf, si
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SIZED = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+LONG = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"
 WEBSOCKET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
@@ -98,7 +99,7 @@ def test_the_end_of_an_answer_is_told_once_and_not_as_a_loss() -> None:
 
 def test_a_refusal_lingers_until_the_client_closes() -> None:
     client = connect(Echo().resource, max_body_bytes=1)
-    client.say(SIZED[:-2])
+    client.say(LONG)
     assert client.transport.half_closed
     assert not client.transport.disconnecting
     client.channel.dataReceived(b"lo")
@@ -108,7 +109,7 @@ def test_a_refusal_lingers_until_the_client_closes() -> None:
 
 def test_a_refusal_lingers_for_two_seconds_and_64_kib() -> None:
     client = connect(Echo().resource, max_body_bytes=1)
-    client.say(SIZED[:-2])
+    client.say(LONG)
     client.channel.dataReceived(b"x" * MAX_LINGER_BYTES)
     assert not client.is_paused()
     client.channel.dataReceived(b"x")

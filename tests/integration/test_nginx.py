@@ -149,3 +149,17 @@ def test_only_the_api_is_published(provider: Provider, nginx: Nginx, daemon: Dae
     }
     assert b'"code":"not_found"' in body
     assert len(client_ports(daemon.port)) == 1
+
+
+def test_a_refusal_leaves_the_client_its_connection_when_head_and_body_come_apart(tmp_path: Path) -> None:
+    access = "providers: {echo: {type: echo}}\naccess: {mode: token, token: right}\n"
+    head, _, body = chat().partition(b"\r\n\r\n")
+    with Daemon(tmp_path / "daemon", access) as daemon, Nginx(tmp_path / "nginx", daemon.port) as nginx:
+        with dial(nginx.port) as client:
+            for _ in range(5):
+                client.send(head + b"\r\n\r\n")
+                daemon.wait_for(lambda: len(client_ports(daemon.port)) > 0)
+                daemon.control("inflight")
+                client.send(body)
+                assert client.message()[0].startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+        assert nginx.errors() == ""
