@@ -15,6 +15,9 @@
 .DEFAULT_GOAL := run
 .PHONY: run try test coverage branches lint bench matrix torture fuzz soak lock sbom clean
 
+# A daemon that a test starts need not compile netrunner anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 LINTED := netrunner tests plugins benchmarks requirements twisted/plugins
