@@ -83,6 +83,13 @@ class IRefuses(Interface):
 class Request(server.Request):
     """A request whose head is checked and whose body is, or is being, received."""
 
+    # A stream keeps its request: what every one has set is out of its dict, which then takes half the room.
+    __slots__ = (
+        "_pieces", "body_bytes", "body_complete", "channel", "clientproto", "dispatched", "facts", "fresh",
+        "head_pending", "method", "path", "postpath", "prepath", "processing", "query", "raw_headers", "site",
+        "sitepath", "uri",
+    )  # fmt: skip
+
     channel: Channel  # type: ignore[assignment]  # ours, of the same use
     site: Site
     sitepath: list[bytes]
@@ -102,6 +109,8 @@ class Request(server.Request):
     _announce = False
     _head: bytes | None = None
     _no_body = False
+    _waiting: tuple[Deferred[None], ...] = ()
+    """Those who wait for the end."""
     _declared: int | None = None
 
     def __init__(self, channel: Channel, method: bytes, facts: Facts, headers: Headers, version: bytes) -> None:
@@ -161,11 +170,6 @@ class Request(server.Request):
     @lazy
     def cookies(self) -> list[bytes]:
         """Cookies to be set."""
-        return []
-
-    @lazy
-    def notifications(self) -> list[Deferred[None]]:
-        """Those who wait for the end."""
         return []
 
     @lazy
@@ -387,6 +391,12 @@ class Request(server.Request):
 
     # Where twisted.web calls in.
 
+    def notifyFinish(self) -> Deferred[None]:
+        """Return what fires when the response is complete, and fails when the connection is lost before."""
+        told: Deferred[None] = Deferred()
+        self._waiting = (*self._waiting, told)
+        return told
+
     @property
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection."""
@@ -463,11 +473,10 @@ class Request(server.Request):
         self.on_disconnect = None
         self._pieces = []
         channel = self.channel
-        waiting = self.__dict__.pop("notifications", None)
+        waiting, self._waiting = self._waiting, ()
         channel.requestDone(self)
-        if waiting:
-            for one in waiting:
-                one.callback(None)
+        for one in waiting:
+            one.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection went before the response was complete."""
@@ -477,7 +486,8 @@ class Request(server.Request):
         callback, self.on_disconnect = self.on_disconnect, None
         if callback is not None:
             callback()
-        for one in self.__dict__.pop("notifications", ()):
+        waiting, self._waiting = self._waiting, ()
+        for one in waiting:
             one.errback(reason)
         self._pieces = []
 
