@@ -80,6 +80,13 @@ class IRefuses(Interface):
         """Return status, header fields and body."""
 
 
+class IEndsBroken(Interface):
+    """A resource that ends what it has begun for a request when something raises what nobody expects."""
+
+    def broken(request: Request, failure: Failure) -> None:  # noqa: N805 - an interface's method
+        """Log it, and end it at once, the request's connection too."""
+
+
 class Request(server.Request):
     """A request whose head is checked and whose body is, or is being, received."""
 
