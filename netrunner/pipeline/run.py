@@ -291,6 +291,7 @@ class Run(Breakable):
         spoken = SPOKEN[self._provider.dialect]
         translation = self._translation
         decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
+        decoder = self._pipeline.seals.reader(self._exchange, spoken, decoder)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )
