@@ -66,7 +66,7 @@ from netrunner.web.forward import NAME as FORWARD
 from netrunner.web.forward import Credential, Forward, Hosts
 from netrunner.web.gate import Gate
 from netrunner.web.late import Late
-from netrunner.web.logs import api
+from netrunner.web.log_api import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.neighbours import Neighbours
 from netrunner.web.proxy import Entry, WaryEntry

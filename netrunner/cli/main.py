@@ -86,6 +86,18 @@ def _store() -> usage.Options:
     return StoreOptions()
 
 
+def _backup() -> usage.Options:
+    from netrunner.cli.backup import BackupOptions
+
+    return BackupOptions()
+
+
+def _restore() -> usage.Options:
+    from netrunner.cli.backup import RestoreOptions
+
+    return RestoreOptions()
+
+
 def _upgrade() -> usage.Options:
     from netrunner.cli.upgrade import UpgradeOptions
 
@@ -116,6 +128,8 @@ class NetrunnerOptions(usage.Options):
         ("token", None, _token, "Manage their tokens."),
         ("secrets", None, _secrets, "Look after what is sealed in the database."),
         ("store", None, _store, "Look at the database, or migrate it."),
+        ("backup", None, _backup, "Write the database and what lasts of the state folder into one file."),
+        ("restore", None, _restore, "Bring back what such a file holds."),
     ]
 
     def opt_version(self) -> NoReturn:
