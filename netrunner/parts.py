@@ -39,6 +39,7 @@ from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, ISteps, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
+from netrunner.limits.place import open_store
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
@@ -305,7 +306,15 @@ class Parts:
         self._alias_providers.follow(self._lasting.registered.aliases)
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._lasting.reactor, self._clock, self._random, counters=self.counters)
+        reactor = self._lasting.reactor
+        environment = Environment(
+            config.name,
+            reactor,
+            self._clock,
+            self._random,
+            counters=self.counters,
+            open_shared=partial(open_store, self.settings, reactor),
+        )
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin
