@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -25,6 +25,7 @@ from zope.interface import Interface
 from netrunner.errors import ExchangeError, InternalError, MethodNotAllowed, NotFound
 from netrunner.http.body import RequestBody
 from netrunner.http.headers import head_bytes, reason_of
+from netrunner.http.lazy import lazy
 from netrunner.http.rules import Facts
 from netrunner.values import Headers
 
@@ -32,34 +33,12 @@ if TYPE_CHECKING:
     from netrunner.http.channel import Channel
     from netrunner.http.site import Site
 
-T = TypeVar("T")
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"upgrade"})
 """Response fields that ``begin`` looks at: framing is written here and nowhere else."""
 MAX_REST_BYTES = 65536
 """Most bytes of a body that an answer given without it waits for."""
 _CHUNKED = (b"transfer-encoding", b"chunked")
 _FORM = b"application/x-www-form-urlencoded"
-
-
-class lazy(Generic[T]):  # noqa: N801 - reads like property
-    """An attribute made at its first use and then kept in the instance."""
-
-    def __init__(self, make: Callable[[Any], T]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> lazy[T]: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> T: ...
-    def __get__(self, instance: object | None, owner: type) -> lazy[T] | T:
-        if instance is None:
-            return self
-        value = instance.__dict__[self._name] = self._make(instance)
-        return value
 
 
 class IReadsHead(Interface):
