@@ -110,6 +110,9 @@ class IEnvironment(Interface):
             ConfigurationError: when there is no certificate to be read from it.
         """
 
+    def shared_store(space):
+        """Return a new ``netrunner.shared.ISharedStore`` for ``space``; only where ``shared`` is a server's URL."""
+
     def in_thread(pool, function, *arguments):
         """Call a function that blocks in a thread of ``pool``; return a Deferred of what it returns or raises.
 

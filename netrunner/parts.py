@@ -39,6 +39,7 @@ from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, ISteps, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
+from netrunner.limits.place import open_store
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
@@ -66,7 +67,7 @@ from netrunner.web.forward import NAME as FORWARD
 from netrunner.web.forward import Credential, Forward, Hosts
 from netrunner.web.gate import Gate
 from netrunner.web.late import Late
-from netrunner.web.logs import api
+from netrunner.web.log_api import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.neighbours import Neighbours
 from netrunner.web.proxy import Entry, WaryEntry
@@ -305,7 +306,15 @@ class Parts:
         self._alias_providers.follow(self._lasting.registered.aliases)
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._lasting.reactor, self._clock, self._random, counters=self.counters)
+        reactor = self._lasting.reactor
+        environment = Environment(
+            config.name,
+            reactor,
+            self._clock,
+            self._random,
+            counters=self.counters,
+            open_shared=partial(open_store, self.settings, reactor),
+        )
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin
