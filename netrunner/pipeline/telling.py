@@ -13,7 +13,7 @@ from functools import partial
 from netrunner.dialects.conversation import Operation
 from netrunner.dialects.counting import CountingTap, counts
 from netrunner.dialects.estimate import of_length
-from netrunner.dialects.interfaces import ITap
+from netrunner.dialects.interfaces import ITap, ITranslates
 from netrunner.pipeline.exchange import Exchange
 
 MAX_KNOWN = 10_000
@@ -46,4 +46,5 @@ class Telling:
 
 
 def _is_chat(exchange: Exchange) -> bool:
-    return exchange.dialect.operation(exchange.method, exchange.endpoint) is Operation.CHAT
+    dialect = exchange.dialect
+    return ITranslates.providedBy(dialect) and dialect.operation(exchange.method, exchange.endpoint) is Operation.CHAT
