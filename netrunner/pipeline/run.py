@@ -319,11 +319,7 @@ class Run(Breakable):
 
     def tap(self, untouched: bool) -> ITap:
         """Return what learns of an answer; ``untouched`` is one that goes on as it came, and can be read."""
-        exchange = self._exchange
-        tap: ITap = exchange.dialect.tap(exchange.stream)
-        if untouched and exchange.stream and not self.verbatim:
-            return self._pipeline.telling.tap(exchange, tap)
-        return tap
+        return self._pipeline.telling.tap(self._exchange, untouched and not self.verbatim)
 
     def lane(self, streaming: bool) -> EventLane:
         """Return the way through the event filters for an answer."""

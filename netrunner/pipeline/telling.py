@@ -29,10 +29,11 @@ class Telling:
     def __init__(self) -> None:
         self._tell: set[Kind] = set()
 
-    def tap(self, exchange: Exchange, tap: ITap) -> ITap:
-        """Return ``tap``, of a stream; or one that counts as well, if nobody knows that its provider does."""
+    def tap(self, exchange: Exchange, may_count: bool) -> ITap:
+        """Return what learns of an answer; it counts as well if it may, and nobody knows that the provider does."""
+        tap: ITap = exchange.dialect.tap(exchange.stream)
         envelope = exchange.envelope
-        if envelope is None:
+        if not (may_count and exchange.stream) or envelope is None:
             return tap
         kind = exchange.provider, exchange.upstream_model, exchange.endpoint, envelope.wants_usage
         if kind in self._tell or not (counts(exchange.dialect.name) and _is_chat(exchange)):
