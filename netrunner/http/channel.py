@@ -44,6 +44,9 @@ PARTING_S = 1.0
 class Channel(Ending):
     """One client's connection."""
 
+    inside = False
+    """Whether it comes out of a tunnel, where a forward proxy is not asked for whole URLs."""
+
     def __init__(self, site: Site) -> None:
         self.site = site
         self.factory = None
