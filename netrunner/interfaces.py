@@ -203,6 +203,13 @@ class ISpeaksMore(Interface):
     also = Attribute("frozenset of their names, beside ``dialect``.")
 
 
+class ISteps(Interface):
+    """A provider whose requests may take several steps: a file sent first, an answer asked on; beside ``IProvider``."""
+
+    def over(upstream):
+        """Return the ``IUpstream`` that takes this provider's requests, in steps, to ``upstream``."""
+
+
 class IAdapts(Interface):
     """A provider that leaves things out of requests of its own dialect; its calls carry ``gaps``, to be told."""
 
