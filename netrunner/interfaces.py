@@ -330,6 +330,9 @@ class ICaller(Interface):
     def check(wall_s):
         """Raise ``Unauthenticated`` or ``Forbidden`` unless it is let in at a Unix time."""
 
+    def check_model(model):
+        """Raise ``Forbidden``, ``model_not_allowed``, unless it may ask for a model by that name; None for none."""
+
     def told():
         """Return the header fields that tell the caller how long its token lives, and what its life has left."""
 
