@@ -81,7 +81,7 @@ class Stats(Told):
             "openai_requests": stats.by_dialect.get("openai", 0),
             "ollama_requests": stats.by_dialect.get("ollama", 0),
             "recent_requests": stats.recent,
-            "inflight_requests": len(await records.in_progress()),
+            "inflight_requests": await records.count_in_progress(),
             "by_service_type": stats.by_dialect,
         }
 

@@ -99,7 +99,7 @@ class Dashboard:
         newest = list(self.live.inflight.values())[: -SHOWN_IN_FLIGHT - 1 : -1]
         here = [rows.row_in_flight(exchange) for exchange in newest]
         elsewhere = [rows.flying(told) for told in await self.neighbours.in_progress()]
-        total = len(self.live.inflight) + len(elsewhere)
+        total = len(self.live.inflight) + await self.neighbours.count()
         return InFlight(newest_first(here, elsewhere)[:SHOWN_IN_FLIGHT], total)
 
     async def totals(self) -> dict[str, int]:
