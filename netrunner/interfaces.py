@@ -347,10 +347,7 @@ class ICaller(Interface):
         """Return the header fields that tell the caller how long its token lives, and what its life has left."""
 
     def key(provider):
-        """Return the project's key for a provider, as bytes; several are used in turn.
-
-        Raises ``Forbidden``, ``project_key_missing``, when it has none.
-        """
+        """Return the project's key for a provider, of several in turn; raise ``Forbidden`` when it has none."""
 
 
 class IResponsePhase(Interface):
