@@ -94,7 +94,7 @@ class RestoreOptions(_Options):
     optFlags: ClassVar[list[list[str | None]]] = [["json", None, "Answer as JSON."]]
 
     def done(self) -> dict[str, Any]:
-        """Restore it, or leave everything as it was."""
+        """Restore it, once all of it could be read; a file of SQLite that could not be filled is removed again."""
         place = Place(self["config"])
         with Reader(self.path) as archive:
             archive.check()
