@@ -161,7 +161,8 @@ def test_tools_refresh_and_revoke_several(desk: Desk) -> None:
     assert (status, told["token"] == made[0]["token"]) == (200, False)
     ids = [one["id"] for one in made[:2]]
     assert tool(desk, "POST", "/admin/tokens/revoke", {"ids": ids}) == (200, {"revoked": 2})
-    for wrong in ({}, {"ids": []}, {"ids": "all"}):
+    wrongs: tuple[dict[str, object], ...] = ({}, {"ids": []}, {"ids": "all"})
+    for wrong in wrongs:
         assert tool(desk, "POST", "/admin/tokens/revoke", wrong)[1]["error"]["param"] == "ids"
 
 
