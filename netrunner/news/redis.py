@@ -23,6 +23,11 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[str, str]).decode
 
 
+async def publish(server: Redis, topic: str, id: str) -> None:
+    """Tell all who listen at a server; raises ``Unavailable`` when it is not known whether anybody heard it."""
+    await server.ask("PUBLISH", _CHANNEL, _encode((topic, id)).decode())
+
+
 class _Subscribed(txredisapi.SubscriberProtocol):
     """A connection that hears."""
 
@@ -89,7 +94,7 @@ class RedisWire:
 
     async def tell(self, topic: str, id: str) -> None:
         """Publish a notice; raises ``Unavailable`` when it is not known whether anybody heard it."""
-        await self._publisher.ask("PUBLISH", _CHANNEL, _encode((topic, id)).decode())
+        await publish(self._publisher, topic, id)
 
     def _beat(self) -> None:
         self._beating = self._clock.callLater(BEAT_S, self._beat)

@@ -65,6 +65,11 @@ class Records:
             raise NotFound(f"There is no request {id!r}.", code="not_found")
         return record
 
+    async def ended(self, query: Query, limit: int) -> list[Record]:
+        """Return the records of exchanges that have ended, newest first and at most ``limit``."""
+        found = await self.logs().page(query, limit)
+        return self.recent.merged([*found, *await self.neighbours.recent(query, limit)], limit, query)
+
     async def page(self, query: Query, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Return the rows that match, newest first and at most ``limit``, and whether there may be more.
 

@@ -16,7 +16,7 @@ from netrunner.testing.fakes import FakeClock
 from netrunner.values import Copy, MessageHead, Record
 from netrunner.web.gate import Gate
 from netrunner.web.live import Onlookers
-from netrunner.web.logs import api
+from netrunner.web.log_api import api
 from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.recent import Recent
 from netrunner.web.records import Records
