@@ -190,9 +190,10 @@ def _copy(connection: Connection, new: Sequence[Record]) -> None:
             connection.execute(insert(table), rows)
             continue
         # By the driver itself: SQLAlchemy has no COPY.
+        driver: Any = connection.connection.driver_connection
         names = [column.name for column in table.columns]
         statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
-        with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row([row[name] for name in names])
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netrunner.pipeline.recording import RESPONSE, Recording
+from netrunner.journal.entry import RESPONSE
+from netrunner.pipeline.recording import Recording
 from netrunner.redaction.redact import BATCH_BYTES, BATCH_S, Redaction, compile_redaction
 from netrunner.testing.fakes import FakeClock
 
