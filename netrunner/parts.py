@@ -141,7 +141,7 @@ class Parts:
             filters.insert(0, Projects(reception, counters, lasting.clock, access.header))
         self.sinks = [Sink(config.name, self._sink(config), config.required) for config in settings.sinks]
         secret_header = access.header.encode() if access.header else None
-        self._observing = Observing(compile_redaction(settings.journal.redact), secret_header)
+        self._observing = Observing(compile_redaction(settings.journal.redact, lasting.clock.seconds), secret_header)
         chain = Chain(filters)
         table = table_of(settings)
         self.pipeline = Pipeline(

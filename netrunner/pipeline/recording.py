@@ -47,6 +47,9 @@ class Redactor(Protocol):
     def feed(self, data: bytes) -> bytes:
         """Return what may be recorded by now."""
 
+    def take(self, data: bytes) -> bytes:
+        """Do the same, sooner or later: what comes in small pieces is looked at in larger ones."""
+
     def close(self) -> bytes:
         """Return the rest."""
 
@@ -156,7 +159,10 @@ class Recording:
         if not data:
             return
         redactor = self._redactors[direction]
-        told = data if redactor is None else redactor.feed(data)
+        if redactor is None:
+            told = data
+        else:
+            told = redactor.feed(data) if self.watchers else redactor.take(data)
         if self.entry is not None:
             self.entry.message(direction).piece(data, told)
         if told and self.watchers:

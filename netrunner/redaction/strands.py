@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from netrunner.redaction.plain import TextRedactor
-from netrunner.redaction.scan import Rules, Scan, Span, readable, replaced
+from netrunner.redaction.scan import Rules, Scan, readable, replaced
+from netrunner.redaction.strand import Line, Strand
 
 TEXT_KEYS = (
     "arguments", "content", "delta", "input", "output", "partial_json", "reasoning", "reasoning_content", "refusal",
@@ -37,78 +38,18 @@ MAX_IDLE_BYTES = 32768
 """A text that got no piece in so many bytes of events is taken to have ended."""
 MAX_TEXTS = 256
 """So many texts a stream may have; the strings of further ones are searched by themselves."""
+MAX_RUN_BYTES = 8192
+"""So many bytes of events that repeat each other are looked at, and wait, as one."""
+_FEW_BYTES = 1024
+"""In less than that events are told from each other one by one."""
+_MAX_LEAD_BYTES = 256
 _MAX_DEPTH = 16
 _EVENTS = re.compile(rb"[^\n]*+(?:\n\r?+)++|[^\n]++")
 """A line, with the empty ones after it."""
 
-_PLAIN = re.compile(rb'[^"\\\n]*+')
-"""A piece of a string that ends nothing and escapes nothing."""
+_PIECE = re.compile(rb'(?:[^"\\\n]++|\\.)*+')
+"""A piece of a string that does not end it."""
 _STRINGS = re.compile(rb'[{,][ \t]*+"(?:' + "|".join(TEXT_KEYS).encode() + rb')"[ \t]*+:[ \t]*+"((?:[^"\\]++|\\.)*+)"')
-
-
-class _Line:
-    """A line of a stream, and what is to be replaced in it."""
-
-    __slots__ = ("raw", "spans", "waiting")
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-        self.spans: list[Span] = []
-        self.waiting = 0
-        """Pieces in it that are not settled."""
-
-
-class _Strand:
-    """One text of a stream, and the pieces of it that are not settled."""
-
-    __slots__ = ("_end", "_fresh", "_pieces", "_scan", "touched")
-
-    def __init__(self, rules: Rules) -> None:
-        self.touched = 0
-        """Bytes of the stream that had come when it got its last piece."""
-        self._scan = Scan(rules)
-        self._end = 0
-        self._fresh: list[bytes] = []
-        self._pieces: deque[tuple[int, int, int, _Line]] = deque()
-        """Where each starts and ends in the text, and where it starts in which line."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether a piece of it is not settled."""
-        return bool(self._pieces)
-
-    def add(self, line: _Line, start: int, piece: bytes) -> None:
-        """Take a piece of a line, which starts at ``start`` in it."""
-        begin = self._end
-        self._end = end = begin + len(piece)
-        self._fresh.append(piece)
-        self._pieces.append((begin, end, start, line))
-        line.waiting += 1
-
-    def look(self) -> None:
-        """Search what has been added."""
-        if self._fresh:
-            fresh, self._fresh = self._fresh, []
-            self._apply(self._scan.feed(fresh[0] if len(fresh) == 1 else b"".join(fresh)))
-
-    def close(self) -> None:
-        """Settle everything."""
-        self.look()
-        self._apply(self._scan.close())
-
-    def _apply(self, spans: list[Span]) -> None:
-        pieces, settled = self._pieces, self._scan.settled
-        for span in spans:
-            mark = span.mark
-            for begin, end, at, line in pieces:
-                if begin >= span.end:
-                    break
-                if end > span.start:
-                    start, stop = max(begin, span.start), min(end, span.end)
-                    line.spans.append(Span(at + start - begin, at + stop - begin, mark))
-                    mark = b""
-        while pieces and pieces[0][1] <= settled:
-            pieces.popleft()[3].waiting -= 1
 
 
 class EventRedactor:
@@ -118,6 +59,7 @@ class EventRedactor:
         "_held",
         "_held_bytes",
         "_last",
+        "_lead",
         "_lines",
         "_long",
         "_rest",
@@ -134,22 +76,18 @@ class EventRedactor:
         self._rest_bytes = 0
         self._long: TextRedactor | None = None
         """Searches the line being read, if that is too long to be read as an event."""
-        self._lines: deque[_Line] = deque()
+        self._lines: deque[Line] = deque()
         self._held_bytes = 0
         self._seen = 0
         """Bytes of whole lines that came."""
-        self._strands: dict[tuple[Any, ...], _Strand] = {}
-        self._last: tuple[bytes, bytes, _Strand | None] = b"", b"", None
+        self._strands: dict[tuple[Any, ...], Strand] = {}
+        self._last: tuple[bytes, bytes, Strand | None] = b"", b"", None
         """What stood around the one piece of the event read last, which most events repeat, and whose piece it was."""
+        self._lead = b""
+        """The line before the one to be read, if nothing stands in it that is looked at: ``event: delta``."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what the next bytes settle."""
-        if not self._rest and self._long is None and (strand := self._repeated(data)) is not None:
-            # So are most streams, if their events come one by one.
-            self._seen += len(data)
-            strand.touched = self._seen
-            strand.look()
-            return self._settled()
         end = data.rfind(b"\n") + 1
         if not end:
             self._hold(data)
@@ -192,8 +130,8 @@ class EventRedactor:
             self._rest, self._rest_bytes = [], 0
         self._add(self._long.feed(data))
 
-    def _add(self, raw: bytes) -> _Line:
-        line = _Line(raw)
+    def _add(self, raw: bytes) -> Line:
+        line = Line(raw)
         self._lines.append(line)
         self._held_bytes += len(raw)
         return line
@@ -201,41 +139,62 @@ class EventRedactor:
     def _look(self, data: bytes) -> None:
         """Take whole lines."""
         self._seen += len(data)
-        touched: dict[_Strand, None] = {}
-        for raw in _EVENTS.findall(data):
-            strand = self._repeated(raw)
-            if strand is not None:
-                touched[strand] = None
-            else:
-                self._read(raw, touched)
+        touched: dict[Strand, None] = {}
+        at = 0
+        while at < len(data):
+            end = self._repeated(data, at, touched)
+            if end == at:
+                found = _EVENTS.match(data, at)
+                assert found is not None  # there is a byte, and the pattern takes any
+                end = found.end()
+                self._read(found[0], touched)
+            at = end
         for strand in touched:
             strand.touched = self._seen
             strand.look()
 
-    def _repeated(self, raw: bytes) -> _Strand | None:
-        """Take a line that is the event read last with another piece of its text; return that text, None if not."""
-        before, after, strand = self._last
-        if strand is None or not (raw.startswith(before) and raw.endswith(after)):
-            return None
-        start, end = len(before), len(raw) - len(after)
-        if end < start or _PLAIN.fullmatch(raw, start, end) is None:
-            return None
-        strand.add(self._add(raw), start, raw[start:end])
-        return strand
+    def _repeated(self, data: bytes, at: int, touched: dict[Strand, None]) -> int:
+        """Take what from ``at`` on repeats the event read last with other pieces of its text; return where that ends.
 
-    def _read(self, raw: bytes, touched: dict[_Strand, None]) -> None:
+        So go most streams from their second event to the last but one, and only their words are looked at.
+        """
+        before, after, strand = self._last
+        if strand is None or not data.startswith(before, at):
+            return at
+        begin, head, tail, until = at, len(before), after.find(b"\n"), at + MAX_RUN_BYTES
+        pieces = _between(data[at + head : until], after + before) if len(data) - at > _FEW_BYTES else []
+        at += sum(map(len, pieces)) + len(pieces) * (head + len(after))
+        while at < until and data.startswith(before, at):
+            start = at + head
+            end = data.find(b"\n", start) - tail
+            if end < start or not data.startswith(after, end) or _PIECE.fullmatch(data, start, end) is None:
+                break
+            pieces.append(data[start:end])
+            at = end + len(after)
+        if pieces:
+            strand.add(self._add(data[begin:at]), head, pieces, head + len(after))
+            touched[strand] = None
+            self._lead = b""
+        return at
+
+    def _read(self, raw: bytes, touched: dict[Strand, None]) -> None:
         """Take a line apart."""
         line = self._add(raw)
         pieces = self._pieces(raw)
         for strand, start, end in pieces:
-            strand.add(line, start, raw[start:end])
+            strand.add(line, start, (raw[start:end],))
             touched[strand] = None
         self._search(line, pieces)
-        if len(pieces) == 1 and not line.spans:
+        lead, self._lead = self._lead, b""
+        if line.spans:
+            return
+        if len(pieces) == 1 and raw.endswith(b"\n"):
             strand, start, end = pieces[0]
-            self._last = raw[:start], raw[end:], strand
+            self._last = lead + raw[:start], raw[end:], strand
+        elif not pieces and len(raw) <= _MAX_LEAD_BYTES:
+            self._lead = raw
 
-    def _pieces(self, raw: bytes) -> list[tuple[_Strand, int, int]]:
+    def _pieces(self, raw: bytes) -> list[tuple[Strand, int, int]]:
         """Return where in a line pieces of texts start and end, and of which."""
         spans = [found.span(1) for found in _STRINGS.finditer(raw)]
         if not spans:
@@ -249,11 +208,11 @@ class EventRedactor:
             if known is None:
                 if len(self._strands) >= MAX_TEXTS:
                     continue
-                known = self._strands[place] = _Strand(self._rules)
+                known = self._strands[place] = Strand(self._rules)
             pieces.append((known, start, end))
         return pieces
 
-    def _search(self, line: _Line, pieces: list[tuple[_Strand, int, int]]) -> None:
+    def _search(self, line: Line, pieces: list[tuple[Strand, int, int]]) -> None:
         """Search a line for what lies outside its pieces; what lies in one is found in the text it belongs to."""
         if not self._rules.suspects(readable(line.raw)):
             return
@@ -277,6 +236,14 @@ class EventRedactor:
             self._held_bytes -= len(line.raw)
             parts.append(replaced(line.raw, line.spans) if line.spans else line.raw)
         return b"".join(parts)
+
+
+def _between(data: bytes, seam: bytes) -> list[bytes]:
+    """Return the pieces of strings that a seam follows, one and all; none if any of them may end its string."""
+    pieces = data.split(seam)[:-1]
+    joined = b'"'.join(pieces) + b'"'
+    plain = joined.count(b'"') == len(pieces) and b'\\"' not in joined and b"\n" not in joined
+    return pieces if plain else []
 
 
 def _places(raw: bytes) -> list[tuple[Any, ...]]:

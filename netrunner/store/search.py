@@ -2,7 +2,8 @@
 
 Most pages are full of the records next to where they begin, so those are looked through first. After that, a
 condition that few records meet is asked of its index; what many meet is looked for in passing. Which of the two it is,
-is found out by counting, and counting ends at ``RARE``.
+is found out by counting, and counting ends at ``RARE``. Words are looked up before records are: a database that is told
+their numbers knows how many records have them, and asks the right index.
 
 This module must not write.
 """
@@ -23,6 +24,13 @@ NEXT = 5_000
 """So many of the records next to where a page begins are looked through before anything else."""
 RARE = 100_000
 """Fewer records than that are found by an index, whatever else is asked of them."""
+MOST_NUMBERS = 100
+"""Of more words than that in a field, the database is left to find out the numbers while it looks for records.
+
+It takes some 30,000 values in a statement: those of all terms a query may have are fewer.
+"""
+ALONE = 16
+"""Of so few words each is asked of its index by itself, which tells the newest records first."""
 _AT_ONCE = 500
 _STATUSES = range(1000)
 _LAST = "\U0010ffff"
@@ -59,9 +67,13 @@ class _Reach:
         if query.after is not None:
             self.within.append(records.c.id > _plain(query.after))
 
-    def nearest(self, connection: Connection, tests: Sequence[Test], limit: int) -> list[str]:
-        """Return the ids of the first ``limit`` records that pass, newest first."""
-        ids = connection.scalars(select(records.c.id).where(*tests).order_by(self._order()).limit(limit))
+    def nearest(self, connection: Connection, tests: Sequence[Test], limit: int, few: bool = False) -> list[str]:
+        """Return the ids of the first ``limit`` records that pass, newest first.
+
+        With ``few`` they are sorted when they are found, since a database that took them in their order might look at
+        all the others as well.
+        """
+        ids = connection.scalars(select(records.c.id).where(*tests).order_by(self._order(few)).limit(limit))
         return self.page(ids, limit)
 
     def page(self, ids: Iterable[str], limit: int) -> list[str]:
@@ -74,13 +86,14 @@ class _Reach:
         last = select(records.c.id).where(*self.within).order_by(self._order()).limit(1).offset(NEXT).scalar_subquery()
         return records.c.id <= func.coalesce(last, _LAST) if self._upwards else records.c.id >= func.coalesce(last, "")
 
-    def _order(self) -> ColumnElement[str]:
-        return records.c.id.asc() if self._upwards else records.c.id.desc()
+    def _order(self, few: bool = False) -> ColumnElement[str]:
+        key = records.c.id.concat("") if few else records.c.id
+        return key.asc() if self._upwards else key.desc()
 
 
 def page(connection: Connection, query: Query, limit: int) -> list[Record]:
     """Return up to ``limit`` records that match, newest first."""
-    conditions = list(_conditions(query))
+    conditions = list(_conditions(connection, query))
     reach = _Reach(query)
     ids = reach.nearest(connection, [*reach.within, reach.next(), *_tests(conditions)], limit)
     if len(ids) < limit:
@@ -91,7 +104,7 @@ def page(connection: Connection, query: Query, limit: int) -> list[Record]:
 def count(connection: Connection, query: Query) -> int:
     """Return how many records match."""
     within = _Reach(query).within
-    chosen = _chosen(connection, within, list(_conditions(query)))
+    chosen = _chosen(connection, within, list(_conditions(connection, query)))
     if chosen is None:
         return 0
     ways, rest = chosen
@@ -112,7 +125,7 @@ def _further(connection: Connection, reach: _Reach, conditions: Sequence[_Condit
         return []
     ways, rest = chosen
     if rest or not ways:
-        return reach.nearest(connection, [*_found(reach.within, ways), *_tests(rest)], limit)
+        return reach.nearest(connection, [*_found(reach.within, ways), *_tests(rest)], limit, few=bool(ways))
     # Nothing else is asked, so that each index by itself tells which come first.
     return reach.page({id for way in ways for id in reach.nearest(connection, [*reach.within, way], limit)}, limit)
 
@@ -155,12 +168,12 @@ def _chosen(
     return rarest.ways, rest
 
 
-def _conditions(query: Query) -> Iterator[_Condition]:
+def _conditions(connection: Connection, query: Query) -> Iterator[_Condition]:
     for term in query.terms:
-        yield _of_term(term)
+        yield _of_term(connection, term)
     for word, text in (("dialect", query.dialect), ("outcome", query.outcome)):
         if text is not None:
-            yield _of_words(word, texts.c.folded == fold(text))
+            yield _of_words(connection, word, texts.c.folded == fold(text))
     if query.failed is not None:
         bad = records.c.status >= FAILED_STATUS
         plain = records.c.status + 0 >= FAILED_STATUS
@@ -174,13 +187,13 @@ def _conditions(query: Query) -> Iterator[_Condition]:
         yield _Condition((way,), test)
 
 
-def _of_term(term: Term) -> _Condition:
+def _of_term(connection: Connection, term: Term) -> _Condition:
     wanted = fold(term.text)
-    fields = [_of_field(field, wanted) for field in looked_at(term)]
+    fields = [_of_field(connection, field, wanted) for field in looked_at(term)]
     return _Condition(tuple(way for field in fields for way in field.ways), or_(*(field.test for field in fields)))
 
 
-def _of_field(field: str, wanted: str) -> _Condition:
+def _of_field(connection: Connection, field: str, wanted: str) -> _Condition:
     column = records.c[field]
     if field in PREFIXES:
         begins = func.substr(column, 1, len(wanted)) == wanted
@@ -188,12 +201,18 @@ def _of_field(field: str, wanted: str) -> _Condition:
     if field == "status":
         statuses = [number for number in _STATUSES if wanted in str(number)]
         return _Condition((column.in_(statuses),) if statuses else (), (column + 0).in_(statuses))
-    return _of_words(field, texts.c.folded.contains(wanted, autoescape=True))
+    return _of_words(connection, field, texts.c.folded.contains(wanted, autoescape=True))
 
 
-def _of_words(field: str, which: Test) -> _Condition:
-    numbers = select(texts.c.id).where(texts.c.field == field, which)
-    return _Condition((records.c[field].in_(numbers),), (records.c[field] + 0).in_(numbers))
+def _of_words(connection: Connection, field: str, which: Test) -> _Condition:
+    column = records.c[field]
+    asked = select(texts.c.id).where(texts.c.field == field, which)
+    numbers = connection.scalars(asked.limit(MOST_NUMBERS + 1)).all()
+    if len(numbers) > MOST_NUMBERS:
+        return _Condition((column.in_(asked),), (column + 0).in_(asked))
+    if len(numbers) > ALONE:
+        return _Condition((column.in_(numbers),), (column + 0).in_(numbers))
+    return _Condition(tuple(column == number for number in numbers), (column + 0).in_(numbers))
 
 
 def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -7,7 +7,7 @@ This module must not commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -33,13 +33,18 @@ def add(connection: Connection, new: Sequence[Record]) -> int:
             del by_id[known]
     if not by_id:
         return 0
-    rows = [{word: folded(record, word) for word in WORDS} for record in by_id.values()]
-    numbers = {word: _numbers(connection, word, {row[word] for row in rows} - {None}) for word in WORDS}
-    connection.execute(
-        insert(records), [_row(record, row, numbers) for record, row in zip(by_id.values(), rows, strict=True)]
-    )
-    connection.execute(insert(documents), [{"id": record.id, "record": _encode(record)} for record in by_id.values()])
+    narrow, whole = rows(connection, by_id.values())
+    connection.execute(insert(records), narrow)
+    connection.execute(insert(documents), whole)
     return len(by_id)
+
+
+def rows(connection: Connection, new: Collection[Record]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of ``records`` and those of ``documents``; words that are new are written."""
+    words = [{word: folded(record, word) for word in WORDS} for record in new]
+    numbers = {word: _numbers(connection, word, {row[word] for row in words} - {None}) for word in WORDS}
+    narrow = [_row(record, row, numbers) for record, row in zip(new, words, strict=True)]
+    return narrow, [{"id": record.id, "record": _encode(record)} for record in new]
 
 
 def _row(record: Record, words: dict[str, Any], numbers: dict[str, dict[str, int]]) -> dict[str, Any]:

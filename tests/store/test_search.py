@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netrunner.ids import uuid7
-from netrunner.query import FIELDS, Query, Term, matches, nearest, parse
+from netrunner.query import FIELDS, MAX_TERMS, Query, Term, matches, nearest, parse
 from netrunner.store import search, writing
 from netrunner.store.database import Database
 from netrunner.values import Record
@@ -101,8 +101,11 @@ def unique(made: Sequence[Record]) -> list[Record]:
     return sorted(first.values(), key=lambda record: record.id, reverse=True)
 
 
-BOUNDS = st.sampled_from([(5000, 100_000), (2, 100_000), (2, 3), (0, 1)])
-"""``NEXT`` and ``RARE``: each way to find a page is gone."""
+LIMITS = ("NEXT", "RARE", "MOST_NUMBERS", "ALONE")
+BOUNDS = st.sampled_from(
+    [(5000, 100_000, 100, 16), (2, 100_000, 2, 1), (2, 3, 100, 16), (2, 100_000, 0, 0), (0, 1, 1, 0)]
+)
+"""Of these: each way to find a page is gone."""
 whatever_is_made_and_asked = given(
     made=st.lists(RECORDS, max_size=8),
     queries=st.lists(QUERIES, min_size=2, max_size=4),
@@ -129,7 +132,7 @@ def postgresql(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
 @settings(deadline=None, max_examples=50)
 @whatever_is_made_and_asked
 def test_sqlite_finds_what_matches(
-    sqlite: Database, made: list[Record], queries: list[Query], limit: int, bounds: tuple[int, int]
+    sqlite: Database, made: list[Record], queries: list[Query], limit: int, bounds: tuple[int, ...]
 ) -> None:
     check(sqlite, made, queries, limit, bounds)
 
@@ -137,17 +140,17 @@ def test_sqlite_finds_what_matches(
 @settings(deadline=None, max_examples=50)
 @whatever_is_made_and_asked
 def test_postgresql_finds_what_matches(
-    postgresql: Database, made: list[Record], queries: list[Query], limit: int, bounds: tuple[int, int]
+    postgresql: Database, made: list[Record], queries: list[Query], limit: int, bounds: tuple[int, ...]
 ) -> None:
     check(postgresql, made, queries, limit, bounds)
 
 
-def check(database: Database, made: list[Record], queries: list[Query], limit: int, bounds: tuple[int, int]) -> None:
+def check(database: Database, made: list[Record], queries: list[Query], limit: int, bounds: tuple[int, ...]) -> None:
     empty(database)
     database.write(writing.add, made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "NEXT", bounds[0])
-        patch.setattr(search, "RARE", bounds[1])
+        for name, bound in zip(LIMITS, bounds, strict=True):
+            patch.setattr(search, name, bound)
         for query in queries:
             expected = [record for record in unique(made) if matches(query, record)]
             assert database.read(search.page, query, limit) == nearest(query, expected, limit)
@@ -181,3 +184,14 @@ def test_what_is_typed_finds_its_records(database: Database, record: Make, text:
     database.write(writing.add, [record(**changes) for changes in made])
     assert database.read(search.count, Query(terms=parse(text))) == found
     assert len(database.read(search.page, Query(terms=parse(text)), 10)) == found
+
+
+def test_as_many_terms_as_may_be_typed_are_looked_for_in_as_many_words_as_are_told(
+    database: Database, record: Make
+) -> None:
+    words = ("source", "path", "model", "upstream_model", "provider", "token", "project", "error")
+    made = [record(**dict.fromkeys(words, f"ab{number}")) for number in range(search.MOST_NUMBERS)]
+    database.write(writing.add, made)
+    query = Query(terms=tuple([Term(None, "a"), Term(None, "b")] * (MAX_TERMS // 2)))
+    assert len(database.read(search.page, query, 1000)) == search.MOST_NUMBERS
+    assert database.read(search.count, query) == search.MOST_NUMBERS
