@@ -10,14 +10,16 @@ import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection
 
 from netrunner.cli.database import Place
+from netrunner.cli.notices import tell_machines
 from netrunner.errors import ExchangeError, NetrunnerError
+from netrunner.news.topics import PROJECTS
 from netrunner.process.peers import PROJECT_CHANGED, tell_others
 from netrunner.projects.office import Actor, Change, Office, operate
 from netrunner.projects.tokens import Mint
@@ -42,7 +44,7 @@ class Way(Protocol):
 
 
 class Here:
-    """In the database itself; daemons on the same state folder are told of every change.
+    """In the database itself; all daemons that use it are told of every change.
 
     Args:
         place: The configuration's.
@@ -66,10 +68,17 @@ class Here:
             subject = next((one for one in args if isinstance(one, str)), None)
             self._place.database.write(self._office.refused, self._actor, action, subject, error.code)
             raise Refused(error.message) from error
-        if change.project is not None:
-            for problem in tell_others(self._place.state, None, PROJECT_CHANGED, {"id": change.project}):
-                raise Refused(f"It is done, but a daemon has not heard of it yet: {problem}")
+        if change.projects:
+            self._tell(change.projects)
         return change.told
+
+    def _tell(self, projects: Sequence[str]) -> None:
+        """Tell those beside, and those on other machines whom PostgreSQL has not told."""
+        problems = tell_machines(self._place.settings, PROJECTS, projects)
+        for project in projects:
+            problems += tell_others(self._place.state, None, PROJECT_CHANGED, {"id": project})
+        if problems:
+            raise Refused(f"It is done, but not every daemon has heard of it yet: {' '.join(problems)}")
 
     def look(self, operation: Callable[..., Any], *args: Any) -> Any:
         """Look it up."""
@@ -92,7 +101,9 @@ _PATHS: dict[Callable[..., Any], tuple[str, str]] = {
     Office.issue: ("POST", "/manage/tokens"),
     Office.change_token: ("PATCH", "/manage/tokens/{}"),
     Office.revoke: ("DELETE", "/manage/tokens/{}"),
+    Office.refresh: ("POST", "/manage/tokens/{}/refresh"),
     Office.revoke_named: ("DELETE", "/manage/tokens"),
+    Office.revoke_several: ("POST", "/manage/tokens/revoke"),
     Office.revoke_all: ("POST", "/manage/projects/{}/tokens/revoke"),
     Office.token: ("GET", "/manage/tokens/{}"),
 }
@@ -117,7 +128,7 @@ class There:
         ids = [one for one in args if isinstance(one, str)]
         body = next((msgspec.json.encode(one) for one in args if isinstance(one, msgspec.Struct)), None)
         told = self._ask(method, path.format(*ids), body)
-        return told["revoked"] if operation is Office.revoke_all else told
+        return told["revoked"] if operation in (Office.revoke_all, Office.revoke_several) else told
 
     def look(self, operation: Callable[..., Any], *args: Any) -> Any:
         """Ask for it."""

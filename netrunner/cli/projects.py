@@ -19,7 +19,16 @@ from netrunner.cli.database import CONFIG, Place
 from netrunner.cli.office import Here, Refused, There, Way
 from netrunner.errors import ConfigurationError, ExchangeError, StoreError
 from netrunner.projects.office import Office
-from netrunner.projects.wanted import NamedToken, NewProject, NewToken, ProjectChange, TokenChange, parse
+from netrunner.projects.wanted import (
+    ChosenTokens,
+    NamedToken,
+    NewProject,
+    NewToken,
+    ProjectChange,
+    Refreshment,
+    TokenChange,
+    parse,
+)
 
 _ROWS = 1000
 Rows = list[list[Any]]
@@ -36,6 +45,11 @@ def _truth(text: str) -> bool:
 
 
 _LIMITS: list[Any] = ["limits", None, None, "Limits as JSON, such as '{\"requests_per_hour\": 100}'."]
+_METADATA: list[Any] = ["metadata", None, None, 'What fields X-PROXY-NAME have to say, as JSON: \'{"team": "blue"}\'.']
+_LIFE: Rows = [
+    ["duration-hours", None, None, "How long it lives.", float],
+    ["duration-minutes", None, None, "Likewise.", float],
+]
 _NAME: list[Any] = ["name", None, None, "What it is called."]
 _ACTIVE: list[Any] = ["active", None, None, "Whether it is let in: yes or no.", _truth]
 _MOST: list[Any] = ["max-requests", None, None, "Requests in all; 0 for as many as one likes.", int]
@@ -57,11 +71,11 @@ class Command(usage.Options):
         """Return what the options ask for, checked as the API checks it."""
         given = {name.replace("-", "_"): value for name, value in self.items() if value is not None}
         given = {"is_active" if name == "active" else name: value for name, value in given.items()} | further
-        if "limits" in given:
+        for name in given.keys() & {"limits", "metadata"}:
             try:
-                given["limits"] = msgspec.json.decode(given["limits"])
+                given[name] = msgspec.json.decode(given[name])
             except msgspec.DecodeError as error:
-                raise Refused(f"limits: {error}.") from error
+                raise Refused(f"{name}: {error}.") from error
         return parse(msgspec.json.encode(given), type)
 
     def run(self, way: Way) -> Any:
@@ -153,13 +167,7 @@ class CreateToken(Command):
     """``netrunner token create``."""
 
     takes = "PROJECT"
-    optParameters: ClassVar[Rows] = [
-        ["duration-hours", None, None, "How long it lives.", float],
-        ["duration-minutes", None, None, "Likewise.", float],
-        _MOST,
-        _NAME,
-        _LIMITS,
-    ]
+    optParameters: ClassVar[Rows] = [*_LIFE, _MOST, _NAME, _LIMITS, _METADATA]
 
     def run(self, way: Way) -> Any:
         """Issue it; this is the only time that it is told."""
@@ -170,23 +178,42 @@ class ChangeToken(Command):
     """``netrunner token change``."""
 
     takes = "ID"
-    optParameters: ClassVar[Rows] = [_NAME, _ACTIVE, _MOST, _LIMITS]
+    optParameters: ClassVar[Rows] = [_NAME, _ACTIVE, _MOST, _LIMITS, _METADATA]
 
     def run(self, way: Way) -> Any:
         """Change what is named."""
         return way.change("token.change", Office.change_token, self.argument, self.wanted(TokenChange))
 
 
+class RefreshToken(Command):
+    """``netrunner token refresh``."""
+
+    takes = "ID"
+    optParameters: ClassVar[Rows] = _LIFE
+
+    def run(self, way: Way) -> Any:
+        """Put a new one in its place; this is the only time that it is told."""
+        return way.change("token.refresh", Office.refresh, self.argument, self.wanted(Refreshment))
+
+
 class RevokeToken(Command):
     """``netrunner token revoke``."""
 
-    takes = "ID, or - for a token on standard input"
+    takes = "ID, several of them, or - for a token on standard input"
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take what is to be revoked."""
+        super().parseArgs(*arguments[:1])
+        self.ids = list(arguments)
 
     def run(self, way: Way) -> Any:
-        """Revoke it."""
-        if self.argument == "-":
+        """Revoke it, or them; tell how many where there are several."""
+        if self.ids == ["-"]:
             return way.change("token.revoke", Office.revoke_named, NamedToken(_read("-")))
-        return way.change("token.revoke", Office.revoke, self.argument)
+        if len(self.ids) == 1:
+            return way.change("token.revoke", Office.revoke, self.argument)
+        wanted = self.wanted(ChosenTokens, ids=self.ids)
+        return {"revoked": way.change("token.revoke", Office.revoke_several, wanted)}
 
 
 class ShowToken(Command):
@@ -284,5 +311,6 @@ class TokenOptions(Managing):
         ("create", None, CreateToken, "Issue one: create --duration-hours 8 PROJECT."),
         ("show", None, ShowToken, "Show one."),
         ("change", None, ChangeToken, "Change one."),
-        ("revoke", None, RevokeToken, "Revoke one."),
+        ("refresh", None, RefreshToken, "Put a new one in the place of one, for a new life."),
+        ("revoke", None, RevokeToken, "Revoke one, or several."),
     ]

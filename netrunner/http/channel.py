@@ -53,7 +53,7 @@ class Channel(Ending):
         self._reader = Reader(self)
         self._requests = self._reader.requests
         self._held = b""
-        self._holds: set[str] = set()
+        self._holds: frozenset[str] = frozenset()  # empty, it is one for all
         self._busy = False
         self._eof = False
         self._lost = False
@@ -312,10 +312,10 @@ class Channel(Ending):
 
     def _next(self, request: Request) -> None:
         """The front request is answered: let the next one come, or end the connection."""
-        self._requests.popleft()
+        del self._requests[0]
         self.release_buffer()
         if self._holds:
-            self._holds.clear()
+            self._holds = frozenset()
             self.transport.resumeProducing()
         if self._closing:
             return
@@ -418,7 +418,7 @@ class Channel(Ending):
         if self._lost or self._closing or self._eof:
             return
         had = bool(self._holds)
-        (self._holds.add if hold else self._holds.discard)(reason)
+        self._holds = self._holds | {reason} if hold else self._holds - {reason}
         if bool(self._holds) != had:
             if self._holds:
                 self.transport.pauseProducing()

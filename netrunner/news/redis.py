@@ -20,6 +20,11 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[str, str]).decode
 
 
+async def publish(server: Redis, topic: str, id: str) -> None:
+    """Tell all who listen at a server; raises ``Unavailable`` when it is not known whether anybody heard it."""
+    await server.ask("PUBLISH", _CHANNEL, _encode((topic, id)).decode())
+
+
 class RedisWire:
     """Hears and tells by one server.
 
@@ -46,7 +51,7 @@ class RedisWire:
 
     async def tell(self, topic: str, id: str) -> None:
         """Publish a notice; raises ``Unavailable`` when it is not known whether anybody heard it."""
-        await self._publisher.ask("PUBLISH", _CHANNEL, _encode((topic, id)).decode())
+        await publish(self._publisher, topic, id)
 
     def _published(self, message: str) -> None:
         """Hear a notice; one of a later version, or somebody else's, says nothing."""

@@ -99,7 +99,7 @@ class Relay(Breakable):
         self._tail = b""
         self._inflater: Inflater | None = None
         self._lane: Lane | None = None
-        self._reasons: set[str] = set()
+        self._reasons: frozenset[str] = frozenset()  # empty, it is one for all
         self._draining: IDelayedCall | None = None
         """The client has left, and the answer is read on until then: what it cost is to be known."""
 
@@ -490,10 +490,10 @@ class Relay(Breakable):
     def _hold(self, reason: str) -> None:
         if not self._reasons and self._call is not None:
             self._call.pause()
-        self._reasons.add(reason)
+        self._reasons |= {reason}
 
     def _release(self, reason: str) -> None:
         if reason in self._reasons:
-            self._reasons.remove(reason)
+            self._reasons -= {reason}
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()

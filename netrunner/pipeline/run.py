@@ -132,10 +132,12 @@ class Run(Breakable):
         )
         return candidates
 
-    def _recalled(self, candidates: tuple[Candidate, ...]) -> bool:
-        """Return whether it is answered with what was answered before."""
+    async def _recalled(self, candidates: tuple[Candidate, ...]) -> bool:
+        """Return whether it is answered with what was answered before, or has ended meanwhile."""
         exchange, pipeline = self._exchange, self._pipeline
-        found = pipeline.chain.recall(exchange, [pipeline.place(one.provider, one.model) for one in candidates])
+        found = await pipeline.chain.recall(exchange, [pipeline.place(one.provider, one.model) for one in candidates])
+        if exchange.outcome is not None:
+            return True
         if not isinstance(found, Recalled):
             self._listener = found
             return False
@@ -150,7 +152,7 @@ class Run(Breakable):
         if not self._routed:
             self._routed = True
             candidates = self._route()
-            if pipeline.chain.memory is not None and self._recalled(candidates):
+            if pipeline.chain.memory is not None and await self._recalled(candidates):
                 return
             candidate = tries.choose(candidates, exchange.meaning.pool, exchange.bytes_in)
         if candidate is None:
@@ -291,6 +293,7 @@ class Run(Breakable):
         spoken = SPOKEN[self._provider.dialect]
         translation = self._translation
         decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
+        decoder = self._pipeline.seals.reader(self._exchange, spoken, decoder)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )

@@ -24,10 +24,12 @@ from netrunner.projects.terms import read, written
 from netrunner.projects.tokens import Mint
 from netrunner.projects.wanted import (
     MAX_KEYS,
+    ChosenTokens,
     NamedToken,
     NewProject,
     NewToken,
     ProjectChange,
+    Refreshment,
     TokenChange,
     check_terms,
     project_document,
@@ -54,8 +56,8 @@ class Change(msgspec.Struct, frozen=True):
 
     told: Any
     """The document, or the count, that the caller is told."""
-    project: str | None = None
-    """The project about which processes have to think anew; None for what none of them can know yet."""
+    projects: tuple[str, ...] = ()
+    """Those about which processes have to think anew; none for what no process can know yet."""
 
 
 class Office:
@@ -119,14 +121,14 @@ class Office:
         if wanted.revoke_tokens:
             told["revoked"] = details["revoked"] = tokens.revoke_all(connection, id, self._wall())
         self._note(connection, actor, "project.change", id, None, details)
-        return Change(told, id)
+        return Change(told, (id,))
 
     def delete_project(self, connection: Connection, actor: Actor, id: str) -> Change:
         """Delete a project with all it has; what it did stays in the audit and the records."""
         row = self._project(connection, id)
         projects.remove(connection, id)
         self._note(connection, actor, "project.delete", id, None, {"name": row.name})
-        return Change(None, id)
+        return Change(None, (id,))
 
     def project(self, connection: Connection, id: str) -> dict[str, Any]:
         """Return the document of a project."""
@@ -151,9 +153,7 @@ class Office:
     def issue(self, connection: Connection, actor: Actor, wanted: NewToken) -> Change:
         """Issue a token: this is the only time that it is told."""
         life_s = wanted.life_s
-        project = self._project(connection, wanted.project_id)
-        if not project.active:
-            raise Forbidden("The project is not active.", code="project_inactive")
+        project = self._active_project(connection, wanted.project_id)
         check_terms(wanted.limits, of_token=True, within=read(project.limits))
         now, id, token = self._wall(), self._id(), self._mint.make(self._random)
         row = TokenRow(
@@ -172,6 +172,21 @@ class Office:
         details = {"token": row.masked, "name": row.name, "life_s": life_s, "max_requests": wanted.max_requests}
         self._note(connection, actor, "token.create", project.id, id, details)
         return Change({**token_document(row, now), "token": token, "masked": row.masked})
+
+    def refresh(self, connection: Connection, actor: Actor, id: str, wanted: Refreshment) -> Change:
+        """Put a new token in the place of one, with what that has left, for a new life; only this answer tells it."""
+        row = self._token(connection, id)
+        if not row.active:
+            raise Forbidden("The token was revoked.", code="token_inactive")
+        self._active_project(connection, row.project)
+        now, token = self._wall(), self._mint.make(self._random)
+        life_s = row.expires_at - row.created_at if wanted.life_s is None else wanted.life_s
+        digest, shown = self._mint.digest(token.encode()), made.masked(token)
+        values = {"digest": digest, "masked": shown, "created_at": now, "expires_at": now + life_s}
+        tokens.change(connection, id, values)
+        details = {"before": row.masked, "token": shown, "life_s": life_s}
+        self._note(connection, actor, "token.refresh", row.project, id, details)
+        return Change({**self.token(connection, id), "token": token, "masked": shown}, (row.project,))
 
     def change_token(self, connection: Connection, actor: Actor, id: str, wanted: TokenChange) -> Change:
         """Change what a token is called and may use, revoke it, or let it in again."""
@@ -198,7 +213,7 @@ class Office:
         if values:
             tokens.change(connection, id, values)
         self._note(connection, actor, "token.change", row.project, id, details)
-        return Change(self.token(connection, id), row.project)
+        return Change(self.token(connection, id), (row.project,))
 
     def revoke(self, connection: Connection, actor: Actor, id: str) -> Change:
         """Revoke a token by its id; one that is revoked stays so."""
@@ -206,7 +221,7 @@ class Office:
         if row.active:
             tokens.change(connection, id, {"active": False, "revoked_at": self._wall()})
         self._note(connection, actor, "token.revoke", row.project, id, {"token": row.masked})
-        return Change(None, row.project)
+        return Change(None, (row.project,))
 
     def revoke_named(self, connection: Connection, actor: Actor, named: NamedToken) -> Change:
         """Revoke a token as its holder has it."""
@@ -215,12 +230,19 @@ class Office:
             raise _no_token()
         return self.revoke(connection, actor, row.id)
 
+    def revoke_several(self, connection: Connection, actor: Actor, chosen: ChosenTokens) -> Change:
+        """Revoke tokens by their ids, all or none; tells how many were not before."""
+        rows = [self._token(connection, id) for id in dict.fromkeys(chosen.ids)]
+        for row in rows:
+            self.revoke(connection, actor, row.id)
+        return Change(sum(row.active for row in rows), tuple(dict.fromkeys(row.project for row in rows)))
+
     def revoke_all(self, connection: Connection, actor: Actor, project: str) -> Change:
         """Revoke every token of a project; tells how many."""
         self._project(connection, project)
         count = tokens.revoke_all(connection, project, self._wall())
         self._note(connection, actor, "project.revoke_tokens", project, None, {"revoked": count})
-        return Change(count, project)
+        return Change(count, (project,))
 
     def token(self, connection: Connection, id: str) -> dict[str, Any]:
         """Return the document of a token."""
@@ -291,6 +313,12 @@ class Office:
             raise NotFound("There is no such project.", code="project_not_found")
         return row
 
+    def _active_project(self, connection: Connection, id: str) -> ProjectRow:
+        project = self._project(connection, id)
+        if not project.active:
+            raise Forbidden("The project is not active.", code="project_inactive")
+        return project
+
     def _token(self, connection: Connection, id: str) -> TokenRow:
         row = tokens.one(connection, id)
         if row is None:
@@ -328,8 +356,8 @@ def operate(
 ) -> Change:
     """Do an operation, and have every process that shares the database hear of it once it is committed."""
     change = operation(office, connection, actor, *args, **kwargs)
-    if change.project is not None:
-        announce(connection, PROJECTS, change.project)
+    for project in change.projects:
+        announce(connection, PROJECTS, project)
     return change
 
 

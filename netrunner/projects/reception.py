@@ -181,9 +181,9 @@ class Reception:
             subject = next((one for one in args if isinstance(one, str)), None)
             await self._note_refusal(office, actor, action, subject, error.code)
             raise
-        if change.project is not None:
-            await self.changed(change.project)
-            for problem in await self._tell(change.project):
+        for project in change.projects:
+            await self.changed(project)
+            for problem in await self._tell(project):
                 self.log.warn("a change is heard of late: {problem}", problem=problem)
         return change.told
 

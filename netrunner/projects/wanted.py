@@ -21,6 +21,8 @@ from netrunner.times import stamp
 MAX_LIFE_S = 365 * 86400.0
 MAX_KEYS = 100
 """Of one project for one provider."""
+MAX_CHOSEN = 1000
+"""Tokens that are revoked together."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 ProviderKey = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Keys = dict[str, ProviderKey | Annotated[list[ProviderKey], msgspec.Meta(max_length=MAX_KEYS)]]
@@ -77,17 +79,22 @@ class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Raises:
             BadRequest: when that is not told, told twice, or too long.
         """
-        if (self.duration_hours is None) == (self.duration_minutes is None):
-            raise _wrong("duration_hours", "either it or duration_minutes is required")
-        hours = self.duration_hours
-        name, life_s = (
-            ("duration_minutes", (self.duration_minutes or 0.0) * 60.0)
-            if hours is None
-            else ("duration_hours", hours * 3600.0)
-        )
-        if not 0.0 < life_s <= MAX_LIFE_S:
-            raise _wrong(name, "more than 0, and at most 365 days")
+        life_s = _life_s(self.duration_hours, self.duration_minutes)
+        if life_s is None:
+            raise _two_lives()
         return life_s
+
+
+class Refreshment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A token that is to be told anew, and how long it lives from then on."""
+
+    duration_hours: float | None = None
+    duration_minutes: float | None = None
+
+    @property
+    def life_s(self) -> float | None:
+        """How long it lives; None for as long as before. Raises ``BadRequest`` as that of ``NewToken`` does."""
+        return _life_s(self.duration_hours, self.duration_minutes)
 
 
 class TokenChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,6 +111,12 @@ class NamedToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token that is to be revoked, as its holder has it."""
 
     token: str
+
+
+class ChosenTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens that are to be revoked together, by their ids."""
+
+    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_CHOSEN)]
 
 
 def parse(body: bytes, type: type[T]) -> T:
@@ -127,6 +140,24 @@ def parse(body: bytes, type: type[T]) -> T:
 
 def _wrong(name: str, what: str) -> BadRequest:
     return BadRequest(f"{name}: {what}.", code="invalid_value", param=name)
+
+
+def _two_lives() -> BadRequest:
+    return _wrong("duration_hours", "either it or duration_minutes is required")
+
+
+def _life_s(hours: float | None, minutes: float | None) -> float | None:
+    """Return how long a token is to live; None if that is not told."""
+    if hours is None and minutes is None:
+        return None
+    if hours is not None and minutes is not None:
+        raise _two_lives()
+    name, life_s = (
+        ("duration_minutes", minutes * 60.0) if minutes is not None else ("duration_hours", (hours or 0.0) * 3600.0)
+    )
+    if not 0.0 < life_s <= MAX_LIFE_S:
+        raise _wrong(name, "more than 0, and at most 365 days")
+    return life_s
 
 
 def check_terms(terms: Terms, of_token: bool, within: Terms | None = None) -> None:

@@ -19,10 +19,12 @@ from netrunner.http.request import Request
 from netrunner.projects.office import Actor, Office
 from netrunner.projects.reception import Reception
 from netrunner.projects.wanted import (
+    ChosenTokens,
     NamedToken,
     NewProject,
     NewToken,
     ProjectChange,
+    Refreshment,
     TokenChange,
     entry_document,
     parse,
@@ -163,10 +165,14 @@ class Tokens(Managed):
     """``/manage/tokens``."""
 
     def does(self, rest: tuple[str, ...]) -> dict[bytes, Does]:
-        """Return what is done with all, and with one."""
+        """Return what is done with all, with several, and with one."""
         if not rest:
             return {b"GET": self._list, b"POST": self._issue, b"DELETE": self._revoke_named}
-        return {b"GET": self._one, b"PATCH": self._change, b"DELETE": self._revoke} if len(rest) == 1 else {}
+        if rest == ("revoke",):
+            return {b"POST": self._revoke_several}
+        if len(rest) == 1:
+            return {b"GET": self._one, b"PATCH": self._change, b"DELETE": self._revoke}
+        return {b"POST": self._refresh} if rest[1:] == ("refresh",) else {}
 
     async def _list(self, request: Request) -> tuple[int, Any]:
         arguments = Arguments(request, ("limit", "before", "active", "project_id", "q"))
@@ -195,6 +201,16 @@ class Tokens(Managed):
     async def _revoke(self, request: Request) -> tuple[int, Any]:
         await self._reception.change("token.revoke", self.actor(request), Office.revoke, _id(request))
         return 204, None
+
+    async def _revoke_several(self, request: Request) -> tuple[int, Any]:
+        wanted = parse(request.body(), ChosenTokens)
+        count = await self._reception.change("token.revoke", self.actor(request), Office.revoke_several, wanted)
+        return 200, {"revoked": count}
+
+    async def _refresh(self, request: Request) -> tuple[int, Any]:
+        wanted = parse(request.body() or b"{}", Refreshment)
+        actor, id = self.actor(request), _id(request)
+        return 200, await self._reception.change("token.refresh", actor, Office.refresh, id, wanted)
 
 
 class Audit(Managed):

@@ -69,7 +69,7 @@ class Entry:
                 correlation_id = client_id(value)
             elif name == b"x-forwarded-for":
                 forwarded = True
-        peer = request.client
+        peer = request.channel.getPeer()
         exchange = Exchange(
             id=id,
             request_id=request_id or id,

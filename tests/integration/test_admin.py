@@ -128,9 +128,14 @@ def test_a_token_is_shown_once_used_and_revoked(daemon: Daemon, visit: Visit) ->
     expect(page.locator('[data-chart="model-0"] figcaption')).to_contain_text("echo")
     visit.go("/admin/tokens?q=renamed")
     page.locator("tbody a").first.click()
+    page.get_by_label("Hours it lives").fill("2")
+    page.get_by_role("button", name="Refresh token").click()
+    refreshed = page.locator("[data-token]").text_content() or ""
+    assert (ask(daemon, token), ask(daemon, refreshed)) == (401, 200)
+    page.get_by_role("link", name="Its limits and use").click()
     page.get_by_role("button", name="Revoke token").click()
     expect(page.locator("[data-state]")).to_have_text("revoked")
-    assert ask(daemon, token) == 401
+    assert ask(daemon, refreshed) == 401
     visit.assert_quiet()
 
 

@@ -83,6 +83,20 @@ def test_a_project_and_its_token_live_and_end(shell: Shell, remote: bool) -> Non
     assert project["id"] not in [one["id"] for one in shell.json("project", "list", remote=remote)]
 
 
+@pytest.mark.parametrize("remote", [False, True], ids=["database", "api"])
+def test_tokens_are_bound_refreshed_and_revoked_together(shell: Shell, remote: bool) -> None:
+    project = shell.json("project", "create", "bulk", remote=remote)["id"]
+    made = [shell.json("token", "create", "--duration-hours", "1", project, remote=remote) for _ in range(2)]
+    changed = shell.json("token", "change", "--metadata", '{"team": "blue"}', made[0]["id"], remote=remote)
+    assert changed["metadata"] == {"team": "blue"}
+    told = shell.json("token", "refresh", "--duration-minutes", "5", made[0]["id"], remote=remote)
+    credential = {"Authorization": f"Bearer {told['token']}", "X-PROXY-TEAM": "blue"}
+    assert shell.daemon.request("POST", "/v1/chat/completions", CHAT, credential)[0] == 200
+    ids = [one["id"] for one in made]
+    assert shell.json("token", "revoke", *ids, remote=remote) == {"revoked": 2}
+    assert shell.daemon.request("POST", "/v1/chat/completions", CHAT, credential)[0] == 401
+
+
 def test_what_is_refused_is_told_in_one_sentence(shell: Shell) -> None:
     config = str(shell.daemon.config_path)
     done = shell.run("project", "--config", config, "show", "nobody")

@@ -156,6 +156,28 @@ def test_the_official_client_is_told_what_a_withering_token_has_left(daemon: Dae
     assert 3500 < int(refused.value.response.headers["retry-after"]) <= 3600
 
 
+def test_a_token_with_metadata_asks_for_them_and_no_provider_gets_them(daemon: Daemon, provider: Provider) -> None:
+    told = token(daemon, project(daemon), metadata={"Team": "blue", "env": "ci"})
+    wanted = {"Authorization": f"Bearer {told['token']}", "X-PROXY-TEAM": "blue", "x-proxy-env": "ci"}
+    for wrong in ({"X-PROXY-TEAM": "red"}, {"x-proxy-env": ""}, {"x-proxy-env": "CI"}):
+        status, _, answer = daemon.request("POST", "/v1/chat/completions", CHAT, {**wanted, **wrong})
+        assert (status, json.loads(answer)["error"]["code"]) == (403, "metadata_mismatch")
+    assert chat(daemon, told["token"])[2]["error"]["message"].startswith("The field X-PROXY-TEAM is not")
+    seen = len(provider.heads)
+    assert daemon.request("POST", "/v1/chat/completions", CHAT, {**wanted, "X-PROXY-More": "x"})[0] == 200
+    assert not [name for name in provider.heads[seen] if name.startswith("x-proxy-")]
+
+
+def test_a_refreshed_token_serves_and_the_one_before_is_refused_by_the_next_request(daemon: Daemon) -> None:
+    told = token(daemon, project(daemon))
+    assert chat(daemon, told["token"])[0] == 200
+    status, after = manage(daemon, "POST", f"/manage/tokens/{told['id']}/refresh")
+    assert status == 200
+    before = chat(daemon, told["token"])
+    assert (before[0], before[2]["error"]["code"]) == (401, "token_not_found")
+    assert chat(daemon, after["token"])[0] == 200
+
+
 def test_a_key_that_a_provider_quotes_is_masked(daemon: Daemon, provider: Provider) -> None:
     told = token(daemon, project(daemon))
     provider.refuses = True

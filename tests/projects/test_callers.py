@@ -13,7 +13,7 @@ from netrunner.projects import callers as module
 from netrunner.projects.callers import KEEP_S, REFRESH_S, UNKNOWN_S
 from netrunner.projects.office import Office
 from netrunner.projects.tokens import Mint
-from netrunner.projects.wanted import ProjectChange, TokenChange
+from netrunner.projects.wanted import ProjectChange, Refreshment, TokenChange
 from tests.support.reception import ANN, Front, forged, now
 
 
@@ -136,6 +136,16 @@ def test_a_token_that_is_let_in_again_is_let_in(front: Front) -> None:
     assert refusal(front, token) == "token_inactive"
     front.change("token.change", Office.change_token, id, TokenChange(is_active=True))
     assert let_in(front, token).id == id
+
+
+def test_a_refreshed_token_is_let_in_and_what_it_was_before_is_not(front: Front) -> None:
+    id, token = front.token(front.project(), max_requests=10)
+    front.open = [let_in(front, token)]
+    told = front.change("token.refresh", Office.refresh, id, Refreshment())
+    assert [code for _, code in front.ended] == ["token_not_found"]
+    assert refusal(front, token) == "token_not_found"
+    assert let_in(front, told["token"].encode()).id == id
+    assert front.told == [told["project_id"]]
 
 
 def test_an_expired_token_is_refused_though_it_is_known(front: Front) -> None:

@@ -12,7 +12,15 @@ from netrunner.errors import BadRequest, ExchangeError, Forbidden, NotFound
 from netrunner.projects.office import Actor, Office
 from netrunner.projects.terms import Terms
 from netrunner.projects.tokens import Mint
-from netrunner.projects.wanted import NamedToken, NewProject, NewToken, ProjectChange, TokenChange
+from netrunner.projects.wanted import (
+    ChosenTokens,
+    NamedToken,
+    NewProject,
+    NewToken,
+    ProjectChange,
+    Refreshment,
+    TokenChange,
+)
 from netrunner.store import projects, tokens
 from netrunner.store.audit import Filters
 from netrunner.store.database import Database
@@ -150,6 +158,67 @@ def test_all_tokens_of_a_project_are_revoked_and_counted(bench: Bench) -> None:
     assert bench.do(Office.revoke_all, project) == 2
     assert bench.look(Office.token, kept)["state"] == "active"
     assert bench.do(Office.change_project, other, ProjectChange(is_active=False, revoke_tokens=True))["revoked"] == 1
+
+
+def test_several_tokens_are_revoked_together_or_not_at_all(bench: Bench) -> None:
+    project, other = bench.project(), bench.project()
+    ids = [bench.token(project)["id"], bench.token(project)["id"], bench.token(other)["id"]]
+    with pytest.raises(NotFound):
+        bench.do(Office.revoke_several, ChosenTokens([*ids, NOBODY]))
+    assert [bench.look(Office.token, id)["state"] for id in ids] == ["active"] * 3
+    bench.do(Office.revoke, ids[0])
+    assert bench.do(Office.revoke_several, ChosenTokens([*ids, ids[1]])) == 2
+    assert [bench.look(Office.token, id)["state"] for id in ids] == ["revoked"] * 3
+    assert bench.audit(token=ids[2]) == [("token.revoke", "done"), ("token.create", "done")]
+
+
+def test_a_refreshed_token_is_another_one_with_what_is_left_for_a_new_life(bench: Bench) -> None:
+    first = bench.token(bench.project(), max_requests=5, name="ci", metadata={"Team": "a"})
+    bench.database.write(tokens.use, {first["id"]: Used(requests=2, tokens=30, cost=0.5)})
+    bench.now += 3000.0
+    second = bench.do(Office.refresh, first["id"], Refreshment())
+    assert second["token"] != first["token"]
+    same = ("id", "project_id", "name", "max_requests", "limits", "metadata")
+    assert {name: second[name] for name in same} == {name: first[name] for name in same}
+    assert (second["request_count"], second["usage"]) == (2, {"tokens": 30, "cost": 0.5})
+    assert (second["created_at"], second["expires_at"]) == ("2025-06-15T15:56:43.000Z", "2025-06-15T16:56:43.000Z")
+    assert bench.look(Office.token, first["id"])["token"] == second["masked"]
+    third = bench.do(Office.refresh, first["id"], Refreshment(duration_minutes=5))
+    assert (third["created_at"], third["expires_at"]) == ("2025-06-15T15:56:44.000Z", "2025-06-15T16:01:44.000Z")
+    with pytest.raises(NotFound):
+        bench.do(Office.revoke_named, NamedToken(first["token"]))
+    entry = bench.look(Office.audit, Filters(action="token.refresh"), 1)[0]
+    assert first["token"][9:] not in entry.details
+    assert third["token"][9:] not in entry.details
+
+
+def test_no_token_is_refreshed_that_was_revoked_or_whose_project_is_not_active(bench: Bench) -> None:
+    project = bench.project()
+    one, other = bench.token(project)["id"], bench.token(project)["id"]
+    bench.do(Office.revoke, one)
+    bench.do(Office.change_project, project, ProjectChange(is_active=False))
+    for id, code in ((one, "token_inactive"), (other, "project_inactive")):
+        with pytest.raises(Forbidden) as refused:
+            bench.do(Office.refresh, id, Refreshment())
+        assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        ({"duration_hours": 1, "duration_minutes": 1}, "duration_hours"),
+        ({"duration_hours": 0}, "duration_hours"),
+        ({"duration_minutes": 365 * 1440 + 1}, "duration_minutes"),
+        ({"duration_minutes": float("nan")}, "duration_minutes"),
+    ],
+)
+def test_a_token_is_not_refreshed_for_a_life_that_makes_no_sense(
+    bench: Bench, wanted: dict[str, float], param: str
+) -> None:
+    id = bench.token(bench.project())["id"]
+    with pytest.raises(BadRequest) as refused:
+        bench.do(Office.refresh, id, Refreshment(**wanted))
+    assert refused.value.param == param
 
 
 def test_a_change_touches_only_what_it_names(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from netrunner.errors import BadRequest
-from netrunner.projects.wanted import NewProject, NewToken, ProjectChange, TokenChange, parse
+from netrunner.projects.wanted import NewProject, NewToken, ProjectChange, Refreshment, TokenChange, parse
 from netrunner.web.admin.entrance import Fields
 
 T = TypeVar("T")
@@ -62,6 +62,26 @@ def keys(fields: Fields, providers: Sequence[str]) -> dict[str, list[str]]:
     return {name: given for name, lines in typed.items() if (given := [line for line in lines if line])}
 
 
+def metadata(fields: Fields) -> dict[str, str]:
+    """Return the metadata that were typed, ``NAME: value`` a line.
+
+    Raises:
+        BadRequest: ``invalid_value``, when a line is none.
+    """
+    found = {}
+    for line in text(fields, "metadata").splitlines():
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadRequest("metadata: each line is NAME: value.", code="invalid_value", param="metadata")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def as_lines(metadata: Mapping[str, str]) -> str:
+    """Return metadata as they are typed."""
+    return "\n".join(f"{name}: {value}" for name, value in metadata.items())
+
+
 def new_project(fields: Fields, providers: Sequence[str]) -> NewProject:
     """Return the project that is to be made; it is active."""
     return _read({"name": text(fields, "name"), "keys": keys(fields, providers), "limits": limits(fields)}, NewProject)
@@ -87,6 +107,7 @@ def new_token(fields: Fields) -> NewToken:
         "duration_hours": number(fields, "duration_hours"),
         "max_requests": number(fields, "max_requests") or 0,
         "limits": {**limits(fields), **({"wither": {"curve": wither}} if wither else {})},
+        "metadata": metadata(fields),
     }
     return _read(document, NewToken)
 
@@ -97,8 +118,14 @@ def token_change(fields: Fields, before: Mapping[str, Any]) -> TokenChange:
         "name": text(fields, "name") or None,
         "max_requests": number(fields, "max_requests") or 0,
         "limits": limits(fields, before["limits"]),
+        "metadata": metadata(fields) if "metadata" in fields else before["metadata"],
     }
     return _read(document, TokenChange)
+
+
+def refreshment(fields: Fields) -> Refreshment:
+    """Return how a token is to be told anew."""
+    return _read({"duration_hours": number(fields, "duration_hours")}, Refreshment)
 
 
 def _read(document: dict[str, Any], kind: type[T]) -> T:

@@ -16,7 +16,7 @@ from netrunner.http.request import Request
 from netrunner.interfaces import ICounters
 from netrunner.projects.office import Actor, Office
 from netrunner.projects.reception import Reception
-from netrunner.projects.wanted import entry_document
+from netrunner.projects.wanted import ChosenTokens, entry_document
 from netrunner.store.audit import Filters
 from netrunner.values import Answer, Headers
 from netrunner.web.admin import bars, forms
@@ -189,8 +189,8 @@ class ProjectPages:
 
     async def _change_tokens(self, asked: Asked, fields: Fields) -> Answer:
         if _does(asked) == "revoke":
-            for id in fields.get("id", [])[:PAGE]:
-                await self._change("token.revoke", asked, Office.revoke, id)
+            chosen = ChosenTokens(fields.get("id", [])[:PAGE])
+            await self._change("token.revoke", asked, Office.revoke_several, chosen)
             return _to("/admin/tokens")
         told = await self._change("token.create", asked, Office.issue, forms.new_token(fields))
         return self._page("created", asked, {"tab": "tokens", "token": told})
@@ -199,13 +199,16 @@ class ProjectPages:
         error = None
         if asked.fields is not None:
             try:
-                await self._change_token(asked, id)
-                return _to(f"/admin/tokens/{id}")
+                return await self._change_token(asked, asked.fields, id)
             except BadRequest as refused:
                 error = refused
         token = await self._reception.look(Office.token, id)
         project = await self._reception.look(Office.project, token["project_id"])
-        before = {"name": token["name"] or "", "max_requests": str(token["max_requests"] or "")}
+        before = {
+            "name": token["name"] or "",
+            "max_requests": str(token["max_requests"] or ""),
+            "metadata": forms.as_lines(token["metadata"]),
+        }
         values = {
             "tab": "tokens",
             "token": token,
@@ -215,17 +218,19 @@ class ProjectPages:
         }
         return self._page("token", asked, values, error)
 
-    async def _change_token(self, asked: Asked, id: str) -> None:
-        assert asked.fields is not None
+    async def _change_token(self, asked: Asked, fields: Fields, id: str) -> Answer:
         match _does(asked):
             case "change":
                 before = await self._reception.look(Office.token, id)
-                wanted = forms.token_change(asked.fields, before)
-                await self._change("token.change", asked, Office.change_token, id, wanted)
+                await self._change("token.change", asked, Office.change_token, id, forms.token_change(fields, before))
+            case "refresh":
+                told = await self._change("token.refresh", asked, Office.refresh, id, forms.refreshment(fields))
+                return self._page("created", asked, {"tab": "tokens", "token": told})
             case "revoke":
                 await self._change("token.revoke", asked, Office.revoke, id)
             case _:
                 raise BadRequest("The form asks for nothing that is known.", code="invalid_form")
+        return _to(f"/admin/tokens/{id}")
 
     async def _windows(self, scope: str, subject: str) -> Sequence[int] | None:
         try:

@@ -116,6 +116,45 @@ def test_a_form_keeps_what_it_does_not_show(desk: Desk) -> None:
     assert told["limits"] == {"concurrency": 5, "wither": wither}
 
 
+def test_metadata_are_typed_as_lines_and_shown_as_they_were(desk: Desk) -> None:
+    desk.log_in()
+    of = project(desk)
+    typed = {"project_id": of, "duration_hours": "1", "do": "create"}
+    assert desk.submit("/admin/tokens", **typed, metadata="Team: blue\r\n env : a: b ").status == 200
+    (made,) = tool(desk, "GET", f"/admin/tokens?project_id={of}")[1]["data"]
+    assert made["metadata"] == {"Team": "blue", "env": "a: b"}
+    assert ">Team: blue\nenv: a: b</textarea>" in desk.get(f"/admin/tokens/{made['id']}").body.decode()
+    for wrong in ("no colon", "no name here!: x", ": x"):
+        answer = desk.submit("/admin/tokens", **typed, metadata=wrong)
+        assert (answer.status, f">{wrong}</textarea>" in answer.body.decode()) == (400, True)
+    desk.submit(f"/admin/tokens/{made['id']}", do="change", metadata="")
+    assert tool(desk, "GET", f"/admin/tokens/{made['id']}")[1]["metadata"] == {}
+
+
+def test_a_refreshed_token_is_shown_once(desk: Desk) -> None:
+    desk.log_in()
+    made = token(desk, project(desk))
+    path = f"/admin/tokens/{made['id']}"
+    assert desk.submit(path, do="refresh", duration_hours="never").status == 400
+    shown = desk.submit(path, do="refresh", duration_hours="2").body.decode()
+    assert "data-token>nr-" in shown
+    assert made["masked"] not in desk.get(path).body.decode()
+    assert "token.refresh" in [entry["action"] for entry in desk.audit()]
+    desk.submit(path, do="revoke")
+    assert desk.submit(path, do="refresh").status == 403
+
+
+def test_tools_refresh_and_revoke_several(desk: Desk) -> None:
+    of = project(desk)
+    made = [token(desk, of) for _ in range(3)]
+    status, told = tool(desk, "POST", f"/admin/tokens/{made[0]['id']}/refresh", {"duration_minutes": 5})
+    assert (status, told["token"] == made[0]["token"]) == (200, False)
+    ids = [one["id"] for one in made[:2]]
+    assert tool(desk, "POST", "/admin/tokens/revoke", {"ids": ids}) == (200, {"revoked": 2})
+    for wrong in ({}, {"ids": []}, {"ids": "all"}):
+        assert tool(desk, "POST", "/admin/tokens/revoke", wrong)[1]["error"]["param"] == "ids"
+
+
 def test_long_lists_have_pages(desk: Desk) -> None:
     of = project(desk)
     for _ in range(101):
