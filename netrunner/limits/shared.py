@@ -164,10 +164,10 @@ class SharedCounters:
             self._lines.forget(place)
             return Denial(claim.scope, claim.subject, QUEUE, max_waiting, BUSY_S)
         answer = self._answer(id, keys, (claim,), tokens, told)
-        if isinstance(answer, Grant) or told[2] > patience_us:
-            self._lines.forget(place)
-        elif max_waiting or stood:
+        if isinstance(answer, Denial) and told[2] <= patience_us and (max_waiting or stood):
             self._lines.stood(place)
+        else:
+            self._lines.forget(place)
         return answer
 
     def leave(self, place: Place) -> None:
