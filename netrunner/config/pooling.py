@@ -61,7 +61,7 @@ def health_of(settings: Settings) -> dict[str, Health]:
 
 
 def unbroken(settings: Settings, table: Table) -> list[str]:
-    """Return the models whose only target is asked however it fares: there is no other, and no ``alone`` says so."""
+    """Return the models whose only target is asked however it fares, since no ``alone`` says otherwise."""
     health = health_of(settings)
     one_each = ((model.name, table.candidates(model.name)) for model in settings.models)
     return [name for name, found in one_each if len(found) == 1 and not health[found[0].provider].alone]

@@ -20,7 +20,7 @@ from netrunner.claims import Claim, Denial, Grant
 from netrunner.dialects.expected import OUTPUT_TOKENS
 from netrunner.errors import ConfigurationError, Problem, RateLimited
 from netrunner.interfaces import IEnvironment, IFinishPhase, IHeadPhase, IRequestPhase, ISection
-from netrunner.line import Line, Waiting
+from netrunner.line import Line, SharedLine, Waiting, line_of
 from netrunner.offers import FilterFactory
 from netrunner.settings import Limits, setting
 from netrunner.values import Outcome
@@ -34,7 +34,9 @@ class QueueSettings:
     """Waiting for a limit instead of being refused by it."""
 
     max_wait_s: float = setting(10.0, doc="Most seconds that a request waits.", minimum=0.001, maximum=600.0)
-    max_waiting: int = setting(100, doc="Most requests that wait at a time.", minimum=1)
+    max_waiting: int = setting(
+        100, doc="Most requests that wait at a time, in a process and in a shared line.", minimum=1
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,9 @@ class RateLimit:
         self._subject = _SUBJECTS[settings.per]
         self._counts_tokens = settings.counts_tokens
         queue = settings.queue
-        self._line = None
+        self._line: Line | SharedLine | None = None
         if queue is not None:
-            self._line = Line(environment.counters, environment.clock, queue.max_wait_s, queue.max_waiting)
+            self._line = line_of(environment.counters, environment.clock, queue.max_wait_s, queue.max_waiting)
 
     async def admit(self, exchange: Any, tokens: int) -> None:
         """Admit a request, or refuse it.
@@ -80,7 +82,7 @@ class RateLimit:
         if self._line is None:
             answer = await self._counters.reserve((claim,), tokens)
         else:
-            answer = await self._line.admit(claim, tokens, lambda waiting: exchange.notes.update({self: waiting}))
+            answer = await self._line.admit(claim, tokens, lambda waiting: self._stand(exchange, waiting))
         if answer is None:
             return
         if isinstance(answer, Grant) and exchange.outcome is not None:
@@ -91,6 +93,13 @@ class RateLimit:
             exchange.notes.pop(self, None)
             raise _refusal(answer, self.settings.per)
         exchange.notes[self] = answer
+
+    def _stand(self, exchange: Any, waiting: Waiting) -> None:
+        """Remember that it waits, so that its place is given up with its end; that may have come before."""
+        if exchange.outcome is None:
+            exchange.notes[self] = waiting
+        elif self._line is not None:
+            self._line.leave(waiting)
 
     def on_finish(self, exchange: Any, outcome: Outcome) -> None:
         """Give back what the request held; one that no provider was asked for was none."""

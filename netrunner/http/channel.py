@@ -103,7 +103,7 @@ class Channel(Ending):
             self._requests[0].answer_early()
         elif not self._requests or not self._requests[0].body_complete:
             self.close()
-        elif self._requests[0].aborts_on_half_close and self.site.limits.half_close_aborts:
+        elif self._requests[0].ends_with_input and self.site.limits.half_close_aborts:
             self.transport.abortConnection()
 
     def writeConnectionLost(self) -> None:

@@ -6,6 +6,7 @@ This module must not decide what such a request may do.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,4 +45,10 @@ def _is_local_origin(origin: bytes) -> bool:
 
 def _listens_locally(address: Any) -> bool:
     ours = getattr(address, "host", None)
-    return ours is None or ipaddress.ip_address(ours.partition("%")[0]).is_loopback
+    return ours is None or _is_loopback(ours)
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
+    """Return whether one of our own addresses is; there are few, and reading one costs as much as all the rest here."""
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback

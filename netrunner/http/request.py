@@ -384,6 +384,11 @@ class Request(server.Request):
         return told
 
     @property
+    def ends_with_input(self) -> bool:
+        """Whether a FIN now means that the client is gone: an upstream works for it, or it stands in a line."""
+        return self.aborts_on_half_close or getattr(self.exchange, "stands_in_line", False)
+
+    @property
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection."""
         return self._keep_alive

@@ -27,11 +27,17 @@ def open_counters(settings: Settings, clock: IClock, reactor: Any, boot_id: str)
     if settings.shared == "memory":
         return MemoryCounters(clock)
     # What only some have is loaded for them only.
+    from netrunner.limits.hearing import Subscriber
+    from netrunner.limits.lines import SharedLines
     from netrunner.limits.redis import Place, Redis
+    from netrunner.limits.scripts import TURNS
     from netrunner.limits.shared import SharedCounters
 
+    place = Place.of(settings.shared)
+    redis = Redis(place, reactor)
+    lines = SharedLines(redis, clock, boot_id, lambda *heard: Subscriber(place, reactor, clock, TURNS, *heard))
     local = MemoryCounters(clock) if settings.shared_down == "local" else None
-    return SharedCounters(Redis(Place.of(settings.shared), reactor), clock, boot_id, local)
+    return SharedCounters(redis, clock, boot_id, local, lines)
 
 
 def open_store(settings: Settings, reactor: Any, space: str) -> ISharedStore:

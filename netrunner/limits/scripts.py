@@ -4,6 +4,9 @@ An account is a hash: for each window when it was opened and how much is used, `
 is over, ``g``; times in microseconds of Redis's own clock. Beside it stands a sorted set of those inside, by when they
 are given up unless they are renewed.
 
+Whoever waits for an account stands in a line beside it, a sorted set by when each came. Each keeps its place for as
+long as its process says so, in a second set by when it is given up. Who stands first is called when there may be room.
+
 This module must not talk to anybody.
 """
 
@@ -26,6 +29,10 @@ def _script(text: str) -> Script:
 
 NEVER_US = 1 << 52
 """Waits that have no end."""
+TURNS = "netrunner:turns"
+"""The channel on which those are called who stand first in a line."""
+STANDS, FULL = -1, -2
+"""Answers of ``TURN`` beside those of ``RESERVE``: it stands in the line, which has no room for it."""
 
 RESERVE = _script(f"""
 -- KEYS: of each claim its account and who is inside.
@@ -123,7 +130,7 @@ end
 return told
 """)
 
-RELEASE = _script("""
+RELEASE = _script(f"""
 -- KEYS: as above. ARGV: the grant's id, 1 if it is withdrawn; of each claim how many windows;
 --   of each window: its name, when it was opened, what is to be added.
 local id, withdrawn, at = ARGV[1], ARGV[2] == '1', 3
@@ -142,6 +149,8 @@ for c = 1, #KEYS / 2 do
     end
   end
   redis.call('ZREM', inside, id)
+  local first = redis.call('ZRANGE', account .. '|line', 0, 0)[1]
+  if first then redis.call('PUBLISH', '{TURNS}', first) end
 end
 return 1
 """)
@@ -167,4 +176,88 @@ for n = 1, #ARGV, 2 do
   told[#told + 1] = opened and now < opened + tonumber(ARGV[n + 1]) and tonumber(kept[2]) or 0
 end
 return told
+""")
+
+_LINE = f"""
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+local function call_first(line)
+  local first = redis.call('ZRANGE', line, 0, 0)[1]
+  if first then redis.call('PUBLISH', '{TURNS}', first) end
+end
+
+local function drop_dead(line, kept)
+  local dead = redis.call('ZRANGEBYSCORE', kept, '-inf', now)
+  for _, ticket in ipairs(dead) do
+    redis.call('ZREM', line, ticket)
+    redis.call('ZREM', kept, ticket)
+  end
+  return #dead > 0
+end
+
+local function keep(line, kept, ticket, lease)
+  if not redis.call('ZSCORE', line, ticket) then
+    local last = tonumber(redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')[2] or '0')
+    redis.call('ZADD', line, math.max(now, last + 1), ticket)
+  end
+  redis.call('ZADD', kept, now + lease, ticket)
+  redis.call('PEXPIRE', line, math.ceil(lease / 1000) + 1000)
+  redis.call('PEXPIRE', kept, math.ceil(lease / 1000) + 1000)
+end
+"""
+
+TURN = _script(f"""
+-- KEYS: the account, who is inside, the line, who keeps its place there.
+-- ARGV: the ticket, the microseconds of its lease, the most it would wait, how many may stand; then as of RESERVE.
+-- Returns: what RESERVE does, when it is this one's turn; else {STANDS}, or {FULL}.
+{_LINE}
+local function reserve(KEYS, ARGV)
+{RESERVE.text}
+end
+
+local line, kept, ticket, lease = KEYS[3], KEYS[4], ARGV[1], tonumber(ARGV[2])
+local patience, most = tonumber(ARGV[3]), tonumber(ARGV[4])
+drop_dead(line, kept)
+local stood = redis.call('ZSCORE', line, ticket)
+local first = redis.call('ZRANGE', line, 0, 0)[1]
+local full = not stood and redis.call('ZCARD', line) >= most
+if first and first ~= ticket then
+  if full then return {{{FULL}}} end
+  keep(line, kept, ticket, lease)
+  return {{{STANDS}}}
+end
+local told = reserve({{KEYS[1], KEYS[2]}}, {{unpack(ARGV, 5)}})
+if told[1] == 0 or told[3] > patience then
+  if stood then
+    redis.call('ZREM', line, ticket)
+    redis.call('ZREM', kept, ticket)
+    call_first(line)
+  end
+elseif not full then
+  keep(line, kept, ticket, lease)
+end
+return told
+""")
+
+LEAVE = _script(f"""
+-- KEYS: a line, who keeps its place there. ARGV: the ticket.
+{_LINE}
+local first = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+if first == ARGV[1] then call_first(KEYS[1]) end
+return 1
+""")
+
+KEEP = _script(f"""
+-- KEYS: of each ticket its line, and who keeps its place there. ARGV: the microseconds of a lease, the tickets.
+{_LINE}
+for n = 2, #ARGV do
+  local line, kept = KEYS[2 * n - 3], KEYS[2 * n - 2]
+  local moved = drop_dead(line, kept) or redis.call('EXISTS', line) == 0
+  keep(line, kept, ARGV[n], tonumber(ARGV[1]))
+  if moved then call_first(line) end
+end
+return 1
 """)

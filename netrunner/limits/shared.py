@@ -11,10 +11,10 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,10 +23,12 @@ from zope.interface import implementer
 from netrunner.claims import Claim, Denial, Grant, Standing
 from netrunner.errors import Overloaded
 from netrunner.interfaces import IClock, ICounters, IStartable
+from netrunner.limits.lines import LEASE_US, Place, SharedLines
 from netrunner.limits.memory import MemoryCounters
 from netrunner.limits.redis import Redis, Unavailable
 from netrunner.limits.rules import BUSY_S, CONCURRENCY, MIN_GAP, Rules, rules
-from netrunner.limits.scripts import NEVER_US, RELEASE, RENEW, RESERVE, USED, Script
+from netrunner.limits.scripts import FULL, NEVER_US, RELEASE, RENEW, RESERVE, STANDS, TURN, USED, Script
+from netrunner.line import QUEUE, ISharesLines
 from netrunner.settings import Limits
 
 LEASE_S = 15.0
@@ -55,7 +57,7 @@ class _Lent(Grant):
         self.tokens = tokens
 
 
-@implementer(ICounters, IStartable)
+@implementer(ICounters, ISharesLines, IStartable)
 class SharedCounters:
     """Counts in Redis.
 
@@ -64,17 +66,21 @@ class SharedCounters:
         clock: Time, for renewing leases; Redis counts by its own.
         boot_id: Names this process among those that ever shared.
         local: Counts while Redis is away; None refuses then.
+        lines: Where those wait that find no room.
     """
 
     log = Logger()
 
-    def __init__(self, redis: Redis, clock: IClock, boot_id: str, local: MemoryCounters | None) -> None:
+    def __init__(
+        self, redis: Redis, clock: IClock, boot_id: str, local: MemoryCounters | None, lines: SharedLines
+    ) -> None:
         self.denials: Counter[tuple[str, str]] = Counter()
         self.fallbacks = 0
         """Requests that were counted by this process alone."""
         self._redis = redis
         self._clock = clock
         self._local = local
+        self._lines = lines
         self._boot_id = boot_id
         self._numbers = itertools.count(1)
         self._leases: dict[str, tuple[str, ...]] = {}
@@ -96,19 +102,29 @@ class SharedCounters:
         """Hang up; what is held then is given back by Redis itself."""
         if self._renewing is not None and self._renewing.active():
             self._renewing.cancel()
-        return self._redis.stop()
+        return DeferredList([maybeDeferred(self._lines.stop), maybeDeferred(self._redis.stop)])
 
     async def reserve(self, claims: Sequence[Claim], tokens: int = 0) -> Grant | Denial:
         """Admit one request against all claims or none."""
-        id = f"{self._boot_id}:{next(self._numbers)}"
-        keys = [f"{_PREFIX}{claim.scope}|{claim.subject}{kind}" for claim in claims for kind in ("", "|inside")]
-        arguments: list[object] = [id, tokens, int(LEASE_S * _MICRO), int(BUSY_S * _MICRO)]
-        for claim in claims:
-            arguments += _packed(claim.limits)
+        id, keys, arguments = self._asked(claims, tokens)
         try:
             told: list[int] = await self._redis.run(RESERVE, keys, arguments)
         except Unavailable as error:
             return await self._without_redis(claims, tokens, error)
+        return self._answer(id, keys, claims, tokens, told)
+
+    def _asked(self, claims: Sequence[Claim], tokens: int) -> tuple[str, list[str], list[object]]:
+        """Return id, keys and arguments of one more grant."""
+        id = f"{self._boot_id}:{next(self._numbers)}"
+        keys = [key for claim in claims for key in (_account(claim), f"{_account(claim)}|inside")]
+        arguments: list[object] = [id, tokens, int(LEASE_S * _MICRO), int(BUSY_S * _MICRO)]
+        for claim in claims:
+            arguments += _packed(claim.limits)
+        return id, keys, arguments
+
+    def _answer(
+        self, id: str, keys: list[str], claims: Sequence[Claim], tokens: int, told: list[int]
+    ) -> Grant | Denial:
         every = [rules(claim.limits) for claim in claims]
         windows, standings = _read(claims, every, told[3:])
         if told[0]:
@@ -121,6 +137,42 @@ class SharedCounters:
         if inside:
             self._leases[id] = inside
         return _Lent(standings, id, keys, windows, tokens)
+
+    def place(self, claim: Claim, call: Callable[[], object]) -> Place:
+        """Return a place in the line of all processes for one that may have to wait."""
+        return self._lines.place(_account(claim), call)
+
+    async def take_turn(
+        self, place: Place, claim: Claim, tokens: int, max_waiting: int, patience_s: float
+    ) -> Grant | Denial | None:
+        """Admit whoever has ``place`` if it is its turn; see ``ISharesLines``."""
+        id, keys, arguments = self._asked((claim,), tokens)
+        patience_us = int(min(NEVER_US - 1, patience_s * _MICRO))
+        stood, place.stands = place.stands, False
+        try:
+            told: list[int] = await self._redis.run(
+                TURN, [*keys, *place.keys], [place.ticket, LEASE_US, patience_us, max_waiting, *arguments]
+            )
+        except Unavailable as error:
+            if not stood or self._local is None:
+                self._lines.forget(place)
+            return await self._without_redis((claim,), tokens, error)
+        if told[0] == STANDS:
+            self._lines.stood(place)
+            return None
+        if told[0] == FULL:
+            self._lines.forget(place)
+            return Denial(claim.scope, claim.subject, QUEUE, max_waiting, BUSY_S)
+        answer = self._answer(id, keys, (claim,), tokens, told)
+        if isinstance(answer, Denial) and told[2] <= patience_us and (max_waiting or stood):
+            self._lines.stood(place)
+        else:
+            self._lines.forget(place)
+        return answer
+
+    def leave(self, place: Place) -> None:
+        """Whoever has ``place`` does not want to wait any more."""
+        self._lines.leave(place)
 
     async def _without_redis(self, claims: Sequence[Claim], tokens: int, error: Unavailable) -> Grant | Denial:
         if self._local is None:
@@ -195,6 +247,10 @@ class SharedCounters:
         places = ((key, id) for id, keys in self._leases.items() for key in keys)
         while batch := list(itertools.islice(places, _BATCH)):
             self._run(RENEW, [key for key, _ in batch], [int(LEASE_S * _MICRO), *(id for _, id in batch)])
+
+
+def _account(claim: Claim) -> str:
+    return f"{_PREFIX}{claim.scope}|{claim.subject}"
 
 
 def _uncounted() -> Overloaded:

@@ -17,6 +17,7 @@ from netrunner.dialects.expected import OUTPUT_TOKENS, Expected, expected
 from netrunner.dialects.interfaces import IDialect, IRequestView
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import ICaller, IClock
+from netrunner.line import Waiting
 from netrunner.pipeline.recording import Recording
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.names import NO_MODEL
@@ -217,6 +218,11 @@ class Exchange:
             return 0
         usage = None if self.tap is None else self.tap.usage
         return None if usage is None else usage.total
+
+    @property
+    def stands_in_line(self) -> bool:
+        """Whether it waits for a limit."""
+        return any(isinstance(note, Waiting) and not note.over for note in self.notes.values())
 
     def mark(self, stage: str) -> None:
         """Note when ``stage`` was reached, in seconds since the request was accepted."""

@@ -11,7 +11,7 @@ from typing import Any
 from netrunner.claims import Claim, Denial, Grant
 from netrunner.errors import RateLimited
 from netrunner.interfaces import IClock, ICounters
-from netrunner.line import Line, Waiting
+from netrunner.line import Waiting, line_of
 from netrunner.settings import Limits
 
 MAX_WAITING = 10_000
@@ -46,7 +46,7 @@ class Gap:
         self._open_at = 0.0
         """When a gap is over that a call of this process began."""
         self._max_wait_s = max_wait_s
-        self._line = Line(counters, clock, max_wait_s, MAX_WAITING)
+        self._line = line_of(counters, clock, max_wait_s, MAX_WAITING)
 
     @classmethod
     def of(cls, provider: str, counters: ICounters | None, clock: IClock, settings: Any) -> Gap | None:

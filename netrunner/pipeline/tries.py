@@ -241,7 +241,7 @@ class Tries:
         return True
 
     def _stand(self, waiting: Waiting) -> None:
-        self._turn = waiting
+        self._turn = self._exchange.notes[Tries] = waiting
 
     # After an attempt.
 

@@ -295,6 +295,16 @@ def test_who_leaves_the_line_takes_no_turn() -> None:
     assert stage.time.getDelayedCalls() == []
 
 
+def test_who_closes_in_the_line_has_left_it() -> None:
+    stage = Limited({"concurrency": 1, **QUEUE})
+    stage.ask()
+    leaves = stage.ask()
+    leaves.finish()
+    assert leaves.transport.aborted
+    leaves.settle()
+    assert [record.outcome for record in stage.records] == ["client_gone"]
+
+
 @pytest.mark.parametrize(
     ("section", "problem"),
     [

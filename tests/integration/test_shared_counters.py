@@ -10,6 +10,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from netrunner.claims import Claim, Denial, Grant
+from netrunner.limits.lines import SharedLines
 from netrunner.limits.shared import SharedCounters
 from tests.limits.contract import *  # noqa: F403 - every test there is
 from tests.limits.contract import Counting
@@ -30,7 +31,9 @@ class Shared(Counting):
         super().__init__()
         self._server = server
         self._granted: list[Any] = []
-        self.counters = SharedCounters(Dialled(server), self.clock, "boot", None)  # type: ignore[arg-type]  # as Redis
+        redis: Any = Dialled(server)
+        lines = SharedLines(redis, self.clock, "boot", lambda *_: redis)
+        self.counters = SharedCounters(redis, self.clock, "boot", None, lines)
         self.counters.start()
 
     def advance(self, seconds: float) -> None:
