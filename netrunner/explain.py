@@ -18,7 +18,7 @@ import msgspec
 
 from netrunner.claims import Claim
 from netrunner.config.naming import names_of
-from netrunner.config.pooling import claims_of, pools_of, table_of
+from netrunner.config.pooling import claims_of, pools_of, table_of, unbroken
 from netrunner.config.settings import Settings
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, ExchangeError, Forbidden, TooLarge, Unauthenticated
@@ -91,6 +91,8 @@ class Explanation(msgspec.Struct):
     pool: str | None = None
     """The configured name whose targets are chosen among."""
     strategy: str | None = None
+    breaker: bool | None = None
+    """Whether targets that fail are left alone; None of a name that is not configured."""
     asked: list[Asked] = []
     passed_over: list[PassedOver] = []
     filters: list[str] = []
@@ -153,6 +155,8 @@ def _choose(settings: Settings, question: Question, aliases: Mapping[str, Alias]
     pool = pools_of(settings, table, Targets()).get(meaning.pool or "")
     if pool is not None:
         told.strategy = next((one.strategy for one in settings.models if one.name == meaning.pool), "priority")
+    if meaning.pool is not None:
+        told.breaker = meaning.pool not in unbroken(settings, table)
     told.passed_over = [
         PassedOver(one.provider, one.model, why) for one in candidates if (why := _unfit(one, question))
     ]

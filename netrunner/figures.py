@@ -57,3 +57,8 @@ def point(record: Record) -> Point:
         output_tokens=record.bytes_out // _BYTES_PER_TOKEN if made is None else made,
         estimated=spent is None or made is None,
     )
+
+
+def is_failure(record: Record) -> bool:
+    """Return whether an exchange failed: an error, as a status or in the answer; a client that left is none."""
+    return record.outcome not in ("client_gone", "cancelled") and (record.status >= 400 or record.error is not None)

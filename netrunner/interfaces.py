@@ -110,6 +110,9 @@ class IEnvironment(Interface):
             ConfigurationError: when there is no certificate to be read from it.
         """
 
+    def shared_store(space):
+        """Return a new ``netrunner.shared.ISharedStore`` for ``space``; only where ``shared`` is a server's URL."""
+
     def in_thread(pool, function, *arguments):
         """Call a function that blocks in a thread of ``pool``; return a Deferred of what it returns or raises.
 
@@ -198,6 +201,13 @@ class ISpeaksMore(Interface):
     """A provider that understands requests of further dialects as they are."""
 
     also = Attribute("frozenset of their names, beside ``dialect``.")
+
+
+class ISteps(Interface):
+    """A provider whose requests may take several steps: a file sent first, an answer asked on; beside ``IProvider``."""
+
+    def over(upstream):
+        """Return the ``IUpstream`` that takes this provider's requests, in steps, to ``upstream``."""
 
 
 class IAdapts(Interface):

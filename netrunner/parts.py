@@ -37,8 +37,9 @@ from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
 from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
-from netrunner.interfaces import ICounters, ILiveSink, IStartable, ITraces, IUpstream
+from netrunner.interfaces import ICounters, ILiveSink, IStartable, ISteps, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
+from netrunner.limits.place import open_store
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
@@ -66,7 +67,7 @@ from netrunner.web.forward import NAME as FORWARD
 from netrunner.web.forward import Credential, Forward, Hosts
 from netrunner.web.gate import Gate
 from netrunner.web.late import Late
-from netrunner.web.logs import api
+from netrunner.web.log_api import api
 from netrunner.web.metrics import Metrics, Observed, registry
 from netrunner.web.neighbours import Neighbours
 from netrunner.web.proxy import Entry, WaryEntry
@@ -127,8 +128,8 @@ class Parts:
         providers = {}
         for config in settings.providers:
             provider = self._build(config)
-            upstream = provider if IUpstream.providedBy(provider) else self._upstream(config.name, config.settings)
-            providers[config.name] = (provider, upstream)
+            answers = IUpstream.providedBy(provider)
+            providers[config.name] = (provider, provider if answers else self._reach(provider, config))
         filters = [self._build(config) for config in settings.filters]
         access = settings.access
         if access.mode == "token":
@@ -235,10 +236,12 @@ class Parts:
     def _choosing(self, table: Table, providers: Mapping[str, tuple[Any, Any]]) -> Choosing:
         """Return what candidates are chosen with; those with timeouts of their own have connections of their own."""
         settings, targets = self.settings, self._lasting.observed.targets
-        of = {config.name: config.settings for config in settings.providers}
+        of = {config.name: config for config in settings.providers}
         own = {(one.provider, one.timeouts) for name in table.names() for one in table.candidates(name)}
         apart = {
-            (name, timeouts): self._upstream(name, of[name], timeouts) for name, timeouts in own if timeouts is not None
+            (name, timeouts): self._reach(providers[name][0], of[name], timeouts)
+            for name, timeouts in own
+            if timeouts is not None
         }
         pools = pools_of(settings, table, targets)
         every_s = {name: one.look_every_s for name, one in health_of(settings).items() if one.look_every_s is not None}
@@ -303,7 +306,15 @@ class Parts:
         self._alias_providers.follow(self._lasting.registered.aliases)
 
     def _build(self, config: PluginConfig) -> Any:
-        environment = Environment(config.name, self._lasting.reactor, self._clock, self._random, counters=self.counters)
+        reactor = self._lasting.reactor
+        environment = Environment(
+            config.name,
+            reactor,
+            self._clock,
+            self._random,
+            counters=self.counters,
+            open_shared=partial(open_store, self.settings, reactor),
+        )
         plugin = config.factory.build(config.settings, environment)
         self._plugins.append(plugin)
         return plugin
@@ -313,6 +324,11 @@ class Parts:
         reactor, books = self._lasting.reactor, self._lasting.books
         environment = Environment(config.name, reactor, self._clock, self._random, books.copies, books.open_store)
         return config.factory.build(config.settings, environment)
+
+    def _reach(self, provider: Any, config: PluginConfig, timeouts: Timeouts | None = None) -> IUpstream:
+        """Return what takes a provider's requests to it."""
+        upstream = self._upstream(config.name, config.settings, timeouts)
+        return provider.over(upstream) if ISteps.providedBy(provider) else upstream
 
     def _upstream(self, name: str, settings: Any, timeouts: Timeouts | None = None) -> IUpstream:
         """Return what carries the requests of a provider or route."""

@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
+from netrunner.asked import IRemembers
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
 from netrunner.config.forms import listener
@@ -193,9 +194,9 @@ class NetrunnerService(Service):
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
 
-    def _purge(self, _: NoArguments) -> Reply:
+    def _purge(self, _: NoArguments) -> Deferred[Reply]:
         memories = [parts.pipeline.chain.memory for parts in [*self._retired, self._parts]]
-        return Reply({"forgotten": sum(memory.purge() for memory in memories if memory is not None)})
+        return Deferred.fromCoroutine(_forget([memory for memory in memories if memory is not None]))
 
     def _metrics(self, _: NoArguments) -> Reply:
         if self._drained is not None:
@@ -461,3 +462,8 @@ def make_service(
 ) -> NetrunnerService:
     """Return the service for a validated configuration, its bound sockets, and its state and journal folders."""
     return NetrunnerService(settings, listeners, state, reactor, worker)
+
+
+async def _forget(memories: Sequence[IRemembers]) -> Reply:
+    """Let filters forget what they remember; tell how many answers that were."""
+    return Reply({"forgotten": sum([await memory.purge() for memory in memories])})

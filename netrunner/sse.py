@@ -40,6 +40,14 @@ class Event(msgspec.Struct, frozen=True):
     name: bytes | None = None
 
 
+def after_id(sign: bytes) -> bytes:
+    """Return a sign of life as it may follow an event that has an ``id``.
+
+    To OpenAI's Python client, and those like it, a blank line behind a comment is an event without data by then.
+    """
+    return sign.removesuffix(b"\n") if sign == KEEPALIVE else sign
+
+
 def compact(document: Any) -> bytes:
     """Return ``document`` as JSON on one line that no client's line splitter cuts."""
     return escaped(msgspec.json.encode(document))

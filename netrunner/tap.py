@@ -31,6 +31,7 @@ from netrunner.process.daemon import Daemon, Place
 from netrunner.process.handover import PidFile, Predecessor, began_with, inherited
 from netrunner.process.lifeline import Lifeline, Snapshot
 from netrunner.process.listen import bind
+from netrunner.process.nursery import born
 from netrunner.process.reload import Reloading
 from netrunner.process.state import State, claim
 from netrunner.process.supervisor import Supervisor
@@ -56,7 +57,7 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
     optParameters = [
         ["config", "c", None, "The configuration, a YAML file."],
         ["take-over", None, None, "Take the sockets of the netrunner process PID, then have it drain and end.", int],
-        ["worker", None, None, "Serve under the supervisor at the other end of descriptor N; it says so itself.", int],
+        ["worker", None, None, "Fork workers for the supervisor at the other end of descriptor N; it says so.", int],
     ]
 
     settings: Settings
@@ -145,7 +146,7 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
 
 def _lifeline(descriptor: int) -> Lifeline:
     try:
-        return Lifeline(descriptor)
+        return Lifeline(born(descriptor))
     except ConnectionResetError:
         # It was never needed.
         raise SystemExit(1) from None

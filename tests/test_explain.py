@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netrunner.cli.explain import ExplainOptions
+from netrunner.cli.explain import ExplainOptions, lines
 from netrunner.config.naming import names_of
 from netrunner.config.pooling import claims_of, pools_of, table_of
 from netrunner.config.settings import (
@@ -40,7 +41,7 @@ from netrunner.pipeline.shared import Pipeline
 from netrunner.providers import openai
 from netrunner.registered import FILE
 from netrunner.routing.targets import Targets
-from netrunner.settings import Limits, Secret
+from netrunner.settings import Health, Limits, Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.values import Alias
 from netrunner.web.access import Door, Sources
@@ -227,6 +228,17 @@ def test_targets_are_told_in_their_order_with_what_they_are_limited_to() -> None
         Counted("model", "m", {"requests_per_minute": 5}),
         Counted("target", "q/b", {"concurrency": 2}),
     ]
+
+
+def test_a_model_with_one_target_has_no_breaker_unless_it_says_so() -> None:
+    one = ModelSettings(name="one", targets=(TargetSettings(provider="p", model="a"),))
+    settings = dataclasses.replace(configured(), models=(*configured().models, one))
+    assert explain(settings, {}, Question("m")).breaker is True
+    told = explain(settings, {}, Question("one"))
+    assert told.breaker is False
+    assert ("breaker", "none: its only target is asked however it fares (health.alone)") in list(lines(told))
+    settings = dataclasses.replace(settings, health=Health(alone=True))
+    assert explain(settings, {}, Question("one")).breaker is True
 
 
 def test_a_refusal_is_told_with_what_would_have_been_meant_otherwise() -> None:

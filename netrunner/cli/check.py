@@ -13,6 +13,7 @@ from twisted.python import usage
 
 from netrunner.cli.plugins import table
 from netrunner.config.load import load
+from netrunner.config.pooling import table_of, unbroken
 from netrunner.errors import ConfigurationError
 from netrunner.registry import Registry
 
@@ -30,11 +31,14 @@ class CheckOptions(usage.Options):
         """Print the table of plugins, or the problems; return the exit status."""
         log = Logger("netrunner.plugins")
         try:
-            _, registry, warnings = load(self.path, lambda folders: Registry.discover(folders, log), os.environ)
+            settings, registry, warnings = load(self.path, lambda folders: Registry.discover(folders, log), os.environ)
         except ConfigurationError as error:
             print(error, file=sys.stderr)
             return 1
         for warning in (*warnings, *registry.problems):
             print(f"warning: {warning}", file=sys.stderr)
-        print(f"{table(registry)}\nconfiguration is valid")
+        print(table(registry))
+        if names := unbroken(settings, table_of(settings)):
+            print(f"asked however they fare, since they have one target (health.alone): {', '.join(names)}")
+        print("configuration is valid")
         return 0

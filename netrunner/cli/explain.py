@@ -73,6 +73,8 @@ def lines(told: Explanation) -> Iterator[tuple[str, str]]:
             f"{number}.",
             f"{one.provider} {one.model}".rstrip() + where + f", priority {one.priority}" * bool(told.strategy),
         )
+    if told.asked and told.breaker is False:
+        yield "breaker", "none: its only target is asked however it fares (health.alone)"
     for passed in told.passed_over:
         yield "not asked", f"{passed.provider} {passed.model}: {passed.why}"
     yield "filters", ", ".join(told.filters) or "none"

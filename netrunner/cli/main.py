@@ -26,6 +26,18 @@ def _bench() -> usage.Options:
     return BenchOptions()
 
 
+def _chat() -> usage.Options:
+    from netrunner.cli.chat import ChatOptions
+
+    return ChatOptions()
+
+
+def _setup() -> usage.Options:
+    from netrunner.cli.setup import SetupOptions
+
+    return SetupOptions()
+
+
 def _logserver() -> usage.Options:
     from netrunner.cli.logserver import LogserverOptions
 
@@ -86,6 +98,18 @@ def _store() -> usage.Options:
     return StoreOptions()
 
 
+def _backup() -> usage.Options:
+    from netrunner.cli.backup import BackupOptions
+
+    return BackupOptions()
+
+
+def _restore() -> usage.Options:
+    from netrunner.cli.backup import RestoreOptions
+
+    return RestoreOptions()
+
+
 def _upgrade() -> usage.Options:
     from netrunner.cli.upgrade import UpgradeOptions
 
@@ -103,9 +127,11 @@ class NetrunnerOptions(usage.Options):
         " docs/tutorial.md is the one to begin with."
     )
     subCommands: ClassVar[list[tuple[str, None, Callable[[], usage.Options], str]]] = [
+        ("setup", None, _setup, "Write a first configuration, and its secrets."),
         ("check", None, _check, "Validate a configuration and show who is there."),
         ("explain", None, _explain, "Say who would serve a request, and why."),
         ("bench", None, _bench, "Send requests to a proxy or a provider, and tell how long answers took."),
+        ("chat", None, _chat, "Talk to a model through a running daemon."),
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
         ("cache", None, _cache, "Forget the answers that are kept."),
@@ -116,6 +142,8 @@ class NetrunnerOptions(usage.Options):
         ("token", None, _token, "Manage their tokens."),
         ("secrets", None, _secrets, "Look after what is sealed in the database."),
         ("store", None, _store, "Look at the database, or migrate it."),
+        ("backup", None, _backup, "Write the database and what lasts of the state folder into one file."),
+        ("restore", None, _restore, "Bring back what such a file holds."),
     ]
 
     def opt_version(self) -> NoReturn:

@@ -100,6 +100,10 @@ def _redaction(subject: Subject) -> Iterator[Problem]:
 def _shared(subject: Subject) -> Iterator[Problem]:
     if subject.document.shared != "memory" and importlib.util.find_spec("txredisapi") is None:
         yield Problem(subject.root.at("shared"), "shared: Redis needs txredisapi: pip install 'netrunner[redis]'")
+    if subject.document.shared == "memory":
+        for one in subject.filters:
+            if getattr(one.settings, "store", None) == "shared":
+                yield Problem(one.where, "store: shared needs shared: redis://HOST:PORT/DB")
 
 
 def _counting(subject: Subject) -> Iterator[Problem]:

@@ -60,6 +60,13 @@ def health_of(settings: Settings) -> dict[str, Health]:
     return {one.name: getattr(one.settings, "health", None) or settings.health for one in settings.providers}
 
 
+def unbroken(settings: Settings, table: Table) -> list[str]:
+    """Return the models whose only target is asked however it fares: nothing else could be, and no ``alone`` says so."""
+    health = health_of(settings)
+    one_each = ((model.name, table.candidates(model.name)) for model in settings.models)
+    return [name for name, found in one_each if len(found) == 1 and not health[found[0].provider].alone]
+
+
 def claims_of(settings: Settings) -> dict[str, Claim]:
     """Return whom a request for each model is counted for, of those that have limits."""
     return {model.name: Claim("model", model.name, model.limits) for model in settings.models if _limited(model.limits)}

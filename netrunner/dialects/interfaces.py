@@ -118,6 +118,10 @@ class IDraws(ISpoken):
     """A dialect whose providers make images: ``write`` takes a ``Picture``, and its answer holds an ``Image``."""
 
 
+class ISealsCalls(ISpoken):
+    """A dialect whose providers want a seal back with each call; it is kept for callers whose own dialect loses it."""
+
+
 class ITranslates(ISpoken):
     """A dialect that callers speak as well: requests are read in it, and answers written; beside ``IDialect``."""
 

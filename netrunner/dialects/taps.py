@@ -44,14 +44,15 @@ class Tap(abc.ABC):
 class StreamTap(Tap):
     """Reads a stream of events.
 
-    ``began`` tells whether a whole event has come: comments are no events, nor is the mark of the end.
+    ``began`` tells whether a whole event has come: comments are no events, nor is the mark of the end. ``named`` tells
+    whether the first had an ``id``.
     """
 
-    __slots__ = ("_after_cr", "_cut", "_held", "_held_bytes", "began")
+    __slots__ = ("_after_cr", "_cut", "_held", "_held_bytes", "began", "named")
 
     def __init__(self) -> None:
         super().__init__()
-        self.began = False
+        self.began = self.named = False
         self._held: list[bytes] = []
         """What came of an event whose end has not come."""
         self._held_bytes = 0
@@ -109,6 +110,7 @@ class StreamTap(Tap):
             self._read_end(events.split(b"\n\n", 1)[0])
         if not self.began:
             self.began = self._says(events)
+            self.named = events.startswith(b"id:") or b"\nid:" in events
         if self._matters(events):
             for text in events.split(b"\n\n"):
                 if self._matters(text):

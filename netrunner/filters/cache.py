@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -21,8 +21,10 @@ from netrunner.asked import IRemembers
 from netrunner.dialects.conversation import Operation
 from netrunner.dialects.interfaces import ITranslates
 from netrunner.errors import ExchangeError
-from netrunner.filters.kept import ENTRY_BYTES, Kept, Shelf
-from netrunner.interfaces import IEnvironment, IResponsePhase, IWatcher
+from netrunner.filters.flights import Flight, Flights
+from netrunner.filters.freshness import accepts, directives, lifetime_s
+from netrunner.filters.kept import ENTRY_BYTES, Kept, SharedShelf, Shelf
+from netrunner.interfaces import IEnvironment, IFinishPhase, IResponsePhase, IStartable, IWatcher
 from netrunner.offers import FilterFactory
 from netrunner.settings import setting
 from netrunner.values import Headers, MessageHead, Outcome, Recalled, Record, ResponseHead
@@ -39,6 +41,7 @@ _NOT_ASKED = frozenset(
     b" x-title".split()
 )
 """Request fields that tell who asks and not what."""
+_AWAY = b"; detail=store_unavailable"
 _SEPARATED = msgspec.msgpack.Encoder()
 
 
@@ -58,9 +61,18 @@ class CacheSettings:
     max_bytes: int = setting(67108864, minimum=65536, doc="Bytes of all answers kept.")
     max_entries: int = setting(10000, minimum=1, doc="Answers kept.")
     max_answer_bytes: int = setting(1048576, minimum=1, doc="Bytes of the largest answer that is kept.")
+    store: Literal["memory", "shared"] = setting(
+        "memory",
+        doc="Where answers are kept: in the `memory` of this process, or `shared` by all that have the same `shared`.",
+    )
+    wait_s: float = setting(
+        10.0,
+        minimum=0.0,
+        doc="Most seconds that a question waits for the answer to the same one, asked just before; 0 for not at all.",
+    )
 
 
-@implementer(IRemembers, IResponsePhase)
+@implementer(IFinishPhase, IRemembers, IResponsePhase, IStartable)
 class Cache:
     """Answers what was answered before."""
 
@@ -68,18 +80,38 @@ class Cache:
         self.settings = settings
         self.clock = environment.clock
         self.shelf = Shelf(settings.max_bytes, settings.max_entries)
+        """Where answers are kept, or only heard where they are kept for others as well."""
         self.hits = self.misses = 0
+        self._flights = Flights()
+        self._shared: SharedShelf | None = None
+        if settings.store == "shared":
+            self._shared = SharedShelf(environment.shared_store("cache"), environment.clock)
 
     @property
     def held_bytes(self) -> int:
         """What its memory takes."""
         return self.shelf.bytes
 
-    def purge(self) -> int:
-        """Forget everything."""
-        return self.shelf.clear()
+    @property
+    def available(self) -> bool:
+        """Whether answers can be found, and kept, where they should be."""
+        return self._shared is None or self._shared.store.available
 
-    def recall(self, exchange: Any, places: Sequence[str]) -> Recalled | IWatcher | None:
+    def start(self) -> None:
+        """Connect, where answers are kept elsewhere."""
+        if self._shared is not None:
+            self._shared.store.start()
+
+    def stop(self) -> Any:
+        """Let nobody wait any more, and hang up."""
+        self._flights.clear()
+        return None if self._shared is None else self._shared.store.stop()
+
+    async def purge(self) -> int:
+        """Forget everything."""
+        return self.shelf.clear() if self._shared is None else await self._shared.store.clear()
+
+    async def recall(self, exchange: Any, places: Sequence[str]) -> Recalled | IWatcher | None:
         """Answer, or listen to what is answered; see ``IRemembers``.
 
         Raises:
@@ -91,25 +123,64 @@ class Cache:
         found, key = None, None
         if _can_be_repeated(exchange):
             key = self._key(exchange, places)
-            now = self.clock.seconds()
-            found = self.shelf.get(key, now)
-            if found is not None and _accepts(asked, now - found.began_s, found.ends_s - now):
-                self.hits += 1
-                return _again(found, now)
+            found = await self._find(key)
+            answer = self._good(found, asked)
+            if answer is not None:
+                return answer
         if "only-if-cached" in asked:
             raise ExchangeError("There is no answer kept for this request.", code="not_cached", status=504)
         if key is None:
             return None
+        answer = await self._others(key, asked)
+        if answer is not None or exchange.outcome is not None:
+            return answer
         self.misses += 1
-        exchange.notes[self] = b"netrunner; fwd=" + (b"miss" if found is None else b"request")
-        return _Listener(self, key)
+        why = b"miss" if found is None else b"request"
+        flight = self._flights.lead(key) if self.settings.wait_s else None
+        listener = exchange.notes[self] = _Listener(self, key, why if self.available else why + _AWAY, flight)
+        return listener
+
+    async def _find(self, key: bytes) -> Kept | None:
+        if self._shared is not None:
+            return await self._shared.get(key)
+        return self.shelf.get(key, self.clock.seconds())
+
+    def _good(self, found: Kept | None, asked: Mapping[str, str | None], collapsed: bool = False) -> Recalled | None:
+        """Return what was found as an answer, if the caller takes it."""
+        now = self.clock.seconds()
+        if found is None or not accepts(asked, now - found.began_s, found.ends_s - now):
+            return None
+        self.hits += 1
+        return _again(found, now, collapsed)
+
+    async def _others(self, key: bytes, asked: Mapping[str, str | None]) -> Recalled | None:
+        """Return the answer that somebody waits for who has asked the same, if it comes in time and is good."""
+        flight = self._flights.get(key)
+        if flight is None or "no-cache" in asked:
+            return None
+        return self._good(await flight.landed(self.settings.wait_s, self.clock), asked, collapsed=True)
 
     async def on_response(self, exchange: Any, head: ResponseHead) -> ResponseHead | None:
         """Tell that the answer comes from the provider, and why."""
-        status = exchange.notes.get(self)
-        if status is None:
+        listener = exchange.notes.get(self)
+        if listener is None:
             return None
-        return ResponseHead(head.status, head.reason, [*head.headers, (b"cache-status", status)])
+        status = (b"cache-status", b"netrunner; fwd=" + listener.why)
+        return ResponseHead(head.status, head.reason, [*head.headers, status])
+
+    def on_finish(self, exchange: Any, outcome: Outcome) -> None:
+        """Let nobody wait for an answer that never began."""
+        listener = exchange.notes.get(self)
+        if listener is not None:
+            listener.land(None)
+
+    def keep(self, key: bytes, answer: Kept) -> None:
+        """Keep an answer for which room was claimed."""
+        if self._shared is None:
+            self.shelf.put(key, answer)
+        else:
+            self.shelf.give_back(len(answer.body) + ENTRY_BYTES)
+            self._shared.put(key, answer)
 
     def _key(self, exchange: Any, places: Sequence[str]) -> bytes:
         """Return what tells a question from all others: a digest of everything that its answer depends on."""
@@ -138,25 +209,6 @@ class Cache:
             return ("caller", exchange.identity, exchange.credential())
         return ("address", exchange.source)
 
-    def lifetime_s(self, head: MessageHead) -> float:
-        """Return how long an answer with this head may be kept, by what its provider says; 0 if it may not."""
-        fields = dict(head.headers)
-        told = directives(head.headers)
-        shared = self.settings.scope != "caller"
-        stream = fields.get(b"content-type", b"").startswith((b"text/event-stream", b"application/x-ndjson"))
-        if (
-            not head.start.startswith(b"HTTP/1.1 200 ")
-            or fields.get(b"content-encoding", b"identity") != b"identity"
-            or b"*" in fields.get(b"vary", b"")
-            or "no-store" in told
-            or (shared and "private" in told)
-            # Every stream is said to be that, which is meant for those who would hold it back.
-            or ("no-cache" in told and not stream)
-        ):
-            return 0.0
-        age = told.get("s-maxage") if shared and "s-maxage" in told else told.get("max-age")
-        return self.settings.ttl_s if age is None and "max-age" not in told else min(self.settings.ttl_s, _seconds(age))
-
 
 @implementer(IWatcher)
 class _Listener:
@@ -165,11 +217,15 @@ class _Listener:
     Args:
         cache: Where it is kept.
         key: Of the question.
+        why: It was asked: what ``Cache-Status`` says.
+        flight: Those who wait for it, if it is the first of its kind.
     """
 
-    def __init__(self, cache: Cache, key: bytes) -> None:
+    def __init__(self, cache: Cache, key: bytes, why: bytes, flight: Flight | None) -> None:
+        self.why = why
         self._cache = cache
         self._key = key
+        self._flight = flight
         self._headers: Headers = []
         self._began = 0.0
         self._lifetime_s = 0.0
@@ -178,11 +234,14 @@ class _Listener:
 
     def message(self, direction: str, head: MessageHead) -> None:
         """The answer begins."""
-        self._lifetime_s = self._cache.lifetime_s(head)
+        settings = self._cache.settings
+        self._lifetime_s = lifetime_s(head, settings.ttl_s, settings.scope != "caller")
         self._headers = [field for field in head.headers if field[0] in _KEPT]
         self._began = self._cache.clock.seconds()
         if self._lifetime_s:
             self._claim(ENTRY_BYTES)
+        else:
+            self.land(None)
 
     def piece(self, direction: str, data: bytes) -> None:
         """The next bytes of it."""
@@ -200,6 +259,12 @@ class _Listener:
     def _give_up(self) -> None:
         self._cache.shelf.give_back(self._claimed)
         self._claimed, self._lifetime_s, self._pieces = 0, 0.0, []
+        self.land(None)
+
+    def land(self, answer: Kept | None) -> None:
+        """Let those go on who wait for it."""
+        if self._flight is not None:
+            self._flight.land(answer)
 
     def ended(self, record: Record) -> None:
         """It is whole, or never will be."""
@@ -209,33 +274,9 @@ class _Listener:
             self._give_up()
             return
         ends = self._began + self._lifetime_s
-        kept = Kept(record.id, record.status, self._headers, b"".join(self._pieces), self._began, ends)
-        self._cache.shelf.put(self._key, kept)
-
-
-def directives(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str | None]:
-    """Return what ``Cache-Control`` says: lowercase names and their values, if they have one (RFC 9111, 5.2)."""
-    told: dict[str, str | None] = {}
-    for name, value in headers:
-        if name == b"cache-control":
-            for one in value.decode("latin-1").split(","):
-                directive, given, text = one.strip().partition("=")
-                told.setdefault(directive.lower(), text.strip('"') if given else None)
-    return told
-
-
-def _seconds(text: str | None) -> float:
-    """Return a time that a directive gives; 0 for what is none."""
-    return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else 0.0
-
-
-def _accepts(asked: Mapping[str, str | None], age_s: float, left_s: float) -> bool:
-    """Return whether a caller takes an answer of that age, good for so long (RFC 9111, 5.2.1)."""
-    return (
-        "no-cache" not in asked
-        and ("max-age" not in asked or age_s < _seconds(asked["max-age"]))
-        and ("min-fresh" not in asked or left_s >= _seconds(asked["min-fresh"]))
-    )
+        answer = Kept(record.id, record.status, self._headers, b"".join(self._pieces), self._began, ends)
+        self._cache.keep(self._key, answer)
+        self.land(answer)
 
 
 def _can_be_repeated(exchange: Any) -> bool:
@@ -252,8 +293,9 @@ def _can_be_repeated(exchange: Any) -> bool:
     return not _STATEFUL & fields.keys()
 
 
-def _again(found: Kept, now_s: float) -> Recalled:
-    status = b"netrunner; hit; ttl=%d" % (found.ends_s - now_s)
+def _again(found: Kept, now_s: float, collapsed: bool) -> Recalled:
+    ttl = b"; ttl=%d" % (found.ends_s - now_s)
+    status = b"netrunner; " + (b"fwd=miss; collapsed" if collapsed else b"hit") + ttl
     headers = [*found.headers, (b"age", b"%d" % (now_s - found.began_s)), (b"cache-status", status)]
     return Recalled(found.status, headers, found.body, found.id)
 

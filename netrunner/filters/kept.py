@@ -1,4 +1,4 @@
-"""Answers by their keys, bounded in number and bytes; those that were not asked for the longest go first.
+"""Answers by their keys: in memory, bounded in number and bytes, or where all processes find them.
 
 This module must not know what keys are made of.
 """
@@ -9,6 +9,8 @@ from collections import OrderedDict
 
 import msgspec
 
+from netrunner.interfaces import IClock
+from netrunner.shared import ISharedStore
 from netrunner.values import Headers
 
 ENTRY_BYTES = 1024
@@ -30,7 +32,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Shelf:
-    """Keeps answers.
+    """Keeps answers in memory; those that were not asked for the longest go first.
 
     Args:
         max_bytes: Of all together, and of those that are being heard.
@@ -88,3 +90,45 @@ class Shelf:
 
     def _drop(self, key: bytes) -> None:
         self.bytes -= len(self._kept.pop(key).body) + ENTRY_BYTES
+
+
+class SharedShelf:
+    """Keeps answers where all processes find them; their times are those of the wall there.
+
+    Args:
+        store: Where that is.
+        clock: Tells both kinds of time.
+    """
+
+    def __init__(self, store: ISharedStore, clock: IClock) -> None:
+        self.store = store
+        self._clock = clock
+
+    async def get(self, key: bytes) -> Kept | None:
+        """Return the answer of a key, unless it is too old; what cannot be read is none."""
+        value = await self.store.get(key)
+        if value is None:
+            return None
+        try:
+            found = _decode(value)
+        except msgspec.DecodeError:
+            return None
+        # Clocks of machines differ a little: nothing is younger than it is new.
+        shift_s = self._clock.seconds() - self._clock.wall()
+        began_s = min(found.began_s + shift_s, self._clock.seconds())
+        ends_s = found.ends_s + shift_s
+        if ends_s <= self._clock.seconds():
+            return None
+        return msgspec.structs.replace(found, began_s=began_s, ends_s=ends_s)
+
+    def put(self, key: bytes, answer: Kept) -> None:
+        """Keep an answer; nobody waits for that."""
+        shift_s = self._clock.wall() - self._clock.seconds()
+        kept = msgspec.structs.replace(answer, began_s=answer.began_s + shift_s, ends_s=answer.ends_s + shift_s)
+        left_s = answer.ends_s - self._clock.seconds()
+        if left_s > 0:
+            self.store.put(key, _encode(kept), left_s)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Kept).decode

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
-from zope.interface import implementer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import Interface, implementer
 
 from netrunner.errors import UpstreamError, UpstreamTimeout
 from netrunner.http.sweep import NEVER
@@ -42,11 +44,33 @@ class Queue(Protocol):
     def begin(self, call: Call) -> None: ...
 
 
+class IBreaks(Interface):
+    """A receiver that tells its own fault from its upstream's."""
+
+    def broken(failure: Failure) -> None:  # noqa: N805 - an interface's method
+        """It raised what nobody expects while it took an answer. Nothing follows."""
+
+
+def broken(receiver: IResponseReceiver, failure: Failure) -> None:
+    """End what ``receiver`` works for, since it raised."""
+    if IBreaks.providedBy(receiver):
+        ends: Any = receiver
+        ends.broken(failure)
+    else:
+        _log.failure("an answer could not be taken", failure)
+        receiver.failed(UpstreamError("the answer could not be taken", code="upstream_invalid_response"))
+
+
+_log = Logger()
+
+
 @implementer(IUpstreamCall)
 class Call:
     """One request on its way: waiting for a connection, on one, or over."""
 
-    __slots__ = ("_later", "_queue", "carrier", "deadline", "paused", "receiver", "request", "wire")
+    __slots__ = ("_later", "_queue", "carrier", "deadline", "paused", "receiver", "request", "whole", "wire")
+    whole: tuple[IResponseReceiver, ResponseHead, bytes]
+    """An answer that came whole, and who is to take it in its turn."""
 
     def __init__(self, queue: Queue, request: UpstreamRequest, receiver: IResponseReceiver) -> None:
         self._queue = queue
@@ -91,15 +115,20 @@ class Call:
         if self.receiver is not None:
             self._queue.begin(self)
 
-    def answered(self, head: ResponseHead, body: bytes) -> None:
-        """Give the receiver an answer that came whole."""
-        receiver = self.receiver
-        if receiver is None:
+    def take_turn(self) -> None:
+        """Give the receiver an answer that came whole, unless it hears nothing more."""
+        receiver, head, body = self.whole
+        if self.receiver is None:
             return
         receiver.head_received(head)
         if self.receiver is receiver:
             self.receiver = None
             receiver.body_received(body, True)
+
+    def broken(self, failure: Failure) -> None:
+        """The receiver raised when it was given the answer."""
+        self.receiver = None
+        broken(self.whole[0], failure)
 
     def write(self, data: bytes) -> None:
         """Send raw bytes after a protocol switch; lost once the connection is gone."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
@@ -25,7 +26,7 @@ from netrunner.http.ending import LINGER_S, LOOK_S, Ending
 from netrunner.http.flush import Writer
 from netrunner.http.headers import head_bytes, list_tokens, reason_of
 from netrunner.http.reader import Reader
-from netrunner.http.request import IReadsHead, Request
+from netrunner.http.request import IEndsBroken, IReadsHead, Request
 from netrunner.http.sweep import NEVER
 from netrunner.http.turn import DISPATCH
 
@@ -44,13 +45,15 @@ PARTING_S = 1.0
 class Channel(Ending):
     """One client's connection."""
 
+    log = Logger()
+
     def __init__(self, site: Site) -> None:
         self.site = site
         self.factory = None
         self._reader = Reader(self)
         self._requests = self._reader.requests
         self._held = b""
-        self._holds: set[str] = set()
+        self._holds: frozenset[str] = frozenset()  # empty, it is one for all
         self._busy = False
         self._eof = False
         self._lost = False
@@ -125,7 +128,7 @@ class Channel(Ending):
         else:
             self._feed(data)
             if not self._busy:
-                self.site.later(DISPATCH, self._advance)
+                self.site.later(DISPATCH, self)
 
     def _feed(self, data: bytes) -> None:
         """Parse the next bytes, and no more of them than one request may need; the rest is held."""
@@ -149,6 +152,26 @@ class Channel(Ending):
             self._feed(held)
 
     # Acting on it.
+
+    def take_turn(self) -> None:
+        """Act on what has come in this turn."""
+        self._advance()
+
+    def broken(self, failure: Failure) -> None:
+        """What the front request brought raised what nobody expects: answer that or cut its answer, and close."""
+        request = self._requests[0] if self._requests else None
+        if request is None or request.finished:
+            self.log.failure("a connection failed", failure)
+            self.abort()
+        elif request.exchange is not None and IEndsBroken.providedBy(request.resource):
+            request.resource.broken(request, failure)
+        else:
+            request.close_after()
+            try:
+                request.processingFailed(failure)
+            finally:
+                if not request.finished:
+                    self.abort()
 
     def _advance(self) -> None:
         """Bring the request at the front as far as it goes, and the ones behind it after it."""
@@ -289,10 +312,10 @@ class Channel(Ending):
 
     def _next(self, request: Request) -> None:
         """The front request is answered: let the next one come, or end the connection."""
-        self._requests.popleft()
+        del self._requests[0]
         self.release_buffer()
         if self._holds:
-            self._holds.clear()
+            self._holds = frozenset()
             self.transport.resumeProducing()
         if self._closing:
             return
@@ -395,7 +418,7 @@ class Channel(Ending):
         if self._lost or self._closing or self._eof:
             return
         had = bool(self._holds)
-        (self._holds.add if hold else self._holds.discard)(reason)
+        self._holds = self._holds | {reason} if hold else self._holds - {reason}
         if bool(self._holds) != had:
             if self._holds:
                 self.transport.pauseProducing()

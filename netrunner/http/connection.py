@@ -8,7 +8,6 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
@@ -234,7 +233,8 @@ class Connection:
             self.deadline = NEVER if switched else self._sweep.now + self._timeouts.between_bytes_s
         if head is not None and known is None:
             if complete:
-                self._owner.later(ANSWER, partial(call.answered, head, body))
+                call.whole = receiver, head, body
+                self._owner.later(ANSWER, call)
                 return
             receiver.head_received(head)
             if call.receiver is not receiver:

@@ -50,6 +50,7 @@ class Ending(Protocol):
     """When that was."""
     _lingering: int | None = None
     _peer: Any = None
+    _host: Any = None
 
     def write(self, data: bytes) -> None:
         """Write to the client."""
@@ -146,8 +147,10 @@ class Ending(Protocol):
         return self._peer
 
     def getHost(self) -> Any:
-        """Return our address."""
-        return self.transport.getHost()
+        """Return our address; it is the same for all requests of a connection."""
+        if self._host is None:
+            self._host = self.transport.getHost()
+        return self._host
 
     def isSecure(self) -> bool:
         """Return whether the connection is TLS."""

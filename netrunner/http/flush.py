@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import ISystemHandle
 
-from netrunner.http.turn import Act, Turn
+from netrunner.http.turn import Party, Turn
 from netrunner.interfaces import IClock
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -69,11 +69,11 @@ class Flush:
             self._call()
         self._waiting.append(one)
 
-    def later(self, step: int, act: Act) -> None:
-        """Have ``act`` done in a step of this turn, before anything is sent; see ``turn``."""
+    def later(self, step: int, party: Party) -> None:
+        """Let ``party`` do its part in a step of this turn, before anything is sent; see ``turn``."""
         if not self._promised:
             self._call()
-        self._turn.later(step, act)
+        self._turn.later(step, party)
 
     def _call(self) -> None:
         if not self._called:

@@ -23,7 +23,7 @@ def is_local(request: Request) -> bool:
     the request's origin names a local one. Behind a proxy every listener is loopback, hence the rest.
     """
     host = request.facts.host
-    if host is None or hostname(host) not in LOOPBACK_HOSTS or not _listens_locally(request.host):
+    if host is None or hostname(host) not in LOOPBACK_HOSTS or not _listens_locally(request.channel.getHost()):
         return False
     for name, value in request.raw_headers:
         if name in _FORWARDED or name.startswith(b"x-forwarded-"):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netrunner.errors import ProxyUnauthorized, UpstreamError
-from netrunner.http.call import Call
+from netrunner.http.call import Call, IBreaks, broken
 from netrunner.http.passage import through
 from netrunner.http.pool import Pool
 from netrunner.interfaces import IResponseReceiver
@@ -55,7 +56,7 @@ def addressed(request: UpstreamRequest, proxy: Proxy) -> UpstreamRequest:
     return msgspec.structs.replace(request, target=target, headers=headers)
 
 
-@implementer(IResponseReceiver)
+@implementer(IResponseReceiver, IBreaks)
 class _Guard:
     """Hears an answer first: the proxy's demand for a credential is no answer of the upstream's."""
 
@@ -75,3 +76,6 @@ class _Guard:
 
     def failed(self, error: UpstreamError) -> None:
         self._receiver.failed(error)
+
+    def broken(self, failure: Failure) -> None:
+        broken(self._receiver, failure)

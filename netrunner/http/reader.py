@@ -9,7 +9,6 @@ This module must not write, must not know of time, and must not decide what beco
 from __future__ import annotations
 
 import re
-from collections import deque
 from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
@@ -53,7 +52,7 @@ class Reader:
     )
 
     def __init__(self, channel: Channel) -> None:
-        self.requests: deque[Request] = deque()
+        self.requests: list[Request] = []
         self.refused: ExchangeError | None = None
         self.receiving: Request | None = None
         """The request whose body is awaited."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -25,6 +25,7 @@ from zope.interface import Interface
 from netrunner.errors import ExchangeError, InternalError, MethodNotAllowed, NotFound
 from netrunner.http.body import RequestBody
 from netrunner.http.headers import head_bytes, reason_of
+from netrunner.http.lazy import lazy
 from netrunner.http.rules import Facts
 from netrunner.values import Headers
 
@@ -32,34 +33,12 @@ if TYPE_CHECKING:
     from netrunner.http.channel import Channel
     from netrunner.http.site import Site
 
-T = TypeVar("T")
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"upgrade"})
 """Response fields that ``begin`` looks at: framing is written here and nowhere else."""
 MAX_REST_BYTES = 65536
 """Most bytes of a body that an answer given without it waits for."""
 _CHUNKED = (b"transfer-encoding", b"chunked")
 _FORM = b"application/x-www-form-urlencoded"
-
-
-class lazy(Generic[T]):  # noqa: N801 - reads like property
-    """An attribute made at its first use and then kept in the instance."""
-
-    def __init__(self, make: Callable[[Any], T]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> lazy[T]: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> T: ...
-    def __get__(self, instance: object | None, owner: type) -> lazy[T] | T:
-        if instance is None:
-            return self
-        value = instance.__dict__[self._name] = self._make(instance)
-        return value
 
 
 class IReadsHead(Interface):
@@ -80,8 +59,22 @@ class IRefuses(Interface):
         """Return status, header fields and body."""
 
 
+class IEndsBroken(Interface):
+    """A resource that ends what it has begun for a request when something raises what nobody expects."""
+
+    def broken(request: Request, failure: Failure) -> None:  # noqa: N805 - an interface's method
+        """Log it, and end it at once, the request's connection too."""
+
+
 class Request(server.Request):
     """A request whose head is checked and whose body is, or is being, received."""
+
+    # A stream keeps its request: what every one has set is out of its dict, which then takes half the room.
+    __slots__ = (
+        "_pieces", "body_bytes", "body_complete", "channel", "clientproto", "dispatched", "facts", "fresh",
+        "head_pending", "method", "path", "postpath", "prepath", "processing", "query", "raw_headers", "site",
+        "sitepath", "uri",
+    )  # fmt: skip
 
     channel: Channel  # type: ignore[assignment]  # ours, of the same use
     site: Site
@@ -102,6 +95,8 @@ class Request(server.Request):
     _announce = False
     _head: bytes | None = None
     _no_body = False
+    _waiting: tuple[Deferred[None], ...] = ()
+    """Those who wait for the end."""
     _declared: int | None = None
 
     def __init__(self, channel: Channel, method: bytes, facts: Facts, headers: Headers, version: bytes) -> None:
@@ -161,11 +156,6 @@ class Request(server.Request):
     @lazy
     def cookies(self) -> list[bytes]:
         """Cookies to be set."""
-        return []
-
-    @lazy
-    def notifications(self) -> list[Deferred[None]]:
-        """Those who wait for the end."""
         return []
 
     @lazy
@@ -387,6 +377,12 @@ class Request(server.Request):
 
     # Where twisted.web calls in.
 
+    def notifyFinish(self) -> Deferred[None]:
+        """Return what fires when the response is complete, and fails when the connection is lost before."""
+        told: Deferred[None] = Deferred()
+        self._waiting = (*self._waiting, told)
+        return told
+
     @property
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection."""
@@ -463,11 +459,10 @@ class Request(server.Request):
         self.on_disconnect = None
         self._pieces = []
         channel = self.channel
-        waiting = self.__dict__.pop("notifications", None)
+        waiting, self._waiting = self._waiting, ()
         channel.requestDone(self)
-        if waiting:
-            for one in waiting:
-                one.callback(None)
+        for one in waiting:
+            one.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection went before the response was complete."""
@@ -477,7 +472,8 @@ class Request(server.Request):
         callback, self.on_disconnect = self.on_disconnect, None
         if callback is not None:
             callback()
-        for one in self.__dict__.pop("notifications", ()):
+        waiting, self._waiting = self._waiting, ()
+        for one in waiting:
             one.errback(reason)
         self._pieces = []
 

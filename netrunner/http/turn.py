@@ -10,21 +10,33 @@ This module must not know what is done.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 DISPATCH, ATTEMPT, ANSWER, COMMIT = range(4)
 """The steps, in their order: requests that have come find their resource; providers are chosen and asked; answers that
 came whole are looked at; those that were looked at whole go to their clients."""
 
-Act = Callable[[], object]
-Later = Callable[[int, Act], None]
-"""Takes a step, and what is to be done in it."""
+
+class Party(Protocol):
+    """Whoever has something to do in a turn."""
+
+    def take_turn(self) -> object:
+        """Do it."""
+
+    def broken(self, failure: Failure) -> object:
+        """It raised what nobody expects: log it, and end what it was done for, at once."""
 
 
-def at_once(step: int, act: Act) -> None:
-    """Do ``act`` now: the ``Later`` of whoever has no turns."""
-    act()
+Later = Callable[[int, Party], None]
+"""Takes a step, and who has something to do in it."""
+
+
+def at_once(step: int, party: Party) -> None:
+    """Do it now: the ``Later`` of whoever has no turns."""
+    party.take_turn()
 
 
 class Turn:
@@ -33,23 +45,29 @@ class Turn:
     log = Logger()
 
     def __init__(self) -> None:
-        self._steps: tuple[list[Act], ...] = tuple([] for _ in range(COMMIT + 1))
+        self._steps: tuple[list[Party], ...] = tuple([] for _ in range(COMMIT + 1))
         self.waiting = False
         """Whether there is anything to be done."""
 
-    def later(self, step: int, act: Act) -> None:
-        """Have ``act`` done in ``step`` of this turn."""
+    def later(self, step: int, party: Party) -> None:
+        """Let ``party`` do its part in ``step`` of this turn."""
         self.waiting = True
-        self._steps[step].append(act)
+        self._steps[step].append(party)
 
     def run(self) -> None:
         """Do everything, what comes of it too."""
         while self.waiting:
             self.waiting = False
             for step in self._steps:
-                for act in step:  # and whatever they add to it
+                for party in step:  # and whatever they add to it
                     try:
-                        act()
+                        party.take_turn()
                     except Exception:  # noqa: BLE001 - the border that Twisted has around a socket: the others' go on
-                        self.log.failure("something that was to be done in this turn failed")
+                        self._broken(party)
                 step.clear()
+
+    def _broken(self, party: Party) -> None:
+        try:
+            party.broken(Failure())
+        except Exception:  # noqa: BLE001 - as above
+            self.log.failure("what failed in this turn could not be ended")

@@ -82,7 +82,8 @@ def translated(pipeline: Pipeline, exchange: Exchange, candidate: Candidate, tra
     provider, _ = pipeline.providers[candidate.provider]
     spoken = SPOKEN[provider.dialect]
     gaps = _gaps(pipeline, exchange, candidate.provider, translation.gaps)
-    written = translation.written(spoken, candidate.model, gaps)
+    request = pipeline.seals.restored(exchange, spoken, translation.request)
+    written = translation.written(spoken, candidate.model, gaps, request)
     if not provider.serves(written.endpoint, True):
         raise NotFound("The model's provider does not serve this endpoint.", code="endpoint_not_found")
     passes: frozenset[bytes] = getattr(spoken, "passes", frozenset())

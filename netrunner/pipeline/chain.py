@@ -94,10 +94,10 @@ class Chain:
                 break
         return head
 
-    def recall(self, exchange: Any, places: Sequence[str]) -> Recalled | IWatcher | None:
+    async def recall(self, exchange: Any, places: Sequence[str]) -> Recalled | IWatcher | None:
         """Return what was answered before, or who is to hear the answer."""
         try:
-            found = None if self.memory is None else self.memory.recall(exchange, places)
+            found = None if self.memory is None else await self.memory.recall(exchange, places)
         except ExchangeError:
             raise
         except Exception as error:  # the border to a plugin: whatever it raises becomes a clean answer

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from twisted.internet.interfaces import IDelayedCall
 
+from netrunner import sse
 from netrunner.interfaces import IClock
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.relay import Relay
@@ -58,4 +59,5 @@ class Keepalives:
             if before.get(id) != sent:
                 self._sent[id] = sent
             elif isinstance(exchange.work, Relay):
-                exchange.work.keep_alive(exchange.dialect.keepalive(exchange.endpoint, exchange.model or "", at))
+                sign = exchange.dialect.keepalive(exchange.endpoint, exchange.model or "", at)
+                exchange.work.keep_alive(sse.after_id(sign) if getattr(exchange.tap, "named", False) else sign)

@@ -17,12 +17,14 @@ from zope.interface import implementer
 
 from netrunner.dialects.answers import truncated
 from netrunner.errors import ExchangeError, UpstreamError
+from netrunner.http.call import IBreaks
 from netrunner.http.inflate import Inflater
 from netrunner.http.request import Request
 from netrunner.http.turn import COMMIT
 from netrunner.interfaces import IResponseReceiver, IUpstreamCall
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import heads
+from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.cut import is_cut, judged
 from netrunner.pipeline.empty import nothing_said
 from netrunner.pipeline.exchange import Exchange
@@ -55,8 +57,8 @@ class State(enum.Enum):
     ENDED = enum.auto()
 
 
-@implementer(IResponseReceiver, IPushProducer)
-class Relay:
+@implementer(IResponseReceiver, IPushProducer, IBreaks)
+class Relay(Breakable):
     """Receives one response and passes it on.
 
     Args:
@@ -97,7 +99,7 @@ class Relay:
         self._tail = b""
         self._inflater: Inflater | None = None
         self._lane: Lane | None = None
-        self._reasons: set[str] = set()
+        self._reasons: frozenset[str] = frozenset()  # empty, it is one for all
         self._draining: IDelayedCall | None = None
         """The client has left, and the answer is read on until then: what it cost is to be known."""
 
@@ -302,7 +304,7 @@ class Relay:
             except UpstreamError as error:
                 self.failed(error)
             else:
-                self._request.site.later(COMMIT, self._commit_held)
+                self._request.site.later(COMMIT, self)
 
     def _weigh_error(self, head: ResponseHead) -> None:
         held = b"".join(self._held)
@@ -325,17 +327,18 @@ class Relay:
         self._abort()
         self.failed(rejection)
 
-    def _commit_held(self) -> None:
+    def take_turn(self) -> None:
+        """Commit the whole answer that is held, unless it has ended in the meantime."""
         if self._state is State.HOLDING:
             self._commit()
 
     def _commit(self) -> None:
         head = self._head
         assert head is not None
-        self._state = State.RELAYING
         held, self._held = b"".join(self._held), []
         last = self._last
         if self._draining is not None:
+            self._state = State.RELAYING
             self._run.committed()
             self._pass(held, last)
             return
@@ -353,6 +356,7 @@ class Relay:
             recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), headers, self._run.verbatim)
         request.begin(head.status, head.reason, headers)
         self._run.committed()
+        self._state = State.RELAYING
         if not last:
             request.registerProducer(self, True)
         if held or last or self._run.verbatim:
@@ -486,10 +490,10 @@ class Relay:
     def _hold(self, reason: str) -> None:
         if not self._reasons and self._call is not None:
             self._call.pause()
-        self._reasons.add(reason)
+        self._reasons |= {reason}
 
     def _release(self, reason: str) -> None:
         if reason in self._reasons:
-            self._reasons.remove(reason)
+            self._reasons -= {reason}
             if not self._reasons and self._call is not None and self._state is not State.ENDED:
                 self._call.resume()

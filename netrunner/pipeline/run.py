@@ -22,6 +22,7 @@ from netrunner.http.turn import ATTEMPT
 from netrunner.interfaces import IProvider, IUpstream, IWatcher
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
+from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.empty import nothing_said, says_something
 from netrunner.pipeline.exchange import Exchange
@@ -42,7 +43,7 @@ CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
 
 
-class Run:
+class Run(Breakable):
     """Takes one exchange along the path.
 
     Args:
@@ -85,9 +86,10 @@ class Run:
 
     def start(self) -> None:
         """Begin, in this turn of the reactor."""
-        self._request.site.later(ATTEMPT, self._begin)
+        self._request.site.later(ATTEMPT, self)
 
-    def _begin(self) -> None:
+    def take_turn(self) -> None:
+        """Begin, unless it has ended in the meantime."""
         if self._exchange.outcome is None:
             self._launch(self._go() if self._pipeline.chain.request else self._attempt())
 
@@ -130,10 +132,12 @@ class Run:
         )
         return candidates
 
-    def _recalled(self, candidates: tuple[Candidate, ...]) -> bool:
-        """Return whether it is answered with what was answered before."""
+    async def _recalled(self, candidates: tuple[Candidate, ...]) -> bool:
+        """Return whether it is answered with what was answered before, or has ended meanwhile."""
         exchange, pipeline = self._exchange, self._pipeline
-        found = pipeline.chain.recall(exchange, [pipeline.place(one.provider, one.model) for one in candidates])
+        found = await pipeline.chain.recall(exchange, [pipeline.place(one.provider, one.model) for one in candidates])
+        if exchange.outcome is not None:
+            return True
         if not isinstance(found, Recalled):
             self._listener = found
             return False
@@ -148,7 +152,7 @@ class Run:
         if not self._routed:
             self._routed = True
             candidates = self._route()
-            if pipeline.chain.memory is not None and self._recalled(candidates):
+            if pipeline.chain.memory is not None and await self._recalled(candidates):
                 return
             candidate = tries.choose(candidates, exchange.meaning.pool, exchange.bytes_in)
         if candidate is None:
@@ -289,6 +293,7 @@ class Run:
         spoken = SPOKEN[self._provider.dialect]
         translation = self._translation
         decoder = spoken.decoder(self._asked, streaming, translation.max_bytes)
+        decoder = self._pipeline.seals.reader(self._exchange, spoken, decoder)
         return TranslatingLane(
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )

@@ -17,6 +17,7 @@ from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
+from netrunner.pipeline.sealed import Seals
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.pipeline.tracing import Tracing
 from netrunner.routing.names import Names
@@ -89,6 +90,8 @@ class Pipeline:
         tracing: Tracing | None = None,
     ) -> None:
         self.tracing = tracing
+        self.seals = Seals()
+        """Of calls, for callers that drop them."""
         self.names = names or Names(table.names(), table.unknown_model)
         self.choosing = choosing or Choosing()
         self.choosing.follow(chain.retries)

@@ -45,15 +45,19 @@ class Translation:
         self._dialect = dialect
         self.request: Request = dialect.read(exchange.envelope, exchange.endpoint, self.gaps)
 
-    def written(self, spoken: ISpoken, model: str, gaps: Gaps) -> Written:
+    def written(self, spoken: ISpoken, model: str, gaps: Gaps, request: Request) -> Written:
         """Return what is asked, as a provider that speaks ``spoken`` wants it.
+
+        Args:
+            spoken, model, gaps: As of ``ISpoken.write``.
+            request: ``self.request``, or what this provider needs in its place.
 
         Raises:
             NotFound: ``endpoint_not_found`` for an image where none are made.
         """
         if self.operation is Operation.IMAGE and not IDraws.providedBy(spoken):
             raise NotFound("The model's provider makes no images.", code="endpoint_not_found")
-        written: Written = spoken.write(self.request, model, self._streams, gaps)
+        written: Written = spoken.write(request, model, self._streams, gaps)
         return written
 
     @property

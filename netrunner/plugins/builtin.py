@@ -65,8 +65,10 @@ BUILT_IN = (
     BuiltIn(
         "sink", "duplex", "Copies requests and responses to a logging server while they flow.", "netrunner.sinks.duplex"
     ),
+    BuiltIn("sink", "helicone", "Sends each request to Helicone.", "netrunner.sinks.helicone"),
     BuiltIn("sink", "http_batch", "Posts records to a URL, as batches of JSON.", "netrunner.sinks.http_batch"),
     BuiltIn("sink", "jsonl", "Appends each record to a file, as a line of JSON.", "netrunner.sinks.jsonl"),
+    BuiltIn("sink", "lunary", "Sends each request to Lunary, as a run.", "netrunner.sinks.lunary"),
     BuiltIn("sink", "metrics_line", "Writes the times of each request as one line.", "netrunner.sinks.metrics_line"),
     BuiltIn("sink", "otlp", "Exports a trace of each request to an OpenTelemetry collector.", "netrunner.sinks.otlp"),
 )

@@ -1,4 +1,4 @@
-"""What this process asks of the kernel: no core dump with keys in it, and every descriptor it may have.
+"""What this process asks of the kernel: no core dump with keys in it, every descriptor it may have, orphans.
 
 This module must not decide how many connections are accepted.
 """
@@ -10,6 +10,7 @@ import os
 import resource
 
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 """prctl(2), linux/prctl.h."""
 
 
@@ -20,8 +21,16 @@ def forbid_dumps() -> None:
         OSError: when the kernel refuses.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whichever descendant loses its own, in the place of the system's first process.
+
+    Raises:
+        OSError: when the kernel refuses.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def raise_descriptors() -> int:
@@ -29,3 +38,8 @@ def raise_descriptors() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

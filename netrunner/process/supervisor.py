@@ -2,15 +2,13 @@
 
 A worker is an ordinary netrunner process on the same sockets, with a journal and a control socket of its own. One that
 dies is started again: at once if it had lived for a while, else after a pause that grows to ``MAX_PAUSE_S``. Workers
-are executed, not forked: each begins with a memory of its own and nothing of the supervisor's. One more waits, started
-up to the point where it has to be told what to run, so that nobody waits for its imports when it is needed.
+are not forked from the supervisor, but from a nursery, which has imported what they need and holds nothing else.
 
 This module must not serve, and must not read what a configuration says beyond ``workers`` and ``server.drain_s``.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -19,27 +17,26 @@ from typing import Any
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netrunner.config.settings import Settings
 from netrunner.errors import NetrunnerError
 from netrunner.http.flush import Flush
-from netrunner.process.command import WORKER_LIFELINE, Command, how_it_ended
+from netrunner.process.command import Command
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.lifeline import BEAT, Order, Report, Snapshot, hold
 from netrunner.process.listen import Bound
 from netrunner.process.logfile import BoundedLog
+from netrunner.process.nursery import Child, Nursery
 from netrunner.process.peers import PURGE
 
 SHORT_LIFE_S = 5.0
 """A worker that dies sooner after its start is started again after a pause."""
 PAUSE_S = 0.05
 """The first one; each further death doubles it."""
-MAX_PAUSE_S = 1.0
+MAX_PAUSE_S = 0.25
 END_S = 5.0
 """What workers get beyond ``drain_s`` before they are killed."""
 BEAT_S = 10.0
@@ -50,22 +47,26 @@ ANSWER_S = 30.0
 """How long a worker may take to reload before it is killed, and started again with the new configuration."""
 
 
-class Worker(ProcessProtocol):
+class Worker:
     """One worker, from its start to its end.
 
     Args:
         supervisor: Whose it is.
+        number: Which one.
+        started: When, by the reactor's clock.
     """
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, number: int, started: float) -> None:
         self._supervisor = supervisor
-        self.number = 0
-        """From 1; the one that takes its place has the same. 0 while it waits to be needed."""
+        self._process: Child | None = None
+        self.number = number
+        """From 1; the one that takes its place has the same."""
         self.pid = 0
+        """0 until it is born."""
         self.serves = False
         self.silent = 0
         """Beats in a row that it has not answered."""
-        self.started = 0.0
+        self.started = started
         self.line: Any = None
         self.runs: Snapshot | None = None
         """What it was told to run last."""
@@ -90,26 +91,23 @@ class Worker(ProcessProtocol):
         if asked is not None:
             asked.callback(refused)
 
+    def born(self, pid: int | None) -> None:
+        """It is a process now, or will never be one."""
+        if pid is None:
+            self._ended("its parent")
+        else:
+            self.pid = pid
+            self._process = Child(pid, self._ended)
+
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; one that is gone needs none."""
-        try:
-            if self.transport is not None:
-                self.transport.signalProcess(int(number))
-        except ProcessExitedAlready:
-            pass
+        """Send it a signal; one that is gone, or not born, needs none."""
+        if self._process is not None:
+            self._process.signal(number)
 
-    def outReceived(self, data: bytes) -> None:
-        """Write down what it logs."""
-        self._supervisor.write(data)
-
-    errReceived = outReceived
-
-    def processEnded(self, reason: Failure) -> None:
-        """It is gone."""
+    def _ended(self, how: str) -> None:
         self.answered("the worker died")
-        if self.line is not None:
-            self.line.transport.loseConnection()
-        self._supervisor.ended(self, how_it_ended(reason))
+        self.line.transport.loseConnection()
+        self._supervisor.ended(self, how)
 
 
 class Supervisor(Service):
@@ -140,14 +138,17 @@ class Supervisor(Service):
         self._count = settings.workers
         self._settings = settings
         self._bound = bound
-        self._command = command
+        self._nursery = Nursery(
+            command,
+            lambda: [one.fileno() for one in bound],
+            None if log_file is None else lambda data: _write(log_file, data),
+            reactor,
+        )
         self._snapshot = snapshot
         self._current: Snapshot | None = None
         """What workers run, or are to run."""
-        self._log_file = log_file
         self._reactor = reactor
         self._workers: dict[int, Worker] = {}
-        self._spare: Worker | None = None
         self._pauses: dict[int, float] = {}
         self._waiting: dict[int, IDelayedCall] = {}
         self._beating: IDelayedCall | None = None
@@ -175,13 +176,12 @@ class Supervisor(Service):
         for call in self._waiting.values():
             call.cancel()
         self._waiting.clear()
-        if self._spare is not None:
-            self._spare.signal(signal.SIGKILL)
         if self._beating is not None:
             self._beating.cancel()
         self._gone = Deferred()
         for one in self._bound:
             one.close()
+        self._nursery.end(self._look)
         self._all(signal.SIGTERM)
         self._limit = self._reactor.callLater(self._settings.server.drain_s + END_S, self._all, signal.SIGKILL)
         self._look()
@@ -260,23 +260,11 @@ class Supervisor(Service):
         self._log.info("worker {number} serves, process {pid}", number=worker.number, pid=worker.pid)
         if worker.runs is not self._current:
             self._order(worker)
-        if sum(one.serves for one in self._workers.values()) == self._count:
-            self._keep_spare()
-            if not self._ready.called:
-                self._ready.callback(None)
-
-    def write(self, data: bytes) -> None:
-        """Write down what one logs."""
-        if self._log_file is not None:
-            self._log_file.write(data.decode(errors="replace"))
-            self._log_file.flush()
+        if sum(one.serves for one in self._workers.values()) == self._count and not self._ready.called:
+            self._ready.callback(None)
 
     def ended(self, worker: Worker, how: str) -> None:
         """One is gone: start another, unless all are to go."""
-        if worker is self._spare:
-            self._spare = None  # There will be one again when another worker has begun to serve.
-            self._look()
-            return
         del self._workers[worker.number]
         if self._gone is not None:
             self._look()
@@ -289,7 +277,6 @@ class Supervisor(Service):
             "worker {number} (process {pid}) ended with {how}; another one is started in {pause} s",
             number=worker.number, pid=worker.pid, how=how, pause=pause,
         )  # fmt: skip
-        self._keep_spare()  # It imports while the pause lasts.
         self._waiting[worker.number] = self._reactor.callLater(pause, self._start_again, worker.number)
 
     def _pause(self, worker: Worker) -> float:
@@ -326,39 +313,12 @@ class Supervisor(Service):
         self._start(number)
 
     def _start(self, number: int) -> None:
-        worker, self._spare = self._spare or self._launched(), None
-        worker.number = number
-        worker.started = self._reactor.seconds()
+        worker = Worker(self, number, self._reactor.seconds())
         self._workers[number] = worker
-        self._order(worker)
-
-    def _keep_spare(self) -> None:
-        if self._spare is None and self._gone is None:
-            self._spare = self._launched()
-
-    def _launched(self) -> Worker:
-        """Return a worker that waits for its first order."""
-        worker = Worker(self)
         ours, theirs = socket.socketpair()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        command = self._command()
-        shown: dict[int, int | str] = {1: 1, 2: 2} if self._log_file is None else {1: "r", 2: "r"}
-        shared = {WORKER_LIFELINE + 1 + index: one.fileno() for index, one in enumerate(self._bound)}
-        try:
-            process = self._reactor.spawnProcess(
-                worker,
-                command.arguments[0],
-                list(command.arguments),
-                env=dict(command.environ),
-                path=command.folder,
-                childFDs={0: nothing, **shown, WORKER_LIFELINE: theirs.fileno(), **shared},
-            )
-        finally:
-            theirs.close()
-            os.close(nothing)
-        worker.pid = process.pid
         worker.line = hold(self._reactor, ours, worker.heard, lambda: None)
-        return worker
+        self._order(worker)
+        self._nursery.want(theirs, worker.born)
 
     def _order(self, worker: Worker) -> None:
         assert self._current is not None
@@ -371,7 +331,7 @@ class Supervisor(Service):
 
     def _look(self) -> None:
         gone = self._gone
-        if gone is not None and not self._workers and self._spare is None and not gone.called:
+        if gone is not None and not self._workers and not self._nursery.alive and not gone.called:
             if self._limit is not None and self._limit.active():
                 self._limit.cancel()
             gone.callback(None)
@@ -405,3 +365,9 @@ class Supervisor(Service):
             return refused
 
         return answer.addCallback(answered)
+
+
+def _write(log_file: BoundedLog, data: bytes) -> None:
+    """Write down what workers log."""
+    log_file.write(data.decode(errors="replace"))
+    log_file.flush()

@@ -18,11 +18,12 @@ from zope.interface import implementer
 
 from netrunner.dialects.gigachat.api import GigaChatApi
 from netrunner.errors import ConfigurationError, Problem, UpstreamError, UpstreamRejected
-from netrunner.interfaces import IEnvironment, IPrepares
+from netrunner.interfaces import IEnvironment, IPrepares, ISteps, IUpstream
 from netrunner.offers import ProviderFactory
 from netrunner.providers.api import ApiProvider
 from netrunner.providers.sidecall import post_form
 from netrunner.providers.token import Grant, Token
+from netrunner.providers.uploads import Uploading
 from netrunner.settings import ProviderSettings, Secret, setting
 from netrunner.values import Call, Headers, UpstreamRequest
 
@@ -47,10 +48,13 @@ class GigaChatSettings(ProviderSettings):
         None, doc="Half of the key, where `api_key` does not have it whole; told in X-Client-ID.", form="text"
     )
     client_secret: Secret | None = setting(None, doc="The other half.")
+    keep_files: bool = setting(
+        False, doc="Whether images that were sent as files stay there; they are deleted after the answer otherwise."
+    )
     max_at_once: int | None = setting(1, doc="Calls at once: a person's account has one stream.", minimum=1)
 
 
-@implementer(IPrepares)
+@implementer(IPrepares, ISteps)
 class GigaChatProvider(ApiProvider):
     """GigaChat, with a stored key, the caller's own access token, or none."""
 
@@ -86,6 +90,10 @@ class GigaChatProvider(ApiProvider):
             own.append((b"x-client-id", self.settings.client_id.encode()))
         headers = call.headers + [field for field in own if field[0] not in given]
         return super().build(msgspec.structs.replace(call, headers=headers))
+
+    def over(self, upstream: IUpstream) -> IUpstream:
+        """Return what sends the images of a request as files before it."""
+        return Uploading(upstream, self.api, self.settings.keep_files)
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means; a token that was refused is got anew for the next attempt."""

@@ -13,9 +13,11 @@ import dataclasses
 import os
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from zope.interface import implementer
 
+from netrunner.figures import is_failure
 from netrunner.interfaces import IEnvironment, ILogSink, IResumes, IStartable
 from netrunner.offers import SinkFactory
 from netrunner.settings import setting
@@ -34,6 +36,9 @@ class JsonlSettings:
     path: str = setting(doc="File to append to; made with mode 0600.", form="path")
     max_bytes: int = setting(10485760, minimum=0, doc="Bytes at which a new file is begun; 0 never does.")
     keep: int = setting(5, minimum=0, doc="Older files that are kept, as `path.1` and so on.")
+    only: Literal["all", "failures"] = setting(
+        "all", doc="What is written: all records, or those of requests that failed, an error log."
+    )
 
 
 @implementer(ILogSink, IStartable, IResumes)
@@ -70,17 +75,20 @@ class Jsonl:
                 return
 
     async def write(self, records: Sequence[Record]) -> str:
-        """Append one line for each record; return the file and its size.
+        """Append one line for each record that is asked for; return the file and its size.
 
         Raises:
             OSError: if the file takes no more; what it took of the batch is cut off again.
         """
+        if self.settings.only == "failures":
+            records = [record for record in records if is_failure(record)]
         data = lines(records)
         self._file.follow()
         size = self._file.size()
         if self.settings.max_bytes and size and size + len(data) > self.settings.max_bytes:
             self._rotate()
-        self._file.append(data)
+        if data:
+            self._file.append(data)
         return self._mark()
 
     def _mark(self) -> str:

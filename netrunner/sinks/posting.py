@@ -24,11 +24,11 @@ from netrunner.interfaces import IClock, IEnvironment
 from netrunner.settings import Secret
 from netrunner.sinks.delivery import Refused, Undelivered
 
-ABOUT_THE_DOOR = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429})
+ABOUT_THE_DOOR = frozenset({401, 402, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429})
 """Statuses that would meet every batch alike, or that ask for patience: no record is at fault (RFC 9110, 15.5)."""
 MAX_ANSWER_BYTES = 65536
 MANNERS_S = 1.0
-"""So much of an answer's body, and for so long, is read before its connection is cut; nothing in it is used."""
+"""So much of an answer's body, and for so long, is read before its connection is cut."""
 
 
 def check_url(url: str, allow_http: bool, where: str) -> None:
@@ -80,20 +80,25 @@ class Post:
             fields["content-encoding"] = "gzip"
         self._headers = fields | {name: secret.reveal() for name, secret in (headers or {}).items()}
 
-    async def send(self, body: bytes, count: int) -> None:
+    async def send(self, body: bytes, count: int) -> bytes:
         """Post a batch of ``count`` records; returning means that its receiver has it.
+
+        Returns:
+            The answer's body, or as much of it as was read.
 
         Raises:
             Refused: when it will never be taken as it is.
             Undelivered: when it was not taken now.
         """
-        status = await self._status(gzip.compress(body, compresslevel=6, mtime=0) if self._compressed else body)
+        packed = gzip.compress(body, compresslevel=6, mtime=0) if self._compressed else body
+        status, answer = await self._answer(packed)
         if 400 <= status < 500 and status not in ABOUT_THE_DOOR:
             raise Refused(f"status {status}")
         if not 200 <= status < 300:
             raise Undelivered(f"the receiver answered a batch of {count} records with status {status}")
+        return answer
 
-    async def _status(self, body: bytes) -> int:
+    async def _answer(self, body: bytes) -> tuple[int, bytes]:
         environment = self._environment
         answered: Deferred[Any] = environment.http.post(
             self._url, data=body, headers=self._headers, allow_redirects=False, unbuffered=True
@@ -103,8 +108,7 @@ class Post:
         rest = _Rest(environment.clock)
         response.deliverBody(rest)
         await rest.ended
-        status: int = response.code
-        return status
+        return response.code, b"".join(rest.pieces)
 
 
 def _unanswered(failure: Failure) -> NoReturn:
@@ -112,15 +116,17 @@ def _unanswered(failure: Failure) -> NoReturn:
 
 
 class _Rest(Protocol):
-    """Reads an answer's body to its end, for good manners, and nothing of it; a long or slow one is cut off."""
+    """Reads an answer's body to its end, for good manners; a long or slow one is cut off."""
 
     def __init__(self, clock: IClock) -> None:
         self.ended: Deferred[None] = Deferred()
+        self.pieces: list[bytes] = []
         self._read = 0
         self._call = clock.callLater(MANNERS_S, self._cut)
 
     def dataReceived(self, data: bytes) -> None:
         self._read += len(data)
+        self.pieces.append(data)
         if self._read > MAX_ANSWER_BYTES:
             self._cut()
 

@@ -28,23 +28,24 @@ MIGRATIONS_LOCK = 0x6E657472756D
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def migrate(url: str) -> None:
-    """Bring the database at ``url`` to the latest migration; with what is there already nothing happens.
+def migrate(url: str, to: str = "head") -> None:
+    """Bring the database at ``url`` to a migration, the latest unless told; with what is there already nothing happens.
 
     Raises:
-        StoreError: when it cannot be reached, or is of a newer version than this code.
+        StoreError: when it cannot be reached, or it or ``to`` is of a newer version than this code.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     engine = connect(make_url(url))
     try:
         with plainly(), _alone(engine) as connection:
-            _refuse_newer(ScriptDirectory.from_config(config), revision(engine))
+            for one in (revision(engine), None if to == "head" else to):
+                _refuse_newer(ScriptDirectory.from_config(config), one)
             if connection.dialect.name == "sqlite":
                 # The driver would leave every statement that makes a table on its own.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
             connection.commit()
     finally:
         engine.dispose()

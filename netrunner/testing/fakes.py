@@ -45,6 +45,7 @@ class FakeEnvironment:
         copies: What a sink reads recorded messages from.
         store: What a sink keeps records in.
         counters: What limits count with.
+        shared: What is kept with others.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class FakeEnvironment:
         copies: Any = None,
         store: Any = None,
         counters: Any = None,
+        shared: Any = None,
     ) -> None:
         self.name = name
         self.clock = clock or FakeClock()
@@ -65,6 +67,11 @@ class FakeEnvironment:
         self.copies = copies
         self.store = store
         self.counters = counters
+        self.shared = shared
+
+    def shared_store(self, space: str) -> Any:
+        """Return ``shared``, whatever the space."""
+        return self.shared
 
     def http_for(self, ca_file: str | None) -> Any:
         """Return ``http``, whom it trusts or not."""

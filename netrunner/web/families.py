@@ -168,6 +168,9 @@ FAMILIES = (
         "requests",
         "Requests that the filter cache looked up: hit, answered from memory, or miss.",
     ),
+    Family(
+        "netrunner_cache_available", "gauge", (), "0 or 1", "Whether it finds answers, and keeps them, where it should."
+    ),
     Family("netrunner_cache_bytes", "gauge", (), "bytes", "What the answers it keeps take."),
     Family("netrunner_sink_lag_records", "gauge", ("sink",), "records", "Records that wait for a sink."),
     Family("netrunner_sink_written_total", "counter", ("sink",), "records", "Records a sink took."),

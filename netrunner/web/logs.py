@@ -6,12 +6,10 @@ This module must not change anything but to end an exchange in progress.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from twisted.web.resource import Resource
 
 from netrunner.errors import Expired, Forbidden, MethodNotAllowed, NotFound
 from netrunner.figures import DAY_S
@@ -22,10 +20,9 @@ from netrunner.values import Answer, Copy, Headers
 from netrunner.web import download
 from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
 from netrunner.web.gate import Gate, Guarded
-from netrunner.web.live import Feed, Tail, end
+from netrunner.web.live import Tail, end
 from netrunner.web.records import Records
 from netrunner.web.rows import record_in_progress, row, row_in_progress
-from netrunner.web.tree import Branch
 from netrunner.web.websocket import is_same_host
 
 MAX_SHOWN_BYTES = 262144
@@ -84,7 +81,7 @@ class Stats(Told):
             "openai_requests": stats.by_dialect.get("openai", 0),
             "ollama_requests": stats.by_dialect.get("ollama", 0),
             "recent_requests": stats.recent,
-            "inflight_requests": len(await records.in_progress()),
+            "inflight_requests": await records.count_in_progress(),
             "by_service_type": stats.by_dialect,
         }
 
@@ -248,18 +245,3 @@ def _message(copies: ICopies, copy: Copy | None) -> dict[str, Any] | None:
         else:
             told["base64"] = base64.b64encode(body).decode()
     return told
-
-
-def api(gate: Gate, records: Records) -> Mapping[bytes, Resource]:
-    """Return ``/api`` and ``/ws``."""
-    root, sockets = Branch(), Branch()
-    for name, resource in {
-        b"logs": Logs(gate, records),
-        b"stats": Stats(gate, records),
-        b"inflight": InFlight(gate, records),
-        b"performance": Performance(gate, records),
-        b"live": Feed(gate, records.live, records.onlookers, False, records.neighbours),
-    }.items():
-        root.putChild(name, resource)
-    sockets.putChild(b"dashboard", Feed(gate, records.live, records.onlookers, True, records.neighbours))
-    return {b"api": root, b"ws": sockets}

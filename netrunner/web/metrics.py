@@ -196,6 +196,7 @@ class Observed:
             return {}
         return {
             "netrunner_cache_requests_total": {("hit",): memory.hits, ("miss",): memory.misses},
+            "netrunner_cache_available": {(): int(memory.available)},
             "netrunner_cache_bytes": {(): memory.held_bytes},
         }
 

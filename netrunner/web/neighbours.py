@@ -50,8 +50,12 @@ class Neighbours:
         self._siblings = siblings
 
     async def in_progress(self) -> list[Row]:
-        """Return a row for each exchange in progress there."""
+        """Return a row for each exchange in progress there, of each process the newest ``MOST``."""
         return [row for answer in await self.ask("look") for row in answer["rows"]]
+
+    async def count(self) -> int:
+        """Return how many exchanges are in progress there, more than are told of at once included."""
+        return sum(answer["in_progress"] for answer in await self.ask("count"))
 
     async def matching(self, query: Query) -> list[Row]:
         """Return a row for each of them that matches."""
@@ -134,6 +138,7 @@ class Telling:
     def offer(self, commands: Commands) -> None:
         """Add what can be asked."""
         commands.add("look", _Look, self._look)
+        commands.add("count", NoArguments, lambda _: Reply({"in_progress": len(self._live.inflight)}))
         commands.add("recent", _Page, lambda page: Reply({"records": self._recent.merged([], page.limit, page.query)}))
         commands.add("progress", _Id, self._progress)
         commands.add("follow", NoArguments, lambda _: Reply(stream=self._follow))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
@@ -17,9 +18,10 @@ from zope.interface import implementer
 from netrunner.dialects.interfaces import IDialect
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, ExchangeError, MethodNotAllowed
-from netrunner.http.request import IReadsHead, IRefuses, Request
+from netrunner.http.request import IEndsBroken, IReadsHead, IRefuses, Request
 from netrunner.http.via import Via
 from netrunner.ids import uuid7
+from netrunner.pipeline.breaking import broken
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import named_model
@@ -67,7 +69,7 @@ class Entry:
                 correlation_id = client_id(value)
             elif name == b"x-forwarded-for":
                 forwarded = True
-        peer = request.client
+        peer = request.channel.getPeer()
         exchange = Exchange(
             id=id,
             request_id=request_id or id,
@@ -162,7 +164,7 @@ def _content_type(exchange: Exchange, body: bytes) -> bytes:
     return stated
 
 
-@implementer(IReadsHead, IRefuses)
+@implementer(IReadsHead, IRefuses, IEndsBroken)
 class ModelRoute(Resource):
     """Relays what is sent to one endpoint, or to every endpoint below it, to the provider of its model.
 
@@ -253,3 +255,7 @@ class ModelRoute(Resource):
                 exchange.bytes_out = len(body)
                 exchange.end(Outcome.REFUSED, status, error.code)
         return status, headers, body
+
+    def broken(self, request: Request, failure: Failure) -> None:
+        """End what has begun for ``request``."""
+        broken(request.exchange, request, failure)

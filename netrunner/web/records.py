@@ -46,9 +46,13 @@ class Records:
         self.onlookers, self.recent, self.neighbours = onlookers, recent, neighbours
 
     async def in_progress(self) -> list[Row]:
-        """Return a row for each exchange in progress, the newest first."""
+        """Return a row for each exchange in progress, the newest first; of other processes the newest ones only."""
         elsewhere = await self.neighbours.in_progress()
         return newest_first([row_in_progress(one) for one in reversed(self.live.inflight.values())], elsewhere)
+
+    async def count_in_progress(self) -> int:
+        """Return how many there are, however many of them ``in_progress`` tells of."""
+        return len(self.live.inflight) + await self.neighbours.count()
 
     async def one(self, id: str) -> Record:
         """Return the record of an exchange that has ended.
@@ -60,6 +64,11 @@ class Records:
         if record is None:
             raise NotFound(f"There is no request {id!r}.", code="not_found")
         return record
+
+    async def ended(self, query: Query, limit: int) -> list[Record]:
+        """Return the records of exchanges that have ended, newest first and at most ``limit``."""
+        found = await self.logs().page(query, limit)
+        return self.recent.merged([*found, *await self.neighbours.recent(query, limit)], limit, query)
 
     async def page(self, query: Query, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Return the rows that match, newest first and at most ``limit``, and whether there may be more.

@@ -1,5 +1,6 @@
 """The benchmark harness itself: its arithmetic, its accounting, and both ends of a paced stream."""
 
+import json
 import os
 import select
 import socket
@@ -10,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import wire
+from benchmarks import parts, peers, wire
 from benchmarks.accounting import BenchmarkError, Child, cpu_s, free_port, rss_bytes, tree
 from benchmarks.figures import Measure, Sample, percentile, summarise
 from benchmarks.paced import PacedUpstream
-from benchmarks.report import table
-from benchmarks.streams import Order, Reader, Stream
+from benchmarks.report import table, versus
+from benchmarks.streams import Order, Reader, RewrittenStream, Stream
 
 RATE = Measure("throughput", "requests", "1/s", ">= 0.25 x")
 
@@ -116,6 +117,43 @@ def test_a_stream_cut_short_is_noticed() -> None:
         stream = Stream(sock, Order(0, "token", "model", 1, 10, 0.0), 0)
         stream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 250\r\n\r\n" + wire.event(0, 0, 1), 2)
         assert stream.fault.startswith("ended after 1 of 2 events")
+
+
+def rewritten(*numbers: int) -> RewrittenStream:
+    """Return a stream of 2 events that a relay has written anew with the texts of these numbers."""
+    told = [json.loads(wire.event(0, number, 1).removeprefix(b"data: ")) for number in numbers]
+    texts = [event["choices"][0]["delta"]["content"] for event in told]
+    events = [json.dumps({"choices": [{"delta": {"content": text}}]}) for text in texts]
+    data = "".join(f"data: {event}\n\n" for event in [json.dumps({"role": "assistant"}), *events, "[DONE]"])
+    with socket.socket() as sock:
+        stream = RewrittenStream(sock, Order(0, "token", "model", 1, 10, 0.0, rewritten=True), 0)
+        for byte in f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n{data}".encode():
+            stream.feed(bytes([byte]), 2)
+    return stream
+
+
+def test_of_events_written_anew_the_texts_are_compared() -> None:
+    stream = rewritten(0, 1)
+    assert (stream.fault, stream.ended, stream.arrivals) == ("", True, [(1, 2), (1, 2)])
+
+
+@pytest.mark.parametrize("numbers", [(1, 0), (0,), (0, 1, 2)], ids=["the order", "one less", "one more"])
+def test_a_text_that_is_missing_or_misplaced_in_events_written_anew_is_noticed(numbers: tuple[int, ...]) -> None:
+    assert rewritten(*numbers).fault
+
+
+def test_peers_that_are_not_installed_are_told_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(peers, "INSTALLED", tmp_path)
+    with pytest.raises(BenchmarkError, match=r"litellm, portkey; make \.venv-peers/\.installed brings them"):
+        peers.require(["nginx", "litellm", "portkey"])
+    peers.require(["nginx", "netrunner"])
+
+
+def test_our_requests_are_compared_with_those_of_a_peer_round_by_round() -> None:
+    rates = {"netrunner": [500.0, 900.0], "litellm": [10.0, 9.0]}
+    samples = [Sample(parts.RATE, relay, i, value) for relay, values in rates.items() for i, value in enumerate(values)]
+    assert versus(samples, "litellm", 50) == "netrunner answered 75 times as many requests as litellm; aim >= 50.\n"
+    assert versus(samples, "portkey", 8) == ""
 
 
 def test_accounting_reads_the_cpu_and_memory_of_this_process() -> None:

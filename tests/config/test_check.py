@@ -30,6 +30,21 @@ def test_a_valid_configuration_is_said_to_be_valid_beside_the_plugins(
     assert {"echo", "openai", "no_think", "console", "jsonl"} <= set(output.out.split())
 
 
+def test_models_without_a_breaker_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "providers: {a: {type: echo}, b: {type: openai, base_url: 'http://b.example', health: {alone: true}}}\n"
+        "models:\n"
+        "  - {name: one, targets: [{provider: a, model: m}]}\n"
+        "  - {name: alone, targets: [{provider: b, model: m}]}\n"
+        "  - {name: two, targets: [{provider: a, model: m}, {provider: a, model: n}]}\n"
+        "  - {name: other, targets: [{provider: a, model: n}]}\n"
+    )
+    assert run("check", str(path)) == 0
+    told = capsys.readouterr().out.splitlines()[-2]
+    assert told == "asked however they fare, since they have one target (health.alone): one, other"
+
+
 def test_every_problem_goes_to_the_error_stream(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("listen: tcp:0\nstate:\n  - a\n")

@@ -210,7 +210,8 @@ def test_reasoning_and_the_seals_of_others_do_not_go_back():
 @pytest.mark.parametrize(
     "turn",
     [
-        user(Media(kind="image", data="QUJD")),
+        user(Media(kind="image", url="https://x.test/a.png")),
+        user(Media(kind="image", file_id="f")),
         user(Media(kind="document", url="https://x.test/a.pdf")),
         user(ToolResult("a", (Media(kind="image", data="QUJD"),))),
         assistant(Media(kind="image", data="QUJD"), call()),
@@ -220,6 +221,26 @@ def test_media_are_refused_by_their_kind(turn):
     with pytest.raises(UnsupportedParameter) as caught:
         messages(user("Hi"), turn)
     assert caught.value.param in ("image", "document")
+
+
+@pytest.mark.parametrize(
+    ("image", "attached"),
+    [
+        (Media(kind="image", data="QUJD", mime="image/webp"), "data:image/webp;base64,QUJD"),
+        (Media(kind="image", url="data:image/gif;base64,QUJD"), "data:image/gif;base64,QUJD"),
+        (Media(kind="image", data="iVBORw0KGgo="), "data:image/png;base64,iVBORw0KGgo="),
+        (Media(kind="image", data="QUJD", mime="image/\r\nx: y"), "data:image/jpeg;base64,QUJD"),
+        (Media(kind="image", url="data:;base64,QUJD"), "data:image/jpeg;base64,QUJD"),
+    ],
+)
+def test_an_image_stands_where_the_id_of_its_file_will(image, attached):
+    expected = {"role": "user", "content": "Hi", "attachments": [attached]}
+    assert messages(user(Text("Hi"), image)) == [expected]
+
+
+def test_how_an_image_is_called_and_looked_at_is_dropped():
+    _, lost = dropped(turns=(user(Media(kind="image", data="QUJD", name="a.png", detail="high")),))
+    assert lost == ["filename", "detail"]
 
 
 def test_a_turn_without_a_part_is_an_empty_message():

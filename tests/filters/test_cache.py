@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from netrunner.claims import Claim
+from netrunner.errors import StoreError
 from netrunner.filters.cache import CacheSettings, plugin
 from netrunner.filters.kept import ENTRY_BYTES
 from netrunner.filters.rate_limit import RateLimitSettings
@@ -52,6 +54,13 @@ class Kept(Stage):
         before = len(self.upstream.calls)
         self.say(body, *fields)
         return len(self.upstream.calls) == before
+
+
+def now(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns that waits for nothing."""
+    with pytest.raises(StopIteration) as returned:
+        coroutine.send(None)
+    return returned.value.value
 
 
 def heard(client: Client) -> Any:
@@ -356,7 +365,7 @@ def test_an_answer_that_is_too_large_goes_through_and_is_not_kept() -> None:
 def test_everything_is_forgotten_when_it_is_told_to() -> None:
     stage = Kept()
     stage.told()
-    assert stage.cache.purge() == 1
+    assert now(stage.cache.purge()) == 1
     assert not stage.remembers()
 
 
@@ -399,3 +408,194 @@ def test_the_log_tells_of_it() -> None:
     stage.told()
     told: list[Record] = stage.records
     assert [json.loads(one)["cached"] for one in documents(told)] == [None, told[0].id]
+
+
+# The same question at the same time.
+
+
+def test_who_asks_the_same_meanwhile_waits_and_gets_the_same_answer() -> None:
+    stage = Kept()
+    clients = [stage.say() for _ in range(3)]
+    assert len(stage.upstream.calls) == 1
+    stage.time.advance(2)
+    stage.call.head(200, JSON).body(ANSWER, True)
+    first, *others = map(heard, clients)
+    assert first.headers[b"cache-status"] == b"netrunner; fwd=miss"
+    for other in others:
+        assert other.body == ANSWER
+        assert other.headers[b"cache-status"] == b"netrunner; fwd=miss; collapsed; ttl=3600"
+        assert other.headers[b"age"] == b"0"
+    (asked,) = (record for record in stage.records if record.cached is None)
+    assert [record.cached for record in stage.records if record is not asked] == [asked.id] * 2
+    assert stage.time.getDelayedCalls() == []
+
+
+def test_nobody_waits_for_the_answer_to_another_callers_question() -> None:
+    stage = Kept(stage={"key": "passthrough"})
+    for who in (b"Bearer mine", b"Bearer theirs"):
+        stage.say(None, (b"authorization", who))
+    assert len(stage.upstream.calls) == 2
+
+
+def test_who_wants_a_new_answer_does_not_wait() -> None:
+    stage = Kept()
+    stage.say()
+    stage.say(None, (b"cache-control", b"no-cache"))
+    assert len(stage.upstream.calls) == 2
+
+
+def test_nobody_waits_where_nobody_is_to() -> None:
+    stage = Kept(wait_s=0)
+    stage.say()
+    stage.say()
+    assert len(stage.upstream.calls) == 2
+
+
+def test_who_has_waited_long_enough_asks() -> None:
+    stage = Kept(wait_s=5)
+    first, second = stage.say(), stage.say()
+    stage.time.advance(4.9)
+    assert len(stage.upstream.calls) == 1
+    stage.time.advance(0.2)
+    assert len(stage.upstream.calls) == 2
+    stage.call.head(200, JSON).body(ANSWER.replace(b'"so"', b'"sooner"'), True)
+    assert b"sooner" in heard(second).body
+    stage.upstream.calls[0].head(200, JSON).body(ANSWER, True)
+    assert heard(first).body == ANSWER
+
+
+@pytest.mark.parametrize("how", ["refused", "private", "broken", "gone", "error"])
+def test_who_waits_for_what_turns_out_to_be_nothing_for_others_asks(how: str) -> None:
+    stage = Kept(scope="all" if how == "private" else "caller")
+    first, second = stage.say(), stage.say()
+    call = stage.call
+    if how == "refused":
+        call.head(400, JSON).body(b'{"error":{"message":"no"}}', True)
+    elif how == "private":
+        call.head(200, JSON, (b"cache-control", b"private"))
+    elif how == "broken":
+        call.fail()
+    elif how == "gone":
+        first.settle()
+    else:
+        call.head(200, JSON).body(b'{"error":{"message":"broken"}}', True)
+    assert len(stage.upstream.calls) == 2
+    stage.call.head(200, JSON).body(ANSWER, True)
+    assert heard(second).body == ANSWER
+    assert stage.time.getDelayedCalls() == []
+
+
+def test_who_leaves_while_waiting_is_gone_and_nobody_minds() -> None:
+    stage = Kept()
+    first, second, third = stage.say(), stage.say(), stage.say()
+    second.settle()
+    stage.call.head(200, JSON).body(ANSWER, True)
+    assert heard(first).body == heard(third).body == ANSWER
+    assert sorted(record.outcome for record in stage.records) == ["client_gone", "done", "done"]
+    assert len(stage.upstream.calls) == 1
+
+
+def test_when_it_is_stopped_nobody_waits_any_more() -> None:
+    stage = Kept()
+    stage.say()
+    stage.say()
+    stage.cache.stop()
+    assert len(stage.upstream.calls) == 2
+
+
+# Where all find it.
+
+
+class Store:
+    """What several processes share, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, tuple[bytes, float]] = {}
+        self.available = True
+
+    def start(self) -> None:
+        """Nothing is connected."""
+
+    stop = start
+
+    async def get(self, key: bytes) -> bytes | None:
+        return self.kept[key][0] if self.available and key in self.kept else None
+
+    def put(self, key: bytes, value: bytes, ttl_s: float) -> None:
+        if self.available:
+            self.kept[key] = (value, ttl_s)
+
+    async def clear(self) -> int:
+        if not self.available:
+            raise StoreError("Redis is away")
+        count = len(self.kept)
+        self.kept.clear()
+        return count
+
+
+class Shared(Kept):
+    """A process that keeps its answers in ``store``, begun ``at`` the Unix time."""
+
+    def __init__(self, store: Store, at: float = 1_750_000_000.0, **settings: Any) -> None:
+        self.time = FakeClock(at)
+        chosen = CacheSettings(**{"when": "always", "store": "shared", **settings})
+        self.cache = plugin.build(chosen, FakeEnvironment("cache", clock=self.time, shared=store))
+        Stage.__init__(self, self.cache)
+
+
+def test_another_process_finds_the_answer_as_old_as_it_is() -> None:
+    store = Store()
+    one, other = Shared(store), Shared(store, 1_750_000_060.0)
+    one.told()
+    found = other.told()
+    assert (found.body, found.headers[b"cache-status"]) == (ANSWER, b"netrunner; hit; ttl=3540")
+    assert found.headers[b"age"] == b"60"
+    assert other.upstream.calls == []
+    assert [ttl_s for _, ttl_s in store.kept.values()] == [3600]
+    assert (one.cache.held_bytes, len(one.cache.shelf)) == (0, 0)
+
+
+def test_what_is_too_old_there_or_not_an_answer_is_not_found() -> None:
+    store = Store()
+    Shared(store).told()
+    assert not Shared(store, 1_750_003_600.0).remembers()
+    ((key, _),) = store.kept.items()
+    for nonsense in (b"", b"\xc1", b"\x80" * 1000, b"{}"):
+        store.kept[key] = (nonsense, 1.0)
+        assert not Shared(store).remembers()
+
+
+def test_a_clock_that_is_behind_makes_no_answer_younger_than_new() -> None:
+    store = Store()
+    Shared(store).told()
+    assert Shared(store, 1_749_999_990.0).told().headers[b"age"] == b"0"
+
+
+def test_callers_are_told_apart_there_too() -> None:
+    store = Store()
+    Shared(store).told(CHAT, (b"x-api-key", b"mine"))
+    assert not Shared(store).remembers((b"x-api-key", b"theirs"))
+    assert Shared(store).remembers((b"x-api-key", b"mine"))
+
+
+def test_while_the_store_is_away_everything_is_asked_and_says_so() -> None:
+    store = Store()
+    stage = Shared(store)
+    store.available = False
+    answer = stage.told()
+    assert (answer.status, answer.body) == (200, ANSWER)
+    assert answer.headers[b"cache-status"] == b"netrunner; fwd=miss; detail=store_unavailable"
+    assert not stage.remembers()
+    assert not stage.cache.available
+    assert store.kept == {}
+
+
+def test_a_purge_that_does_not_reach_the_store_says_so() -> None:
+    store = Store()
+    stage = Shared(store)
+    stage.told()
+    assert now(stage.cache.purge()) == 1
+    assert not stage.remembers()
+    store.available = False
+    with pytest.raises(StoreError):
+        now(stage.cache.purge())

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+from twisted.python.failure import Failure
+
 from netrunner.http.flush import Flush
-from netrunner.http.turn import ANSWER, ATTEMPT, DISPATCH, Turn
+from netrunner.http.turn import ANSWER, ATTEMPT, COMMIT, DISPATCH, Turn
 from netrunner.testing.fakes import FakeClock
 from tests.support.logs import FailureLog
 
 
-def noting(done: list[str], what: str) -> Callable[[], None]:
-    return lambda: done.append(what)
+class Noting:
+    """Does what a test says, and notes its end."""
+
+    def __init__(self, act: Callable[[], object], broken: Callable[[], object] = lambda: None) -> None:
+        self.take_turn = act
+        self._broken = broken
+
+    def broken(self, failure: Failure) -> None:
+        """Note it."""
+        self._broken()
+
+
+def noting(done: list[str], what: str) -> Noting:
+    return Noting(lambda: done.append(what))
 
 
 def test_what_a_turn_brings_is_done_step_by_step() -> None:
@@ -25,18 +40,28 @@ def test_what_a_turn_brings_is_done_step_by_step() -> None:
 
 def test_what_comes_of_a_step_is_done_in_the_same_turn() -> None:
     turn, done = Turn(), list[str]()
-    turn.later(ANSWER, lambda: turn.later(ATTEMPT, noting(done, "another attempt")))
+    turn.later(ANSWER, Noting(lambda: turn.later(ATTEMPT, noting(done, "another attempt"))))
     turn.run()
     assert done == ["another attempt"]
 
 
-def test_one_that_fails_keeps_nothing_from_the_others(logged_failures: FailureLog) -> None:
+@pytest.mark.parametrize("step", [DISPATCH, ATTEMPT, ANSWER, COMMIT])
+def test_one_that_fails_is_ended_and_keeps_nothing_from_the_others(step: int) -> None:
     turn, done = Turn(), list[str]()
-    turn.later(DISPATCH, lambda: 1 // 0)
-    turn.later(DISPATCH, noting(done, "dispatch"))
-    turn.later(ATTEMPT, noting(done, "attempt"))
+    turn.later(step, noting(done, "before"))
+    turn.later(step, Noting(lambda: 1 // 0, lambda: done.append("ended")))
+    turn.later(step, noting(done, "behind"))
+    turn.later(COMMIT, noting(done, "later"))
     turn.run()
-    assert done == ["dispatch", "attempt"]
+    assert done == ["before", "ended", "behind", "later"]
+
+
+def test_one_that_cannot_even_be_ended_keeps_nothing_from_the_others(logged_failures: FailureLog) -> None:
+    turn, done = Turn(), list[str]()
+    turn.later(DISPATCH, Noting(lambda: 1 // 0, lambda: 1 // 0))
+    turn.later(DISPATCH, noting(done, "behind"))
+    turn.run()
+    assert done == ["behind"]
     assert len(logged_failures.flush(ZeroDivisionError)) == 1
 
 
@@ -56,6 +81,6 @@ def test_everything_is_done_before_anything_is_sent() -> None:
 def test_a_turn_ends_once_however_much_it_brings() -> None:
     clock = FakeClock()
     flush = Flush(clock)
-    flush.later(DISPATCH, int)
-    flush.later(ATTEMPT, int)
+    flush.later(DISPATCH, Noting(int))
+    flush.later(ATTEMPT, Noting(int))
     assert len(clock.getDelayedCalls()) == 1

@@ -89,6 +89,7 @@ def furnish(theatre: Theatre) -> dict[str, str]:
         "exchange": f"/logs/{done}",
         "live": f"/logs/{flying}",
         "performance": "/performance?span=24h",
+        "clients": "/clients?span=24h",
         "error": "/logs/none",
     }
 

@@ -244,6 +244,28 @@ def test_the_performance_of_each_model_is_told(daemon: Daemon, visit: Visit) -> 
     visit.assert_quiet()
 
 
+def test_clients_failures_and_what_was_asked_again_are_told(daemon: Daemon, visit: Visit) -> None:
+    for _ in range(3):
+        ask(daemon, "one two three")
+    ask(daemon, "/echo error=503")
+    wait_for_records(daemon, 4)
+    page = visit.go("/clients")
+    sections = {
+        name: page.locator(f'section[aria-labelledby="{name}"] tbody tr') for name in ("callers", "failures", "again")
+    }
+    for rows in sections.values():
+        expect(rows).to_have_count(1)
+    assert sections["callers"].locator("td").all_text_contents()[2:5] == ["4", "1", "2"]
+    assert sections["failures"].locator("td").all_text_contents()[2] == "503"
+    assert sections["again"].locator("td.number").all_text_contents() == ["2"]
+    sections["again"].get_by_role("link").click()
+    expect(page.locator(".said")).to_contain_text("one two three")
+    page.go_back()
+    sections["callers"].get_by_role("link").click()
+    expect(page.locator("tbody tr[data-id]")).to_have_count(4)
+    visit.assert_quiet()
+
+
 @pytest.mark.parametrize("daemon", [KEPT["the database"]], indirect=True)
 def test_pages_of_real_records_fit_and_can_be_read(browser: Browser, daemon: Daemon) -> None:
     ask(daemon, "Why is the sky blue?", "gpt-3.5-turbo")
@@ -253,7 +275,7 @@ def test_pages_of_real_records_fit_and_can_be_read(browser: Browser, daemon: Dae
     rows = wait_for_records(daemon, 4)
     with running(daemon):
         live = next(row["id"] for row in newest(daemon) if row["is_inflight"])
-        paths = ["/", "/logs", *(f"/logs/{row['id']}" for row in rows), f"/logs/{live}", "/performance"]
+        paths = ["/", "/logs", *(f"/logs/{row['id']}" for row in rows), f"/logs/{live}", "/performance", "/clients"]
         for theme, width in itertools.product(THEMES, (360, 1280)):
             with browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}) as context:
                 visit = Visit(context.new_page(), f"http://127.0.0.1:{daemon.port}")
@@ -293,8 +315,9 @@ def test_hostile_requests_are_shown_and_never_run(daemon: Daemon, visit: Visit) 
         visit.assert_quiet()
         page.get_by_role("link", name="Older").click()
         page.wait_for_load_state("load")
-    visit.go("/performance")
-    visit.assert_quiet()
+    for path in ("/performance", "/clients"):
+        visit.go(path)
+        visit.assert_quiet()
     for row in rows[::40]:
         page = visit.go(f"/logs/{row['id']}")
         open_all(page)
@@ -327,7 +350,7 @@ def test_the_credential_of_an_operator_opens_everything(browser: Browser, tmp_pa
 def test_a_wrong_credential_opens_nothing_but_the_style(browser: Browser, tmp_path: Path) -> None:
     with Daemon(tmp_path / "daemon", MAPPED + ADMIN) as daemon:
         for headers in ({}, {"Authorization": "Basic YW5uOndyb25n"}):
-            for path in ("/", "/logs", "/performance", "/now", "/api/live", "/api/logs", "/logs/x/request"):
+            for path in ("/", "/logs", "/performance", "/clients", "/now", "/api/live", "/api/logs", "/logs/x/request"):
                 status, fields, body = daemon.request("GET", path, headers={"Accept": "text/html", **headers})
                 assert (status, fields["www-authenticate"][:6]) == (401, "Basic "), path
             assert daemon.request("POST", "/api/inflight/x/end", {}, headers)[0] == 401

@@ -34,6 +34,7 @@ FOLLOWED = [
     "watch-live",
     "find-a-request",
     "write-a-plugin",
+    "set-up-and-ask",
     "back-up-and-restore",
 ]
 """Those that are nothing but files and commands; the others have tests of their own."""

@@ -38,8 +38,8 @@ def daemon(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
     where = f"base_url: 'http://127.0.0.1:{provider.port}/v1', pool: {{max_idle: 0}}"
     config = (
         "server: {keepalive_s: 0.1}\n"
-        f"providers: {{up: {{type: openai, responses: false, {where}}}}}\n"
-        "models: [{name: m, targets: [{provider: up, model: m}]}]\n"
+        f"providers: {{up: {{type: openai, responses: false, {where}}}, raw: {{type: openai, repair: false, {where}}}}}\n"
+        "models: [{name: m, targets: [{provider: up, model: m}]}, {name: raw, targets: [{provider: raw, model: m}]}]\n"
     )
     with Daemon(tmp_path_factory.mktemp("silent"), config) as daemon:
         yield daemon
@@ -75,4 +75,27 @@ def test_official_clients_read_on_after_signs_of_life(daemon: Daemon, provider: 
                     speaker.until(COMMENT)
                     speaker.until(COMMENT)
             upstream.send(event(" bye") + chunk(FINISH) + chunk([], usage=USAGE) + END_OF_BODY)
+            assert answer.result().text == "Good bye"
+
+
+def numbered(*events: bytes) -> bytes:
+    """Return events whose first field is an id, as one chunk."""
+    data = b"".join(b"id: 1\n" + one.partition(b"\r\n")[2].removesuffix(b"\r\n") for one in events)
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_a_sign_of_life_behind_an_id_is_passed_over_too(daemon: Daemon, provider: Provider) -> None:
+    with Chat(daemon.port) as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.ask, "raw", Request(stream=True))
+        with provider.accept() as upstream:
+            upstream.message()
+            upstream.send(STREAM_HEAD + numbered(event("Good")))
+            with dial(daemon.port) as speaker:
+                speaker.send(chat(model="raw"))
+                with provider.accept() as other:
+                    other.message()
+                    other.send(STREAM_HEAD + numbered(event("Good")))
+                    speaker.until(b": keepalive\n")
+                    speaker.until(b": keepalive\n")
+            upstream.send(numbered(event(" bye"), chunk(FINISH), chunk([], usage=USAGE)) + END_OF_BODY)
             assert answer.result().text == "Good bye"

@@ -30,7 +30,8 @@ CREDENTIAL = {"Authorization": "Basic " + base64.b64encode(b"anna:a-long-passwor
 NOBODY = "0193a1b2-0000-7000-8000-000000000009"
 GUARDED = [
     "/api/logs", "/api/stats", "/api/inflight", "/api/performance", "/api/live", "/ws/dashboard", "/logs",
-    f"/logs/{NOBODY}", f"/api/logs/{NOBODY}", "/performance", "/now",
+    f"/logs/{NOBODY}", f"/api/logs/{NOBODY}", "/performance", "/clients", "/now",
+    "/api/clients", "/api/errors", "/api/repeats",
     *(f"/api/logs/{NOBODY}/{what}" for what in ("request", "response", "live", "ws")),
 ]  # fmt: skip
 HANDSHAKE = {

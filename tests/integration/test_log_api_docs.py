@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from netrunner.summary import Client, Failure, Repeat
 from netrunner.web.arguments import FILTERS
 from tests.support.binaries import require_binary
 from tests.support.daemon import PATIENCE_S, Daemon
@@ -67,9 +68,14 @@ def test_every_example_is_answered_as_the_page_says(daemon: Daemon) -> None:
     assert told["/api/logs/$ID/response"]["choices"][0]["message"]["content"] == "Hello"
     assert told["/api/stats"]["total_requests"] == 1
     assert [point["id"] for point in told["/api/performance?hours=1&model=echo"]["data_points"]] == [row["id"]]
+    assert [one["requests"] for one in told["/api/clients?hours=1"]["data"]] == [1]
+    assert told["/api/errors?hours=1&q=project:team"]["data"] == []
+    assert told["/api/repeats?within_s=10"]["data"] == []
+    for group in (Client, Failure, Repeat):
+        assert [name for name in group.__struct_fields__ if f"`{name}`" not in PAGE] == []
     assert told["/api/inflight"] == []
     assert told["/api/inflight/$ID/end"]["error"]["code"] == "not_found"
-    assert len(told) == 8
+    assert len(told) == 11
     for name in (*told["/api/stats"], *told["/api/performance?hours=1&model=echo"]["data_points"][0]):
         assert f"`{name}`" in PAGE
 

@@ -42,6 +42,11 @@ def workers(daemon: Daemon) -> list[int]:
     return [worker["pid"] for worker in daemon.control("workers")["workers"]]
 
 
+def children(pid: int) -> list[int]:
+    """Return the process ids of a process's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def asked(daemon: Daemon, pid: int, command: str, **arguments: Any) -> dict[str, Any]:
     return ask(control_path(daemon.state, pid), command, arguments, PATIENCE_S)
 
@@ -150,6 +155,17 @@ def test_a_worker_that_is_killed_is_replaced_and_the_other_goes_on(daemon: Daemo
         assert [ended_well(client) for client, _ in streams].count(True) == 8 - lost
     daemon.wait_for(lambda: len(told(daemon, "/api/logs?outcome=interrupted")) == lost)
     assert daemon.control("status")["counts"]["restarts"] >= 1
+
+
+def test_when_the_nursery_dies_workers_go_on_and_the_next_one_is_born_in_another(daemon: Daemon) -> None:
+    before = workers(daemon)
+    (nursery,) = {*children(daemon.pid)} - {*before}
+    os.kill(nursery, signal.SIGKILL)
+    os.kill(before[0], signal.SIGKILL)
+    daemon.wait_for(lambda: daemon.control("status")["counts"]["serving"] == 2 and before[0] not in workers(daemon))
+    assert before[1] in workers(daemon)
+    assert nursery not in children(daemon.pid)
+    assert len(children(daemon.pid)) == 3
 
 
 def test_a_reload_reaches_every_worker_and_a_bad_one_none(daemon: Daemon, provider: Provider) -> None:

@@ -114,6 +114,13 @@ def test_none_follows_the_mark_of_the_end() -> None:
     assert chunks(client.heard()) == DONE
 
 
+@pytest.mark.parametrize("event", [b"id: 1\n" + EVENT, b"event: x\nid: 1\n" + EVENT])
+def test_no_blank_line_stands_behind_one_that_follows_an_id(event: bytes) -> None:
+    client = begun(Stage(), event)
+    client.pass_time(WITHIN_S * 2)
+    assert chunks(client.heard()) == b": keepalive\n" * 2
+
+
 def test_a_client_that_does_not_read_gets_none() -> None:
     stage = Stage()
     client = begun(stage)

@@ -305,6 +305,48 @@ def test_case_13_geminis_seal_of_a_call_comes_back_through_openais_shape() -> No
     assert (part["functionCall"]["args"], part["thoughtSignature"]) == ({"a": 1}, SEAL)
 
 
+GEMINIS_CALL = data(candidate(gemini_call(thoughtSignature=SEAL)), candidate({"text": ""}, finish="STOP"))
+
+
+def called_again(stage: Stage, call: dict[str, Any], headers: Any = (), more: Any = ()) -> dict[str, Any]:
+    """Return the call as Gemini is told it by a client that says nothing of it but id, name and arguments."""
+    made = {"id": call["id"], "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    again = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": [made, *more]},
+        *({"role": "tool", "tool_call_id": one["id"], "content": "7"} for one in [made, *more]),
+    ]
+    stage.ask(asked("openai", model="m", messages=again), STREAM_PATHS["openai"], headers=headers)
+    (_, turn, _) = json.loads(stage.call.sent_body)["contents"]
+    part: dict[str, Any] = next(part for part in turn["parts"] if "functionCall" in part)
+    return part
+
+
+def sealed_call(stage: Stage, headers: Any = ()) -> dict[str, Any]:
+    """Return a call as a client is told it, which Gemini has sealed."""
+    speaker = stage.ask(asked("openai"), STREAM_PATHS["openai"], headers=headers)
+    stage.call.head(200, SSE).body(GEMINIS_CALL, True)
+    chunks = [json.loads(one[6:]) for one in body_of(speaker.heard()).split(b"\n\n") if one.startswith(b"data: {")]
+    (call,) = [one for made in chunks for one in made["choices"][0]["delta"].get("tool_calls", ()) if "id" in one]
+    return dict(call)
+
+
+def test_case_13_geminis_seal_is_kept_for_clients_that_drop_it() -> None:
+    stage = stage_of("gemini")
+    call = sealed_call(stage)
+    assert called_again(stage, call)["thoughtSignature"] == SEAL
+    assert called_again(stage, call)["thoughtSignature"] == SEAL
+    assert "thoughtSignature" not in called_again(stage, {**call, "id": "call_of_another"})
+
+
+def test_case_13_a_seal_is_kept_for_the_caller_alone_who_was_told_of_the_call() -> None:
+    stage = Stage(provider="gemini", key="passthrough", repair=True)
+    mine, theirs = [(b"authorization", b"Bearer mine")], [(b"authorization", b"Bearer theirs")]
+    call = sealed_call(stage, mine)
+    assert "thoughtSignature" not in called_again(stage, call, theirs)
+    assert called_again(stage, call, mine)["thoughtSignature"] == SEAL
+
+
 THINKING = [
     {"type": "message_start", "message": {"id": "x", "model": "c", "usage": {"input_tokens": 5}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
@@ -722,6 +764,86 @@ def test_case_39_a_call_that_groq_could_not_read_is_an_honest_error() -> None:
         assert broken(client, heard_of(client, [text("Good"), event], provider="groq"), True)[0] == message
 
 
+GENERATIONS = [
+    '<function=f>{"a":1}</function>',
+    '<function=f{"a":1}</function>',
+    '{"name": "f", "arguments": {"a": 1}}',
+    '[{"name": "f", "parameters": {"a": 1}}]',
+    '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>',
+]
+
+
+def offering(client: str) -> dict[str, Any]:
+    """Return the tool ``f`` as a client offers it."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    function = {"name": "f", "parameters": schema}
+    if client == "gemini":
+        return {"tools": [{"functionDeclarations": [function]}]}
+    if client == "anthropic":
+        return {"tools": [{"name": "f", "input_schema": schema}]}
+    return {"tools": [{"type": "function", **(function if client == "responses" else {"function": function})}]}
+
+
+def failed_generation(generation: str) -> bytes:
+    error = {"message": "Failed to call a function.", "type": "invalid_request_error", "code": "tool_use_failed"}
+    return json.dumps({"error": {**error, "failed_generation": generation}}).encode()
+
+
+@everybody
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_case_39_a_call_that_groq_could_not_read_is_made_all_the_same(client: str, generation: str) -> None:
+    stage = stage_of("groq")
+    speaker = stage.ask(asked(client, **offering(client)), STREAM_PATHS[client])
+    body = failed_generation(generation)
+    stage.call.head(400, JSON).body(body[:30]).body(body[30:], True)
+    heard = streamed(client, speaker.heard())
+    assert heard.calls == [("f", {"a": 1})]
+    assert heard.finish == finish_of_calls(client)
+    record = stage.record()
+    assert (record.outcome, record.usage and record.usage.source) == ("done", "counted")
+
+
+def test_case_39_several_calls_of_a_document_are_made_as_one() -> None:
+    stage = stage_of("groq")
+    speaker = stage.ask(asked("openai", False, **offering("openai")), WHOLE_PATHS["openai"])
+    stage.call.head(400, JSON).body(
+        failed_generation('<function=f>{"a":1}</function>\n<function=f>{}</function>'), True
+    )
+    (answer,) = answers(speaker.heard(), b"POST")
+    (choice,) = json.loads(answer.body)["choices"]
+    made = choice["message"]["tool_calls"]
+    assert [one["function"] for one in made] == [
+        {"name": "f", "arguments": '{"a":1}'},
+        {"name": "f", "arguments": "{}"},
+    ]
+    assert len({one["id"] for one in made}) == 2
+    assert choice["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "generation",
+    [
+        '<function=g>{"a":1}</function>',
+        'I call <function=f>{"a":1}</function>',
+        '<function=f>{"a":1}</function> and so on',
+        '<function=f>{"a":</function>',
+        '<function=f>{"a":1',
+        '{"name": "f", "arguments": "1"}',
+        '{"name": "f"}',
+        '["f"]',
+        "f(1)",
+        "",
+    ],
+)
+def test_case_39_what_is_no_call_of_an_offered_tool_stays_an_error(generation: str) -> None:
+    stage = stage_of("groq")
+    speaker = stage.ask(asked("openai", **offering("openai")), STREAM_PATHS["openai"])
+    body = failed_generation(generation)
+    stage.call.head(400, JSON).body(body, True)
+    (answer,) = answers(speaker.heard(), b"POST")
+    assert (answer.status, answer.body) == (400, body)
+
+
 def test_case_40_ollamas_clients_find_what_they_look_for() -> None:
     client = stage_of().client()
     client.say(request("/api/version"))
@@ -803,14 +925,86 @@ def test_case_46_blank_lines_before_a_document_are_no_part_of_it(client: str, bl
     assert stage.record().outcome == "done"
 
 
+OTHERS = tuple(client for client in CLIENTS if client != "gemini")
+"""Whose callers do not ask on themselves."""
+BROKEN_OFF = candidate({"text": "Good"}, finish="CONTINUATION", continuationToken="t1")
+COUNTED = {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2}}
+
+
+@pytest.mark.parametrize("client", OTHERS)
+@pytest.mark.parametrize("streaming", [True, False])
+def test_case_47_an_answer_that_gemini_breaks_off_is_asked_on_for(client: str, streaming: bool) -> None:
+    stage = stage_of("gemini")
+    speaker = stage.ask(asked(client, streaming), (STREAM_PATHS if streaming else WHOLE_PATHS)[client])
+    first = stage.call
+    parts = [{**BROKEN_OFF, **COUNTED}, {**candidate({"text": " day"}, finish="STOP"), **COUNTED}]
+    if streaming:
+        event = data(parts[0])
+        first.head(200, SSE).body(event[:70]).body(event[70:]).body(b"", True)
+        stage.call.head(200, SSE).body(data(parts[1]), True)
+        heard = streamed(client, speaker.heard())
+        assert (heard.text, heard.finish) == ("Good day", finish_of_stop(client) or "stop")
+    else:
+        first.head(200, JSON).body(json.dumps(parts[0]).encode(), True)
+        stage.call.head(200, JSON).body(json.dumps(parts[1]).encode(), True)
+        (answer,) = answers(speaker.heard(), b"POST")
+        assert answer.status == 200
+        assert b"Good day" in answer.body
+    assert len(stage.upstream.calls) == 2
+    again = json.loads(stage.call.sent_body)
+    assert again.pop("continuationToken") == "t1"
+    assert again == json.loads(first.sent_body)
+    assert stage.call.request.target == first.request.target
+    record = stage.record()
+    assert (record.outcome, len(record.attempts)) == ("done", 1)
+    assert record.usage is not None
+    assert (record.usage.input_total, record.usage.output_total) == (10, 4)
+
+
+def test_case_47_googles_own_clients_ask_on_themselves() -> None:
+    stage = stage_of("gemini")
+    speaker = stage.ask(asked("gemini"), STREAM_PATHS["gemini"])
+    stage.call.head(200, SSE).body(data(BROKEN_OFF), True)
+    assert body_of(speaker.heard()) == data(BROKEN_OFF)
+    assert len(stage.upstream.calls) == 1
+
+
 @pytest.mark.parametrize(
     ("client", "finish"),
     [("openai", "stop"), ("anthropic", "pause_turn"), ("responses", "incomplete"), ("ollama", "stop")],
 )
-def test_case_47_a_continuation_that_gemini_wants_is_a_pause(client: str, finish: str) -> None:
-    answer = data(candidate({"text": "Good"}, finish="CONTINUATION", continuationToken="x"))
+def test_case_47_an_answer_that_cannot_be_asked_on_for_is_a_pause(client: str, finish: str) -> None:
+    answer = data(candidate({"text": "Good"}, finish="CONTINUATION"))
     heard = said_to(client, answer, provider="gemini")
     assert (heard.text, heard.finish) == ("Good", finish)
+
+
+def test_case_47_an_answer_that_asks_on_with_what_it_was_asked_with_is_a_pause() -> None:
+    stage = stage_of("gemini")
+    speaker = stage.ask(asked("anthropic"), STREAM_PATHS["anthropic"])
+    for _ in range(2):
+        stage.call.head(200, SSE).body(data(BROKEN_OFF), True)
+    heard = streamed("anthropic", speaker.heard())
+    assert (heard.text, heard.finish, len(stage.upstream.calls)) == ("GoodGood", "pause_turn", 2)
+
+
+@pytest.mark.parametrize("client", OTHERS)
+def test_case_47_an_answer_that_does_not_go_on_has_broken_off(client: str) -> None:
+    stage = stage_of("gemini")
+    speaker = stage.ask(asked(client), STREAM_PATHS[client])
+    stage.call.head(200, SSE).body(data(BROKEN_OFF), True)
+    stage.call.head(500, JSON)
+    assert broken(client, speaker.heard())[1] == "upstream_truncated"
+    assert stage.record().outcome == "upstream_truncated"
+
+
+def test_case_47_a_client_that_leaves_ends_the_step_that_is_going_on() -> None:
+    stage = stage_of("gemini")
+    speaker = stage.ask(asked("openai"), STREAM_PATHS["openai"])
+    stage.call.head(200, SSE).body(data(BROKEN_OFF), True)
+    speaker.settle()
+    assert stage.call.aborted
+    assert (len(stage.upstream.calls), stage.record().outcome) == (2, "client_gone")
 
 
 @everybody

@@ -74,7 +74,7 @@ def test_built_in_plugins_are_there(log, said):
         "strip_thinking",
         "validate",
     )
-    sinks = "access_line cloudwatch console database duplex http_batch jsonl metrics_line otlp"
+    sinks = "access_line cloudwatch console database duplex helicone http_batch jsonl lunary metrics_line otlp"
     assert registry.names("sink") == tuple(sinks.split())
     assert {origin for *_, origin in registry.rows()} == {"built in"}
     assert said == registry.problems == []

@@ -24,7 +24,7 @@ def loaded(text, folder):
     settings, _, warnings = load(
         str(folder / "x.yaml"),
         lambda directories: Registry.discover((), Logger()),
-        {"LOG_AUTHORIZATION": "Bearer canary"},
+        {"LOG_AUTHORIZATION": "Bearer canary", "LUNARY_KEY": "canary", "HELICONE_KEY": "canary"},
     )
     assert warnings == []
     return settings.sinks

@@ -1,10 +1,7 @@
 """The sink ``http_batch``, with a stand-in for the client of HTTP."""
 
-import gzip
 import json
 import stat
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
@@ -19,48 +16,9 @@ from netrunner.sinks.http_batch import plugin as http_batch
 from netrunner.sinks.posting import ABOUT_THE_DOOR, MANNERS_S
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.testing.section import FakeSection
+from tests.support.posts import Http, Response
 
 URL = "https://logs.test/records"
-
-
-class Response:
-    """An answer whose body is ``body``, and then ends or not."""
-
-    def __init__(self, code, body=b"", ends=True):
-        self.code = code
-        self.body = body
-        self.ends = ends
-        self.aborted = 0
-        self._producer = self
-
-    def deliverBody(self, protocol):
-        protocol.makeConnection(self)
-        protocol.dataReceived(self.body)
-        if self.ends:
-            protocol.connectionLost()
-
-    def abortConnection(self):
-        self.aborted += 1
-
-
-class Http:
-    """Answers each post by ``decide``, which is handed the ids in it: a status, or a failure or Deferred."""
-
-    def __init__(self):
-        self.posts = []
-        self.decide: Callable[[list[str]], Any] = lambda ids: 200
-
-    def post(self, url, **options):
-        data = options.pop("data")
-        if options["headers"].get("content-encoding") == "gzip":
-            data = gzip.decompress(data)
-        self.posts.append((url, options, data))
-        answer = self.decide([record["id"] for record in json.loads(data)])
-        return succeed(Response(answer)) if isinstance(answer, int) else answer
-
-    @property
-    def batches(self):
-        return [[record["id"] for record in json.loads(data)] for _, _, data in self.posts]
 
 
 @pytest.fixture

@@ -33,6 +33,20 @@ def test_every_record_is_a_line_of_json(sink, record, run, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_an_error_log_holds_the_failures_and_nothing_else(record, run, tmp_path):
+    path = tmp_path / "errors.jsonl"
+    sink = Jsonl(JsonlSettings(path=str(path), only="failures"), FakeEnvironment())
+    mark = run(sink.write([record(), record(status=502, error="upstream_timeout", outcome="upstream_failed")]))
+    assert run(sink.write([record(), record(status=499, outcome="client_gone")])) == mark
+    run(sink.write([record(error="upstream_truncated", outcome="upstream_truncated")]))
+    sink.stop()
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(one["status_code"], one["error"]) for one in told] == [
+        (502, "upstream_timeout"),
+        (200, "upstream_truncated"),
+    ]
+
+
 def test_a_batch_is_one_write(sink, record, run, monkeypatch):
     sink.start()
     writes: list[bytes] = []

@@ -16,8 +16,8 @@ from netrunner.sinks.spans import export
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.testing.section import FakeSection
 from netrunner.values import Attempt, Span, Trace, Usage
-from tests.sinks.test_http_batch import Response
 from tests.support.collector import plain, spans_in
+from tests.support.posts import Response
 from tests.support.records import make_record
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -26,6 +26,7 @@ from netrunner.web.dashboard.look import Look
 from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.gate import Gate
+from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.tree import Branch
 from tests.support.client import Answer, Client, answers
 from tests.support.shelf import Log
@@ -124,15 +125,20 @@ class Stage:
         records: What the log has.
         gate: Who is let in; local requests unless told otherwise.
         clock: Time; a fake one at ``NOW_S`` unless told otherwise.
+        neighbours: What goes on in other processes.
     """
 
-    def __init__(self, *records: Record, gate: Gate | None = None, clock: Any = None) -> None:
+    def __init__(
+        self, *records: Record, gate: Gate | None = None, clock: Any = None, neighbours: Neighbours = ALONE
+    ) -> None:
         self.clock = clock or FakeClock(NOW_S)
         self.log = Log(records)
         self.copies = Copies()
         self.live = Live()
         self.lookout = Lookout(self.live, self.clock, look())
-        self.dashboard = Dashboard(gate or Gate(None, None), lambda: self.log, self.copies, self.lookout, parse)
+        self.dashboard = Dashboard(
+            gate or Gate(None, None), lambda: self.log, self.copies, self.lookout, parse, neighbours
+        )
         self.root = Branch()
         for name, resource in self.dashboard.resources().items():
             self.root.putChild(name, resource)

@@ -16,7 +16,8 @@ from netrunner.testing.fakes import FakeClock
 from netrunner.values import Copy, MessageHead, Record
 from netrunner.web.gate import Gate
 from netrunner.web.live import Onlookers
-from netrunner.web.logs import api
+from netrunner.web.log_api import api
+from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.recent import Recent
 from netrunner.web.records import Records
 from netrunner.web.tree import NOTHING, pages_alone
@@ -49,7 +50,7 @@ class Bodies:
 class Office:
     """The API over a shelf, and a stage whose exchanges it sees."""
 
-    def __init__(self) -> None:
+    def __init__(self, neighbours: Neighbours = ALONE) -> None:
         self.stage = Stage()
         self.clock: FakeClock = self.stage.clock
         self.shelf = Log()
@@ -57,7 +58,9 @@ class Office:
         self.onlookers = Onlookers(self.clock)
         self.live = self.stage.pipeline.live
         self.recent = Recent(self.live)
-        records = Records(lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers, self.recent)
+        records = Records(
+            lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers, self.recent, neighbours
+        )
         self.site = Site(
             pages_alone(api(Gate(None, None), records), self.clock), Sweep(self.clock), Limits(), NOTHING.refusal
         )

@@ -18,7 +18,7 @@ from netrunner.errors import UpstreamError
 from netrunner.filters.bearer import Bearer
 from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
-from netrunner.interfaces import IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.interfaces import IResponseReceiver, ISteps, IUpstream, IUpstreamCall
 from netrunner.limits.memory import MemoryCounters
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
@@ -202,6 +202,7 @@ class Stage:
             **settings,
         }
         up = _built(provider, given, self.clock)
+        built = {"up": up, "other": _built(other, given, self.clock) if other else up}
         table = {"m": (Candidate("up", "m"),), "alias": (Candidate("up", "real"),)} if models is None else models
         targets = Targets()
         named = [one for candidates in table.values() for one in candidates]
@@ -220,7 +221,7 @@ class Stage:
         self.pipeline = Pipeline(
             Chain(chain),
             Table(table, unknown_model, default_provider, frozenset(draining), images),
-            {"up": (up, self.upstream), "other": (_built(other, given, self.clock) if other else up, self.upstream)},
+            {name: (one, self._reach(one)) for name, one in built.items()},
             self.ledger,
             self.clock,
             max_streams,
@@ -243,6 +244,10 @@ class Stage:
         sweep = Sweep(self.clock)
         sweep.start()
         self.site = Site(tree(entry, raw, {}), sweep, Limits(**limits), NOTHING.refusal)
+
+    def _reach(self, provider: Any) -> IUpstream:
+        """Return what takes a provider's requests to the upstream."""
+        return provider.over(self.upstream) if ISteps.providedBy(provider) else self.upstream
 
     def client(self, host: Any = LOOPBACK, peer: Any = None) -> Client:
         """Return a client that came in on the address ``host``."""

@@ -88,6 +88,10 @@ class Answer:
         self._blocked: str | None = None
         self._id = ""
         self._calls = 0
+        self._usage: Usage | None = None
+        """Of the part of the answer that goes on."""
+        self._before: Usage | None = None
+        """Of the parts before it."""
 
     @property
     def complete(self) -> bool:
@@ -120,7 +124,11 @@ class Answer:
             self._blocked = reason if reason and reason not in _NO_REASONS else self._blocked
         usage = usage_of(answers.obj(native, "usageMetadata")) if "usageMetadata" in native else None
         if usage is not None:
-            events.append(UsageSeen(usage=usage, native=native))
+            self._usage = usage
+            events.append(UsageSeen(usage=_total(self._before, usage), native=native))
+        if any(candidate.get("finishReason") == "CONTINUATION" for candidate in candidates):
+            # What follows is another answer's, and counted anew.
+            self._before, self._usage = _total(self._before, self._usage), None
         return events
 
     def told(self, native: Document) -> list[int]:
@@ -249,6 +257,16 @@ def usage_of(found: Document) -> Usage | None:
         return None
     cached = counts.get("cachedContentTokenCount")
     return Usage(input_total, output_total, cache_read=cached, reasoning=thoughts, audio=_audio(found))
+
+
+def _total(before: Usage | None, now: Usage | None) -> Any:
+    """Return the counts of several parts of an answer together."""
+    if before is None or now is None:
+        return now if before is None else before
+    counts: dict[str, Any] = {
+        name: _sum(getattr(before, name), getattr(now, name)) for name in now.__struct_fields__ if name != "source"
+    }
+    return Usage(**counts)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -24,7 +24,7 @@ from netrunner.dialects.gemini.events import EventCodec
 from netrunner.dialects.gemini.failures import written
 from netrunner.dialects.gemini.tap import AnswerTap, StreamTap
 from netrunner.dialects.gemini.view import GeminiView
-from netrunner.dialects.interfaces import IDialect, ILists, ITranslates
+from netrunner.dialects.interfaces import IDialect, ILists, ISealsCalls, ITranslates
 from netrunner.dialects.listing import names_in
 from netrunner.errors import BadRequest, ExchangeError
 from netrunner.values import Envelope
@@ -42,7 +42,7 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _named = msgspec.json.Decoder(list[dict[str, Raw]])
 
 
-@implementer(IDialect, ILists, ITranslates)
+@implementer(IDialect, ILists, ISealsCalls, ITranslates)
 class GeminiDialect:
     """Gemini's API below ``/v1beta``."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from netrunner.dialects.openai.api import OpenAIApi
 from netrunner.errors import UpstreamError, UpstreamRejected
 from netrunner.settings import ProviderSettings
-from netrunner.values import Call, Headers
+from netrunner.values import Call, Headers, UpstreamRequest
 
 INFERENCE = {"chat/completions": b"POST", "embeddings": b"POST", "tokens/count": b"POST", "models": b"GET"}
 """What a stored key may be used for, and by which method."""
@@ -49,3 +49,12 @@ class GigaChatApi(OpenAIApi):
         if status == 401 and self.has_own_key:
             self.token, error.retryable = None, True
         return error
+
+    def beside(
+        self, request: UpstreamRequest, endpoint: str, content_type: bytes | None = None, body: bytes = b""
+    ) -> UpstreamRequest:
+        """Return a request that goes with ``request``, by its credential, to an endpoint that no caller may name."""
+        headers = [field for field in request.headers if field[0] != b"content-type"]
+        if content_type is not None:
+            headers.append((b"content-type", content_type))
+        return UpstreamRequest(request.origin, b"POST", self._target(endpoint), headers, body)

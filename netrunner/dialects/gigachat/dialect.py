@@ -11,13 +11,13 @@ from netrunner.dialects.conversation import Conversation, Embedding, Written
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.gigachat.decoder import ChatDecoder, EmbedDecoder
 from netrunner.dialects.gigachat.requests import chat, embed
-from netrunner.dialects.interfaces import ISpoken
+from netrunner.dialects.interfaces import ISealsCalls
 
 CHAT = "chat/completions"
 EMBED = "embeddings"
 
 
-@implementer(ISpoken)
+@implementer(ISealsCalls)
 class GigaChatDialect:
     """GigaChat's APIs below ``/v1``."""
 

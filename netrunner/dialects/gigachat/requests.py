@@ -1,7 +1,7 @@
 """Chats and embeddings as GigaChat wants them.
 
 A turn makes one call at most: several of one turn are told one after the other, each with its result. The state that a
-call belongs to travels as the call's signature.
+call belongs to travels as the call's signature. An image stands in the place of the id that it has once it was sent.
 
 This module must not know where they are sent.
 """
@@ -28,6 +28,7 @@ from netrunner.dialects.conversation import (
     Turn,
 )
 from netrunner.dialects.gaps import Gaps
+from netrunner.dialects.gigachat.files import MAX_IMAGES, attachment
 from netrunner.dialects.turns import BETWEEN, merged, result_text, without_prefill, words
 
 JSON_ONLY = "Answer with one JSON object and nothing else."
@@ -105,7 +106,10 @@ def _messages(request: Conversation, gaps: Gaps) -> list[Message]:
     if any(instructions):
         messages.append({"role": "system", "content": BETWEEN.join(one for one in instructions if one)})
     history = _History(without_prefill(merged(_demoted(turns, gaps), gaps), gaps), gaps)
-    return messages + history.messages()
+    messages += history.messages()
+    if sum("attachments" in message for message in messages) > MAX_IMAGES:
+        raise gaps.unsupported("image", f"a request has {MAX_IMAGES} at most")
+    return messages
 
 
 def _demoted(turns: Iterable[Turn], gaps: Gaps) -> Iterable[Turn]:
@@ -173,12 +177,13 @@ class _History:
         calls = {part.id for part in before.parts if isinstance(part, ToolCall)} if before is not None else set()
         results = [part for part in turn.parts if isinstance(part, ToolResult)]
         messages = [self._result(part) for part in results if part.id not in calls]
-        for part in turn.parts:
-            if isinstance(part, Media):
-                raise self._gaps.unsupported(part.kind, "files have to be uploaded first, which is not done here")
+        images = [attachment(part, self._gaps) for part in turn.parts if isinstance(part, Media)]
+        if len(images) > 1:
+            raise self._gaps.unsupported("image", "a message has one at most")
         text = words(turn.parts)
-        if text or not results:
-            messages.append({"role": "user", "content": text})
+        if text or images or not results:
+            attached = {"attachments": images} if images else {}
+            messages.append({"role": "user", "content": text, **attached})
         return messages
 
     def _result(self, result: ToolResult) -> Message:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from netrunner.figures import is_failure
 from netrunner.values import Record
 from netrunner.web.dashboard.charts import Chart, Shape, Span, bars, ceiling
-from netrunner.web.dashboard.figures import is_failure
 from netrunner.web.dashboard.rows import UNKNOWN, brief
 
 MOST_RECORDS = 5000

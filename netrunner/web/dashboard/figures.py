@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 from twisted.internet.defer import DeferredLock
 
+from netrunner.figures import is_failure
 from netrunner.interfaces import IClock, ILogs
 from netrunner.query import Query
 from netrunner.values import Record
@@ -65,11 +66,6 @@ class Minute:
                 return low + (high - low) * (wanted - seen) / count
             seen += count
         return None
-
-
-def is_failure(record: Record) -> bool:
-    """Return whether an exchange failed: an error, as a status or in the answer; a client that left is none."""
-    return record.outcome not in ("client_gone", "cancelled") and (record.status >= 400 or record.error is not None)
 
 
 class Figures:

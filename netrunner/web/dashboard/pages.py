@@ -12,6 +12,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 
+from netrunner import summary
 from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
 from netrunner.http.request import Request
 from netrunner.interfaces import ICopies, ILogs
@@ -25,6 +26,7 @@ from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.rows import newest_first
+from netrunner.web.said import messages as messages_said
 
 PAGE = 100
 """Records on a page of the log."""
@@ -78,6 +80,7 @@ class Dashboard:
             b"": Overview(self),
             b"logs": Logs(self),
             b"performance": Performance(self),
+            b"clients": Clients(self),
             b"now": Now(self),
             b"static": Static(self),
         }
@@ -96,7 +99,7 @@ class Dashboard:
         newest = list(self.live.inflight.values())[: -SHOWN_IN_FLIGHT - 1 : -1]
         here = [rows.row_in_flight(exchange) for exchange in newest]
         elsewhere = [rows.flying(told) for told in await self.neighbours.in_progress()]
-        total = len(self.live.inflight) + len(elsewhere)
+        total = len(self.live.inflight) + await self.neighbours.count()
         return InFlight(newest_first(here, elsewhere)[:SHOWN_IN_FLIGHT], total)
 
     async def totals(self) -> dict[str, int]:
@@ -338,6 +341,36 @@ class Performance(Page):
             "host": _host(request),
         }
         return dashboard.look.page("performance", values)
+
+
+class Clients(Page):
+    """Who called how much, how calls failed, and what was asked again."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Show it."""
+        self.expect_end(request)
+        dashboard = self.dashboard
+        span = _span(request)
+        since = dashboard.clock.wall() - span.slots * span.minutes * 60
+        try:
+            found = await dashboard.page(Query(since_s=since), performance.MOST)
+        except StoreError as error:
+            raise _unreadable(error) from error
+        failures = summary.failures(found)
+        values = {
+            "here": "clients",
+            "span": span,
+            "spans": SPANS.values(),
+            "clients": summary.clients(found),
+            "failures": failures,
+            "messages": messages_said(dashboard.copies, found, failures),
+            "repeats": summary.repeats(found),
+            "again_s": summary.AGAIN_S,
+            "found": len(found),
+            "most": performance.MOST,
+            "host": _host(request),
+        }
+        return dashboard.look.page("clients", values)
 
 
 class Static(Page):

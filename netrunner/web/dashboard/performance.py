@@ -12,9 +12,9 @@ from statistics import median
 
 import msgspec
 
+from netrunner.figures import is_failure
 from netrunner.values import Record
 from netrunner.web.dashboard.charts import Scatter, scatter
-from netrunner.web.dashboard.figures import is_failure
 from netrunner.web.dashboard.rows import UNKNOWN
 
 MOST = 1000

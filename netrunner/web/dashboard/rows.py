@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from netrunner.figures import is_failure
 from netrunner.pipeline.exchange import Exchange
 from netrunner.values import Record
-from netrunner.web.dashboard.figures import is_failure
 from netrunner.web.rows import row, row_in_progress
 
 Row = dict[str, Any]

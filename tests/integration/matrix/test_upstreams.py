@@ -41,8 +41,7 @@ PAIRS: list[Pair] = [
 ]
 # No SDK notices every cut, nor tells every error in the middle of a stream.
 FAIR = [name for name in SCENARIOS if name not in ("error", "cut mid-stream")]
-IMPOSSIBLE = {("gigachat", "image")}  # It has to be uploaded first.
-FAIR_PAIRS = [(pair, name) for pair in PAIRS for name in FAIR if (pair[0].name, name) not in IMPOSSIBLE]
+FAIR_PAIRS = [(pair, name) for pair in PAIRS for name in FAIR]
 
 
 @contextlib.contextmanager

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-from twisted.internet.defer import Deferred, succeed
-
 from netrunner.process.control import Commands
 from netrunner.testing.fakes import FakeClock
 from netrunner.web.admin.across import Across, offer
 from netrunner.web.neighbours import Neighbours
 from netrunner.web.sessions import IDLE_S, Sessions
+from tests.support.others import Others
 from tests.support.reception import now
 
 CREDENTIAL = b"c" * 32
-
-
-class Others:
-    """In the place of ``Siblings``: asks what other processes offer, in this one."""
-
-    def __init__(self) -> None:
-        self.commands: list[Commands] = []
-        self.asked = 0
-
-    def ask(self, command: str, arguments: Any = None) -> Deferred[list[dict[str, Any]]]:
-        """Return what each answers, as it comes over a socket."""
-        self.asked += 1
-        line = msgspec.json.encode({"command": command, "arguments": arguments})
-        replies: list[Any] = [offered.answer(line) for offered in self.commands]
-        answers = [msgspec.json.decode(msgspec.json.encode(reply.values)) for reply in replies]
-        return succeed([answer for answer in answers if answer.pop("ok")])
-
-    def watch(self, *_: Any) -> Any:
-        """Nobody watches."""
 
 
 class Process:

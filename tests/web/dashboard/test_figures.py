@@ -8,9 +8,10 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from netrunner.errors import StoreError
+from netrunner.figures import is_failure
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Usage
-from netrunner.web.dashboard.figures import MINUTES, Figures, is_failure, total
+from netrunner.web.dashboard.figures import MINUTES, Figures, total
 from tests.support.dashboard import NOW_S, record
 from tests.support.shelf import Log
 

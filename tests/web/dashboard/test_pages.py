@@ -87,7 +87,7 @@ def test_a_short_time_is_told_in_the_list_as_well() -> None:
     assert "0.4 ms" in Stage(record(1, duration_s=0.0004)).text("/logs")
 
 
-@pytest.mark.parametrize("path", ["/", "/logs", "/performance"])
+@pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/clients"])
 def test_an_empty_page_says_what_to_try(path: str) -> None:
     assert "curl -N http://localhost/v1/chat/completions" in Stage().text(path)
 
@@ -101,7 +101,7 @@ def test_the_first_page_is_there_without_a_log() -> None:
     assert begun.id in page
 
 
-@pytest.mark.parametrize("path", ["/logs", "/logs/x", "/performance", "/now"])
+@pytest.mark.parametrize("path", ["/logs", "/logs/x", "/performance", "/clients", "/now"])
 def test_other_pages_say_that_the_log_cannot_be_read(path: str) -> None:
     stage = Stage()
     stage.log.broken = True
@@ -246,7 +246,7 @@ def test_an_exchange_in_flight_is_watched_under_the_same_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/logs/none", "/logs/none/request", "/logs/a/b", "/logs/a/b/c", "/performance/x", "/now/x"]
+    "path", ["/logs/none", "/logs/none/request", "/logs/a/b", "/logs/a/b/c", "/performance/x", "/clients/x", "/now/x"]
 )
 def test_what_is_not_there_is_not_found_on_a_page(path: str) -> None:
     answer = Stage().get(path)
@@ -318,7 +318,7 @@ def test_the_first_page_does_not_wait_for_the_day_before_and_the_charts_that_fol
 
 def test_pages_are_kept_nowhere() -> None:
     stage = Stage(record(1))
-    for path in ("/", "/logs", "/performance", "/now", f"/logs/{stage.log.records[0].id}"):
+    for path in ("/", "/logs", "/performance", "/clients", "/now", f"/logs/{stage.log.records[0].id}"):
         assert stage.get(path).headers[b"cache-control"] == b"no-store"
 
 
@@ -339,7 +339,7 @@ def test_style_is_for_everybody_so_that_a_refusal_has_some_too() -> None:
     assert stage.get("/static/x").status == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/now"])
+@pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/clients", "/now"])
 def test_pages_are_only_read(path: str) -> None:
     assert Stage().get(path, method="POST").status == 405
 

@@ -98,6 +98,11 @@ def performance(stage: Stage, texts: tuple[str, ...]) -> list[str]:
     return [stage.text("/performance")]
 
 
+def clients(stage: Stage, texts: tuple[str, ...]) -> list[str]:
+    fill(stage, tuple(f"{number:02}{text}" for number, text in enumerate(texts)))
+    return [stage.text("/clients")]
+
+
 def exchanges(stage: Stage, texts: tuple[str, ...]) -> list[str]:
     return [stage.text(f"/logs/{id}") for id in fill(stage, texts)]
 
@@ -135,7 +140,7 @@ def test_there_are_enough_payloads() -> None:
 Draw = Callable[[Stage, tuple[str, ...]], list[str]]
 
 
-@pytest.mark.parametrize("draw", [overview, log, performance, exchanges, in_flight])
+@pytest.mark.parametrize("draw", [overview, log, performance, clients, exchanges, in_flight])
 def test_no_logged_text_becomes_markup(draw: Draw) -> None:
     stage = Stage()
     wanted = {size: [bones(page).found for page in draw(stage, (HARMLESS,) * size)] for size in (BATCH, LAST)}
@@ -164,7 +169,7 @@ def is_ours(address: str) -> bool:
     return address == "#main" or (address.startswith("/") and not address.startswith("//"))
 
 
-@pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/now", "/logs/none", "/static/none"])
+@pytest.mark.parametrize("path", ["/", "/logs", "/performance", "/clients", "/now", "/logs/none", "/static/none"])
 def test_everything_comes_with_the_strict_policy(path: str) -> None:
     headers = Stage(record(1)).get(path).headers
     assert headers[b"content-security-policy"] == POLICY

@@ -15,6 +15,7 @@ from tests.integration.matrix.terms import (
     DESCRIPTION,
     EARLIER,
     PARAMETERS,
+    PNG,
     QUESTION,
     RESULTS,
     SCHEMA,
@@ -56,14 +57,14 @@ class GigaChat(Client):
         return error.status_code if isinstance(error, ResponseError) else None
 
     def _whole(self, model: str, request: Request) -> Result:
-        answer = self._sdk.chat(_asked(model, request))
+        answer = self._sdk.chat(self._asked(model, request))
         [choice] = answer.choices
         return self._result(choice.message.model_dump(exclude_none=True), choice.finish_reason, answer.usage, 1)
 
     def _streamed(self, model: str, request: Request) -> Result:
         message: dict[str, Any] = {"role": "assistant", "content": ""}
         finish, usage = None, None
-        for chunk in self._sdk.stream(_asked(model, request)):
+        for chunk in self._sdk.stream(self._asked(model, request)):
             [choice] = chunk.choices
             finish, usage = choice.finish_reason or finish, chunk.usage or usage
             delta = choice.delta.model_dump(exclude_none=True)
@@ -72,6 +73,12 @@ class GigaChat(Client):
                 message[name] = message.get(name, "") + delta.get(name, "")
             message |= {name: delta[name] for name in ("function_call", "functions_state_id") if name in delta}
         return self._result(message, finish, usage, len(self._told))
+
+    def _asked(self, model: str, request: Request) -> dict[str, Any]:
+        asked = _asked(model, request)
+        if request.image:
+            asked["messages"][-1]["attachments"] = [self._sdk.upload_file(("a.png", PNG, "image/png")).id_]
+        return asked
 
     def _result(self, message: dict[str, Any], finish: Any, usage: Any, pieces: int) -> Result:
         thoughts = message.pop("reasoning_content", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,12 +16,18 @@ FAR_AWAY_MS = 4_000_000_000_000
 
 
 class GigaChat(Upstream):
-    """GigaChat's chat completions, and the address where it gives access tokens."""
+    """GigaChat's chat completions and files, and the address where it gives access tokens."""
 
     name = "gigachat"
     signs = True
     path = "/v1"
     one_call = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, bytes] = {}
+        """That were sent and not deleted, by their ids."""
+        self._sent = 0
 
     @property
     def config(self) -> str:
@@ -28,7 +35,10 @@ class GigaChat(Upstream):
         return f"{super().config}, auth_url: 'http://127.0.0.1:{self.port}/oauth'"
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Return what a request gets: an access token, or an answer."""
+        """Return what a request gets: an access token, a file's id, or an answer."""
+        if path.startswith("/v1/files"):
+            told = json.dumps(self._file(path, headers, body)).encode()
+            return Answer(200, "application/json", [told])
         if path != "/oauth":
             return super().answer(path, headers, body)
         one_of(headers["authorization"], "Basic sk-matrix")
@@ -36,6 +46,25 @@ class GigaChat(Upstream):
         one_of(parse_qs(body.decode())["scope"], ["GIGACHAT_API_PERS"])
         told = json.dumps({"access_token": TOKEN, "expires_at": FAR_AWAY_MS}).encode()
         return Answer(200, "application/json", [told])
+
+    def _file(self, path: str, headers: Mapping[str, str], body: bytes) -> Document:
+        """Keep a file, or delete one; return what is told of it."""
+        one_of(headers["authorization"], f"Bearer {TOKEN}")
+        if path.endswith("/delete"):
+            id = path.split("/")[-2]
+            del self.files[id]
+            return {"id": id, "deleted": True}
+        form: Any = email.message_from_bytes(b"Content-Type: %b\n\n%b" % (headers["content-type"].encode(), body))
+        fields = {part.get_param("name", header="content-disposition"): part for part in form.get_payload()}
+        one_of(sorted(fields), ["file", "purpose"])
+        one_of(fields["purpose"].get_payload(decode=True), b"general")
+        one_of(fields["file"].get_content_type(), "image/png")
+        data = fields["file"].get_payload(decode=True)
+        self._sent += 1
+        id = f"file-{self._sent}"
+        self.files[id] = data
+        told = {"id": id, "object": "file", "bytes": len(data), "created_at": _HEAD["created"]}
+        return {**told, "filename": fields["file"].get_filename(), "purpose": "general", "access_policy": "private"}
 
     def read(self, path: str, headers: Mapping[str, str], body: Document) -> Asked:
         """Return what a request asks for."""
@@ -48,7 +77,7 @@ class GigaChat(Upstream):
         )
         one_of(body["model"], MODEL)
         functions = [known(one, "name", "description", "parameters") for one in body.get("functions", [])]
-        system, parts = _messages(body["messages"])
+        system, parts = _messages(body["messages"], self.files)
         return Asked(
             stream=bool(body.get("stream")),
             system=system,
@@ -129,12 +158,12 @@ def _schema(format: Document | None) -> Mapping[str, Any] | None:
     return dict(format["schema"])
 
 
-def _messages(messages: Iterable[Document]) -> tuple[str, tuple[Part, ...]]:
+def _messages(messages: Iterable[Document], files: Mapping[str, bytes]) -> tuple[str, tuple[Part, ...]]:
     system = ""
     parts: list[Part] = []
     calls = Calls()
     for number, message in enumerate(messages):
-        known(message, "role", "content", "name", "function_call", "functions_state_id")
+        known(message, "role", "content", "name", "function_call", "functions_state_id", "attachments")
         role, content = message["role"], message.get("content", "")
         one_of(type(content), str)
         if role == "system":
@@ -147,6 +176,7 @@ def _messages(messages: Iterable[Document]) -> tuple[str, tuple[Part, ...]]:
         else:
             calls.all_answered()
             parts.append(Part(role=one_of(role, "user", "assistant"), text=content))
+            parts += [Part(role=role, image=files[id]) for id in message.get("attachments", [])]
             if "function_call" in message:
                 function = known(message["function_call"], "name", "arguments")
                 call = calls.made(ToolCall("", function["name"], function["arguments"]))
