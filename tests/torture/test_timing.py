@@ -180,8 +180,8 @@ def test_a_refusal_takes_as_long_whatever_a_real_credential_is_hidden_in_it(fron
             [token[:-1] for token in begun(one)],
             [token[:-1] for token in alike(one)],
         ),
-        "an operator's name and any other": (operator(entrance, "admin_required", b"Basic"), *logins),
-        "a password, right in its first half": (operator(entrance, "admin_required", b"Basic"), *words),
+        "an operator's name and any other": (operator(entrance, "admin_required", b"Basic"), logins[0], logins[1]),
+        "a password, right in its first half": (operator(entrance, "admin_required", b"Basic"), words[0], words[1]),
     }
     found = {}
     for name, (judges, mine, made_up) in branches.items():
