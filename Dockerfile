@@ -5,7 +5,12 @@
 #
 # conf/docker/netrunner.yaml is its configuration; mount another one over /etc/netrunner/netrunner.yaml. The logging server is
 # `docker run ... netrunner netrunner-logserver --directory /data/logs --listen tcp:8081`, the command line
-# `docker run ... --entrypoint netrunner netrunner --help`.
+# `docker run ... --entrypoint netrunner netrunner --help`, with the benchmark that is `netrunner bench`.
+#
+# All of it can be tested where it is built, but for what starts processes that are not in the image:
+#
+#   docker build --target test --tag netrunner:test .
+#   docker run --rm netrunner:test
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -21,6 +26,16 @@ COPY twisted twisted
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/netrunner/bin/pip install --no-cache-dir --no-index --no-deps /dist/*.whl \
     && /opt/netrunner/bin/pip uninstall --yes pip
+
+FROM build AS test
+RUN /opt/build/bin/pip install --no-cache-dir --editable ".[test]" \
+    && useradd --system --uid 10002 --shell /usr/sbin/nologin tester \
+    && chown tester .
+COPY --chown=tester . .
+ENV PYTHONDONTWRITEBYTECODE=1
+USER 10002
+ENTRYPOINT ["/opt/build/bin/pytest", "-p", "no:cacheprovider"]
+CMD ["-m", "not integration and not torture and not fuzz and not soak"]
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin netrunner \

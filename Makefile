@@ -11,10 +11,11 @@
 #   make torture, make fuzz, make soak    the long runs
 #   make lock     requirements/: what deployments install, pinned with hashes
 #   make sbom     dist/sbom.cdx.json: what a deployment is made of
+#   make picture  docs/dashboard.png: the dashboard after half an hour of made-up traffic
 #   make clean    remove everything that the targets made
 
 .DEFAULT_GOAL := run
-.PHONY: run try test coverage branches lint bench bench-peers matrix torture fuzz soak lock sbom clean
+.PHONY: run try test coverage branches lint bench bench-peers matrix torture fuzz soak lock sbom picture clean
 
 # A daemon that a test starts need not compile netrunner anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -101,6 +102,9 @@ sbom: $(VENV)/.release
 	$(BIN)/pip --python build/deployed/bin/python install --quiet --require-hashes --requirement requirements/deploy.txt
 	$(BIN)/pip --python build/deployed/bin/python install --quiet --no-deps dist/*.whl
 	$(BIN)/python requirements/sbom.py build/deployed/bin/python dist/sbom.cdx.json
+
+picture: $(VENV)/.test
+	$(BIN)/python -m tests.support.picture docs/dashboard.png
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -340,14 +340,14 @@ class ICaller(Interface):
     def check(wall_s):
         """Raise ``Unauthenticated`` or ``Forbidden`` unless it is let in at a Unix time."""
 
+    def check_model(model):
+        """Raise ``Forbidden``, ``model_not_allowed``, unless it may ask for a model by that name; None for none."""
+
     def told():
         """Return the header fields that tell the caller how long its token lives, and what its life has left."""
 
     def key(provider):
-        """Return the project's key for a provider, as bytes; several are used in turn.
-
-        Raises ``Forbidden``, ``project_key_missing``, when it has none.
-        """
+        """Return the project's key for a provider, of several in turn; raise ``Forbidden`` when it has none."""
 
 
 class IResponsePhase(Interface):

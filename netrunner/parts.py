@@ -18,17 +18,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
+from netrunner.authority import Authority
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
 from netrunner.config.checks import CREDENTIAL_HEADERS, is_own
 from netrunner.config.naming import names_of
 from netrunner.config.outward import chosen
 from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
-from netrunner.config.settings import ForwardSettings, PluginConfig, Settings
+from netrunner.config.settings import ForwardSettings, InterceptSettings, PluginConfig, Settings
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.filters.projects import Projects
 from netrunner.http.flush import Flush
+from netrunner.http.intercept import Interceptor
 from netrunner.http.pool import Pool
 from netrunner.http.proxied import ProxiedPool
 from netrunner.http.site import SPARE_CONNECTIONS, Limits
@@ -64,7 +66,7 @@ from netrunner.web.cors import CrossOrigin
 from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
 from netrunner.web.forward import NAME as FORWARD
-from netrunner.web.forward import Credential, Forward, Hosts
+from netrunner.web.forward import Credential, Forward, Hosts, Interception
 from netrunner.web.gate import Gate
 from netrunner.web.late import Late
 from netrunner.web.log_api import api
@@ -205,7 +207,16 @@ class Parts:
             Hosts(settings.include, settings.exclude, settings.allow),
             self._marked(self._pool(FORWARD, settings, dial=dial)),
             Straight(self._lasting.reactor, settings.timeouts.connect_s, dial),
+            self._interception(settings.intercept),
         )
+
+    def _interception(self, settings: InterceptSettings | None) -> Interception | None:
+        """Return which tunnels are looked into, and by what authority."""
+        if settings is None:
+            return None
+        authority = Authority.read(settings.certificate, settings.key)
+        interceptor = Interceptor(authority, self._lasting.reactor, self._clock)
+        return Interception(interceptor, settings.include, settings.exclude)
 
     def _entry(self, pipeline: Pipeline, door: Door | None = None) -> Entry:
         """Return how requests become exchanges."""

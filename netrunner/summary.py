@@ -7,6 +7,7 @@ This module must not know where records are kept.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median, quantiles
 
@@ -115,7 +116,7 @@ def _client(name: str, project: str | None, records: Sequence[Record], again: se
         output_tokens=sum(one.output_tokens for one in points),
         estimated=any(one.estimated for one in points),
         last_at=max(record.at_accept for record in records),
-        error=max(errors, key=errors.count) if errors else None,
+        error=Counter(errors).most_common(1)[0][0] if errors else None,
     )
 
 

@@ -47,7 +47,7 @@ class _Options(usage.Options):
         if self["json"]:
             print(msgspec.json.encode(told).decode())
         else:
-            print(f"{told['rows']} rows and {told['files']} files")
+            print(f"{told['rows']} rows and {told['files']} files{told.get('note', '')}")
         return 0
 
     def done(self) -> dict[str, Any]:
@@ -78,9 +78,9 @@ class BackupOptions(_Options):
             kept = place.settings.secrets.key is None and (place.state / KEY_FILE).exists()
             if self["with-key"]:
                 files += archive.folder(place.state, KEY_FILE)
-            elif kept:
-                print(f"The master key {place.state / KEY_FILE} is not in it; keep it elsewhere.", file=sys.stderr)
-        return {"rows": sum(counts.values()), "files": files, "tables": counts}
+        apart = kept and not self["with-key"]
+        note = f"; the master key {place.state / KEY_FILE} is not in it, keep it elsewhere" if apart else ""
+        return {"rows": sum(counts.values()), "files": files, "tables": counts, "note": note}
 
 
 class RestoreOptions(_Options):
@@ -94,7 +94,7 @@ class RestoreOptions(_Options):
     optFlags: ClassVar[list[list[str | None]]] = [["json", None, "Answer as JSON."]]
 
     def done(self) -> dict[str, Any]:
-        """Restore it, or leave everything as it was."""
+        """Restore it, once all of it could be read; a file of SQLite that could not be filled is removed again."""
         place = Place(self["config"])
         with Reader(self.path) as archive:
             archive.check()

@@ -62,6 +62,12 @@ def _cache() -> usage.Options:
     return CacheOptions()
 
 
+def _ca() -> usage.Options:
+    from netrunner.cli.ca import CaOptions
+
+    return CaOptions()
+
+
 def _import() -> usage.Options:
     from netrunner.cli.importing import ImportOptions
 
@@ -135,6 +141,7 @@ class NetrunnerOptions(usage.Options):
         ("logserver", None, _logserver, "Run the logging server in the foreground."),
         ("plugins", None, _plugins, "List plugins, or try one."),
         ("cache", None, _cache, "Forget the answers that are kept."),
+        ("ca", None, _ca, "Make the authority by which the forward proxy looks into tunnels."),
         ("import", None, _import, "Rewrite another system's configuration."),
         ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),

@@ -17,7 +17,7 @@ from netrunner.config import pooling
 from netrunner.config.forms import Listener, listener
 from netrunner.config.settings import LOOPBACK_NAMES, Common, Document, PluginConfig
 from netrunner.config.typed import Section
-from netrunner.errors import Problem
+from netrunner.errors import ConfigurationError, Problem
 from netrunner.settings import Limits, Secret
 from netrunner.values import Origin
 
@@ -173,6 +173,14 @@ def _forward(subject: Subject) -> Iterator[Problem]:
                 root.at("forward", "listen"),
                 f"forward.listen: {text} is not on loopback, so forward.user and forward.password are needed",
             )
+    if forward.intercept is not None:
+        # Certificates are loaded by those who use them only.
+        from netrunner.authority import Authority
+
+        try:
+            Authority.read(forward.intercept.certificate, forward.intercept.key)
+        except ConfigurationError as error:
+            yield from error.problems
 
 
 def _listeners(subject: Subject) -> Iterator[Problem]:

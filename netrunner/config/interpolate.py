@@ -21,7 +21,7 @@ MAX_FILE_BYTES = 65536
 """Of a secret or a .env file."""
 
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
+_REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<or_empty>:?)-(?P<default>[^}]*))?\})?")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 _QUOTED = re.compile(r"""(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
 _ESCAPES = {"n": "\n", "t": "\t"}
@@ -30,7 +30,8 @@ _ESCAPES = {"n": "\n", "t": "\t"}
 def interpolate(node: tree.Node, environ: Mapping[str, str]) -> tree.Node:
     """Return the tree with every ``${NAME}`` and ``${NAME:-default}`` in its scalars replaced.
 
-    The default stands in for a variable that is unset or empty, as in a shell; ``$${`` is a literal ``${``.
+    The default stands in for a variable that is unset or empty, in ``${NAME-default}`` for one that is unset, as in a
+    shell; ``$${`` is a literal ``${``.
     A scalar that cannot be completed carries the problem and keeps its text.
     """
     match node:
@@ -95,7 +96,8 @@ def _lacking(match: re.Match[str], environ: Mapping[str, str]) -> str | None:
 def _replacement(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if match[0] == "$${":
         return "${"
-    return environ.get(match["name"]) or match["default"] or ""
+    value = environ.get(match["name"])
+    return match["default"] or "" if value is None or (not value and match["or_empty"]) else value
 
 
 def read_env_files(

@@ -203,6 +203,20 @@ class RegisterSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InterceptSettings:
+    """Which of the forward proxy's tunnels are looked into."""
+
+    certificate: str = setting(form="path", doc="PEM file of an authority's certificate, which its clients trust.")
+    key: str = setting(form="path", doc="PEM file of its key; readable for its owner only.")
+    include: tuple[str, ...] = setting(
+        form="text", doc="Names of hosts whose tunnels are looked into, `*` for any characters."
+    )
+    exclude: tuple[str, ...] = setting(
+        (), form="text", doc="Names of those hosts among them whose tunnels are not, `*` for any characters."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardSettings:
     """The forward proxy."""
 
@@ -221,6 +235,12 @@ class ForwardSettings:
         doc="Hosts, `host` or `host:port`, whose addresses may be private, and their ports others than 80 and 443.",
     )
     timeouts: Timeouts = setting(Timeouts(), doc="How long upstreams may take.")
+    intercept: InterceptSettings | None = setting(None, doc="Which tunnels are looked into; none when absent.")
+    ca_file: str | None = setting(
+        None,
+        form="path",
+        doc="PEM file of the authorities that upstreams of such tunnels are trusted by, instead of the system's.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

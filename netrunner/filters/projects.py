@@ -62,6 +62,8 @@ class Projects:
         """See that what was let in is still: a body may have taken its time, and tells what is to be expected."""
         caller = exchange.holder
         caller.check(self._wall())
+        if not exchange.attempts:
+            caller.check_model(exchange.model)
         if caller.counts_tokens and not exchange.attempts:
             await self._expect(exchange)
 

@@ -46,6 +46,8 @@ class Channel(Ending):
     """One client's connection."""
 
     log = Logger()
+    inside = False
+    """Whether it comes out of a tunnel, where a forward proxy is not asked for whole URLs."""
 
     def __init__(self, site: Site) -> None:
         self.site = site

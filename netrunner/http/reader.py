@@ -60,7 +60,7 @@ class Reader:
         """Bytes that came of the head now awaited; 0 between messages."""
         self._channel = channel
         self._limits = channel.site.limits
-        self._check = forwarding.check if self._limits.forward else rules.check
+        self._check = forwarding.check if self._limits.forward and not channel.inside else rules.check
         self._surely_small = min(rules.MAX_TARGET_BYTES, self._limits.max_header_bytes)
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._url = b""

@@ -161,7 +161,7 @@ class Relay(Breakable):
             if (self._attempt.status or 0) < 400:
                 self._choose_lane(head, readable)
             lane: Lane | None = self._lane
-            exchange.tap = lane.tap if isinstance(lane, RepairLane) else exchange.dialect.tap(exchange.stream)
+            exchange.tap = lane.tap if isinstance(lane, RepairLane) else self._run.tap(lane is None and readable)
         streaming = exchange.stream
         if self._lane is not None and not readable:
             self._abort()

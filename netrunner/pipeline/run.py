@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netrunner.dialects.estimate import of_length
-from netrunner.dialects.interfaces import IRepair, IRepairs, ITranslates
+from netrunner.dialects.interfaces import IRepair, IRepairs, ITap, ITranslates
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
@@ -311,16 +311,15 @@ class Run(Breakable):
     def _repair(self, repairs: IRepairs, streaming: bool) -> IRepair | None:
         exchange = self._exchange
         asked = exchange.envelope is not None and exchange.envelope.wants_usage
+        model, at = exchange.model or "", int(exchange.at_accept)
         repair: IRepair | None = repairs.repair(
-            exchange.endpoint,
-            streaming,
-            exchange.id,
-            exchange.model or "",
-            int(exchange.at_accept),
-            not asked,
-            MAX_REPAIRED_BYTES,
+            exchange.endpoint, streaming, exchange.id, model, at, not asked, MAX_REPAIRED_BYTES
         )
         return repair
+
+    def tap(self, untouched: bool) -> ITap:
+        """Return what learns of an answer; ``untouched`` is one that goes on as it came, and can be read."""
+        return self._pipeline.telling.tap(self._exchange, untouched and not self.verbatim)
 
     def lane(self, streaming: bool) -> EventLane:
         """Return the way through the event filters for an answer."""

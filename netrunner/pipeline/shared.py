@@ -19,6 +19,7 @@ from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.sealed import Seals
 from netrunner.pipeline.stages import ServerTiming
+from netrunner.pipeline.telling import Telling
 from netrunner.pipeline.tracing import Tracing
 from netrunner.routing.names import Names
 from netrunner.routing.table import Table
@@ -92,6 +93,8 @@ class Pipeline:
         self.tracing = tracing
         self.seals = Seals()
         """Of calls, for callers that drop them."""
+        self.telling = Telling()
+        """Which streams tell their counts."""
         self.names = names or Names(table.names(), table.unknown_model)
         self.choosing = choosing or Choosing()
         self.choosing.follow(chain.retries)

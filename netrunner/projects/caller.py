@@ -13,6 +13,7 @@ import msgspec
 
 from netrunner.claims import Claim
 from netrunner.errors import ExchangeError, Forbidden, RateLimited, Unauthenticated
+from netrunner.globs import Globs
 from netrunner.projects.terms import Terms, read
 from netrunner.projects.wither import left
 from netrunner.settings import Limits
@@ -41,6 +42,7 @@ class Project:
         "counts_tokens",
         "id",
         "keys",
+        "models",
         "terms",
         "tokens_used",
         "turns",
@@ -50,6 +52,7 @@ class Project:
         self.id = id
         self.active = self.counts_tokens = False
         self.terms = Terms()
+        self.models = Globs(())
         self.keys: Mapping[str, Sequence[bytes]] = {}
         self.turns: dict[str, int] = {}
         """Whose turn it is among the keys of a provider."""
@@ -63,6 +66,7 @@ class Project:
         self.active = row.active
         self.terms = read(row.limits)
         self.counts_tokens = self.terms.counts_tokens
+        self.models = Globs(self.terms.models)
         self.keys = keys
         limits = self.terms.limits()
         if limits == Limits():
@@ -87,6 +91,7 @@ class Caller:
         "_claims_until",
         "_counts_tokens",
         "_expires",
+        "_models",
         "_per_hour",
         "cost_used",
         "created_at",
@@ -138,6 +143,7 @@ class Caller:
         self._expires = (b"netrunner-token-expires", stamp(row.expires_at).encode("ascii"))
         self.terms = read(row.limits)
         self._counts_tokens = self.terms.counts_tokens
+        self._models = Globs(self.terms.models)
         self.metadata: Mapping[str, str] = {
             name.lower(): value for name, value in msgspec.json.decode(row.metadata, type=dict[str, str]).items()
         }
@@ -169,6 +175,17 @@ class Caller:
             raise Unauthenticated("The token has expired.", code="token_expired", headers=CHALLENGE)
         if not self.project_view.active:
             raise Forbidden("The token's project is not active.", code="project_inactive")
+
+    def check_model(self, model: str | None) -> None:
+        """See whether a model may be asked for, by the name that the request has for it; None where it has none.
+
+        Raises:
+            Forbidden: ``model_not_allowed``.
+        """
+        for of, allowed in (("token", self._models), ("project", self.project_view.models)):
+            if allowed and (model is None or model not in allowed):
+                named = "a request that names no model" if model is None else f"the model {model!r}"
+                raise Forbidden(f"The {of} is not for {named}.", code="model_not_allowed", param="model")
 
     def told(self) -> Headers:
         """Return what its holder is told: when it expires, and how many requests of its life are left."""

@@ -15,11 +15,13 @@ from netrunner.projects.wither import Wither, left
 from netrunner.settings import COUNTS, Limits
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Patterns = Annotated[tuple[Pattern, ...], msgspec.Meta(max_length=100)]
 Money = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """Limits in windows, and budgets for a life."""
+    """Limits in windows, budgets for a life, and the models that may be asked for."""
 
     requests_per_minute: Count | None = None
     requests_per_hour: Count | None = None
@@ -31,6 +33,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """Tokens in all, those of requests and answers."""
     max_cost: Money | None = None
     """US dollars in all."""
+    models: Patterns = ()
+    """Models that may be asked for, by the names that callers use, ``*`` for any characters; all of them if empty."""
     wither: Wither | None = None
     """Of a token only: how its windows shrink."""
 

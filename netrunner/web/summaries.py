@@ -28,7 +28,7 @@ HOUR_S = 3600.0
 class Summary(Told):
     """A path that tells of many records at once."""
 
-    known = ("limit", "hours", "q", "model", "service_type")
+    known: tuple[str, ...] = ("limit", "hours", "q", "model", "service_type")
 
     async def told(self, arguments: Arguments) -> Any:
         """Return the groups, and what was looked at."""

@@ -27,6 +27,7 @@ def interpolated(text: str, environ: dict[str, str]) -> tree.Scalar:
     [
         ("${A}", "1"), ("x${A}y${A}", "x1y1"), ("${B:-2}", "2"), ("${A:-2}", "1"), ("${EMPTY:-2}", "2"),
         ("${B:-}", ""), ("$${A}", "${A}"), ("$A $ {A}", "$A $ {A}"), ("${B:-a:-b}", "a:-b"), ("${EMPTY}", ""),
+        ("${EMPTY-2}", ""), ("${B-2}", "2"), ("${A-2}", "1"), ("${B-}", ""), ("${B--1}", "-1"),
     ],
 )  # fmt: skip
 def test_variables_stand_in_anywhere(text: str, result: str) -> None:
@@ -51,7 +52,7 @@ def test_a_missing_variable_hides_no_other_problem(loaded: Loader) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["${", "${A", "${1}", "${A-b}", "${}", "a ${ b"])
+@pytest.mark.parametrize("text", ["${", "${A", "${1}", "${A+b}", "${}", "a ${ b"])
 def test_a_malformed_reference_is_a_problem(text: str) -> None:
     expected = "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"
     assert interpolated(text, {"A": "1"}).problem == Problem("x.yaml:7", expected)

@@ -92,3 +92,7 @@ def test_options_of_the_wrong_kind_are_refused(options):
     with pytest.raises(BadRequest) as caught:
         view(f'{{"options":{options}}}').params()
     assert caught.value.param == "options"
+
+
+def test_a_request_without_options_has_its_own_fields_alone():
+    assert dict(view('{"model":"m","prompt":"Hi","think":true}').fields()) == {"think": "reasoning_effort"}

@@ -104,3 +104,8 @@ def test_a_tap_reads_the_kind_of_answer_it_is_made_for(streaming):
     tap.feed(b"data: " + document + b"\n\n" if streaming else document)
     tap.close()
     assert (tap.finish_reason, tap.complete) == ("stop", True)
+
+
+def test_lists_of_models_hold_no_events():
+    dialect = OpenAIDialect()
+    assert [dialect.has_events(b"GET", one) for one in ("models", "models/m", "files")] == [False, False, None]

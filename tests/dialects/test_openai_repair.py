@@ -630,3 +630,10 @@ def test_options_that_cannot_be_told_are_refused(body: bytes, code: str) -> None
     with pytest.raises(BadRequest) as error:
         ask_for_usage(body)
     assert error.value.code == code
+
+
+def test_a_completions_piece_without_a_text_adds_nothing() -> None:
+    piece = event({**HEAD, "object": "text_completion", "choices": [{"index": 0, "finish_reason": "stop"}]})
+    one = repair(endpoint="completions")
+    one.feed(piece + DONE, True)
+    assert (one.complete, one.tap.made) == (True, 0.0)

@@ -207,3 +207,8 @@ def test_texts_of_a_document_are_looked_at_where_nobody_has_counted_them(answer,
     tap.feed(answer.encode())
     tap.close()
     assert tap.made == made
+
+
+def test_a_finish_beside_a_field_that_chunks_do_not_have_is_one():
+    odd = '{"type":"chunk","choices":[{"finish_reason":null},{"finish_reason":"stop"}]}'
+    assert seen([stream(odd, "[DONE]")]) == (None, "stop", None, True)

@@ -20,3 +20,9 @@ def test_a_dialect_is_found_by_its_own_name_and_is_whole(name):
 @pytest.mark.parametrize("name", REGISTRY.names("provider"))
 def test_what_a_built_in_provider_speaks_is_there(name):
     assert REGISTRY.factory("provider", name).build.dialect in SPOKEN
+
+
+def test_dialects_are_counted_and_looked_for_by_name():
+    assert len(SPOKEN) == len(list(SPOKEN))
+    assert "openai" in SPOKEN
+    assert "nobody's" not in SPOKEN

@@ -26,6 +26,8 @@ CASES = [
     ("a<<think>x</think>>", "a<>"),
     ("the end: </think>", "the end: </think>"),
     ("a<think>x<think>y</think>z</think>b", "azb"),
+    ("<think><think>x</think>b", "b"),
+    ("a<think>1<think>2<think>3</think>b</think>c</think>d</think>", "abcd</think>"),
     ("a<think>never closed", "a"),
     ("a<think>x</thin", "a"),
     ("a<thin", "a<thin"),
@@ -53,6 +55,18 @@ def test_where_a_text_is_cut_makes_no_difference(parts: list[str], data: st.Data
     text = "".join(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))
     assert stripped([text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]) == stripped([text])
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.sampled_from(["a", "b", " "]),
+        lambda inner: st.lists(inner).map(lambda of: f"<think>{''.join(of)}</think>"),
+        max_leaves=8,
+    )
+)
+def test_blocks_inside_of_each_other_leave_no_tag_behind(text: str) -> None:
+    assert "think>" not in stripped(list(text))
 
 
 @settings(deadline=None)

@@ -132,7 +132,7 @@ def test_a_backup_of_sqlite_is_restored_into_postgresql(made: Made, tmp_path: Pa
             assert chat(daemon, made.token) == 200
             back = netrunner("backup", daemon.config_path, str(tmp_path / "back"))
             assert back.returncode == 0
-            assert "secret.key is not in it" in back.stderr
+            assert "secret.key is not in it" in back.stdout
 
 
 def altered(made: Made, path: Path, **manifest: Any) -> Path:

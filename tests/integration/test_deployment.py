@@ -47,11 +47,19 @@ def test_the_dockerfile_has_nothing_a_linter_finds_fault_with() -> None:
 
 
 def test_everything_the_dockerfile_copies_is_there_and_not_ignored() -> None:
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     kept = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     sources = [source for line in copied for source in line.split()]
     assert len(sources) >= 7
     assert all((ROOT / source).exists() and source.split("/")[0] in kept for source in sources)
+
+
+def test_the_test_stage_is_given_all_there_is_and_the_image_is_still_the_last_stage() -> None:
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert stages[1:] == [("build", "test"), ("python:3.13-slim", "")]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kept = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted({path.split("/")[0] for path in tracked.splitlines()}) == kept
 
 
 def test_the_configuration_in_the_image_needs_only_what_its_comment_names() -> None:

@@ -22,8 +22,8 @@ from tests.support.sdk import said
 pytestmark = pytest.mark.integration
 
 PAGE = (ROOT / "docs" / "forward-proxy.md").read_text()
-(CONFIG,) = re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE)
-(COMMANDS,) = re.findall(r"(?ms)^```sh\n(.*?)^```$", PAGE)
+CONFIG, INTERCEPTING = re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE)
+COMMANDS, CREATE = re.findall(r"(?ms)^```sh\n(.*?)^```$", PAGE)
 
 
 class Neighbourhood:

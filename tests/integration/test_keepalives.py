@@ -38,7 +38,9 @@ def daemon(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
     where = f"base_url: 'http://127.0.0.1:{provider.port}/v1', pool: {{max_idle: 0}}"
     config = (
         "server: {keepalive_s: 0.1}\n"
-        f"providers: {{up: {{type: openai, responses: false, {where}}}, raw: {{type: openai, repair: false, {where}}}}}\n"
+        "providers:\n"
+        f"  up: {{type: openai, responses: false, {where}}}\n"
+        f"  raw: {{type: openai, repair: false, {where}}}\n"
         "models: [{name: m, targets: [{provider: up, model: m}]}, {name: raw, targets: [{provider: raw, model: m}]}]\n"
     )
     with Daemon(tmp_path_factory.mktemp("silent"), config) as daemon:

@@ -96,6 +96,20 @@ def test_a_token_that_one_machine_revokes_is_refused_by_every_worker_of_the_othe
         assert {chat(two, told["token"]) for _ in range(8)} == {(401, "token_inactive")}
 
 
+def test_the_models_that_one_machine_allows_are_those_of_every_worker_of_the_other_from_the_next_request_on(
+    machines: Two,
+) -> None:
+    one, two = machines
+    told = issue(one)
+    project = f"/manage/projects/{told['project_id']}"
+    assert {chat(two, told["token"]) for _ in range(8)} == {(200, None)}
+    for models, answer in ((["gpt-*", "local"], (403, "model_not_allowed")), (["gpt-*", "ec*"], (200, None))):
+        assert manage(one, "PATCH", project, {"limits": {"models": models}})[0] == 200
+        assert {chat(two, told["token"]) for _ in range(8)} == {answer}
+    audited = manage(one, "GET", f"/manage/audit?project_id={told['project_id']}&action=project.change")[1]["data"]
+    assert audited[0]["details"]["limits"] == {"models": ["gpt-*", "ec*"]}
+
+
 def test_a_project_that_one_machine_deactivates_is_refused_by_every_worker_of_the_other(machines: Two) -> None:
     one, two = machines
     told = issue(two)

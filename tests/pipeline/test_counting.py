@@ -120,6 +120,59 @@ def test_what_came_before_a_client_left_is_counted() -> None:
     about(stage.record().usage, 14)
 
 
+TOLD = b'data: {"choices": [], "usage": ' + json.dumps(COUNTS).encode() + b"}\n\n"
+
+
+def spoken(stage: Stage, *pieces: bytes, **more: Any) -> Usage | None:
+    """Return the usage in the record of one more stream of these pieces, which go on as they came."""
+    stage.ask({**ASKED, "stream": True, **more})
+    stage.call.head(200, SSE)
+    for piece in pieces:
+        stage.call.body(piece)
+    stage.call.body(b"", True)
+    usage = stage.records[-1].usage
+    return usage
+
+
+TEXTS = [chunk(content=TEXT[at : at + 14]) for at in range(0, len(TEXT), 14)]
+
+
+def test_a_stream_that_goes_on_as_it_came_is_counted_until_its_provider_has_told_counts() -> None:
+    stage = Stage()
+    about(spoken(stage, *TEXTS, chunk("stop"), DONE), 14)
+    about(spoken(stage, *TEXTS, chunk("stop"), DONE), 14)
+    told = spoken(stage, *TEXTS, chunk("stop"), TOLD, DONE)
+    assert told is not None
+    assert (told.source, told.input_total, told.output_total) == ("provider", 1, 2)
+    # From now on nobody looks into what this model's streams say.
+    assert spoken(stage, *TEXTS, chunk("stop"), DONE) is None
+    about(spoken(stage, *TEXTS, chunk("stop"), DONE, stream_options={"include_usage": True}), 14)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_is_counted_does_not_depend_on_how_the_bytes_come(size: int) -> None:
+    stream = b"".join([*TEXTS, chunk(reasoning="\u00e9\u00e8" * 20), chunk(tool_calls=[CALL]), chunk("stop"), DONE])
+    usage = spoken(Stage(), *(stream[at : at + size] for at in range(0, len(stream), size)))
+    assert usage is not None
+    assert (usage.source, usage.output_total) == ("counted", 28)
+
+
+def test_a_text_that_looks_like_a_field_is_none() -> None:
+    quoted = 'the field "content": "' + "x" * 378
+    about(spoken(Stage(), chunk(content=quoted), chunk("stop"), DONE), 100)
+
+
+def test_a_line_without_an_end_is_counted_in_pieces() -> None:
+    stream = chunk(content="x" * 1000).removesuffix(b"\n\n") + b" " * 100_000
+    usage = spoken(Stage(), stream, b"\n\n" + chunk("stop"), DONE)
+    about(usage, 250)
+
+
+def test_a_string_that_is_none_is_counted_by_its_length() -> None:
+    usage = spoken(Stage(), b'data: {"content": "\\q' + b"x" * 38 + b'"}\n\n', *TEXTS, chunk("stop"), DONE)
+    about(usage, 24)
+
+
 def test_nothing_is_counted_of_an_answer_that_is_an_error() -> None:
     stage = Stage(repair=True)
     stage.ask(ASKED)

@@ -12,6 +12,7 @@ from netrunner.errors import ExchangeError, Forbidden, Overloaded, Unauthenticat
 from netrunner.projects import callers as module
 from netrunner.projects.callers import KEEP_S, REFRESH_S, UNKNOWN_S
 from netrunner.projects.office import Office
+from netrunner.projects.terms import Terms
 from netrunner.projects.tokens import Mint
 from netrunner.projects.wanted import ProjectChange, Refreshment, TokenChange
 from tests.support.reception import ANN, Front, forged, now
@@ -257,6 +258,31 @@ def test_a_project_without_a_key_for_a_provider_says_so(front: Front) -> None:
     with pytest.raises(Forbidden) as raised:
         caller.key("up")
     assert raised.value.code == "project_key_missing"
+
+
+@pytest.mark.parametrize(
+    ("project", "token", "allowed"),
+    [
+        ((), (), ["gpt-4o", "local", "other", "", None]),
+        (("gpt-*", "local"), (), ["gpt-4o", "local"]),
+        ((), ("local",), ["local"]),
+        (("gpt-*", "local"), ("gpt-4o", "other"), ["gpt-4o"]),
+    ],
+)
+def test_the_models_that_are_allowed_are_those_of_the_token_and_of_its_project(
+    front: Front, project: tuple[str, ...], token: tuple[str, ...], allowed: list[str | None]
+) -> None:
+    id = front.project()
+    _, issued = front.token(id, limits=Terms(models=token))
+    front.change("project.change", Office.change_project, id, ProjectChange(limits=Terms(models=project)))
+    caller = let_in(front, issued)
+    for model in ("gpt-4o", "local", "other", "", None):
+        if model in allowed:
+            caller.check_model(model)
+            continue
+        with pytest.raises(Forbidden) as raised:
+            caller.check_model(model)
+        assert (raised.value.code, raised.value.param) == ("model_not_allowed", "model")
 
 
 def test_a_new_key_is_used_by_the_next_request(front: Front) -> None:

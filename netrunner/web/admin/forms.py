@@ -52,7 +52,9 @@ def number(fields: Fields, name: str) -> float | int | None:
 def limits(fields: Fields, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the limits that were typed, with what no form shows of those ``before``."""
     kept = {name: value for name, value in (before or {}).items() if name not in LIMITS}
-    typed = {name: value for name in LIMITS if (value := number(fields, name)) is not None}
+    typed: dict[str, Any] = {name: value for name in LIMITS if (value := number(fields, name)) is not None}
+    if "models" in fields:
+        typed["models"] = text(fields, "models").replace(",", " ").split()
     return {**kept, **typed}
 
 

@@ -292,8 +292,9 @@ def _typed(fields: Fields | None) -> dict[str, str]:
 
 
 def _as_typed(limits: Mapping[str, Any]) -> dict[str, str]:
-    return {
+    numbers = {
         name: f"{limits[name]:g}" if name == "max_cost" else str(limits[name])
         for name in forms.LIMITS
         if name in limits
     }
+    return numbers | {"models": " ".join(limits.get("models", ()))}

@@ -116,6 +116,16 @@ def test_a_form_keeps_what_it_does_not_show(desk: Desk) -> None:
     assert told["limits"] == {"concurrency": 5, "wither": wither}
 
 
+def test_the_models_of_a_project_are_typed_shown_and_cleared(desk: Desk) -> None:
+    desk.log_in()
+    path = f"/admin/projects/{project(desk)}"
+    for typed, kept in (("gpt-*, local", ["gpt-*", "local"]), ("", [])):
+        desk.submit(path, do="change", name="team", concurrency="", models=typed)
+        _, told = tool(desk, "GET", path)
+        assert told["limits"].get("models", []) == kept
+        assert f'name="models" value="{" ".join(kept)}"' in desk.get(path).body.decode()
+
+
 def test_metadata_are_typed_as_lines_and_shown_as_they_were(desk: Desk) -> None:
     desk.log_in()
     of = project(desk)
