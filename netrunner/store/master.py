@@ -60,6 +60,8 @@ def renew(state_folder: Path) -> None:
             beside.unlink()
         _write(beside, "".join(f"{text}\n" for text in texts))
         beside.rename(path)
+        # What is sealed by the new key must not outlive it.
+        _settle(state_folder)
 
 
 def _file_of(path: Path) -> list[str]:
@@ -71,6 +73,7 @@ def _file_of(path: Path) -> list[str]:
             with contextlib.suppress(FileExistsError):
                 os.link(beside, path)
             beside.unlink()
+            _settle(path.parent)
         with path.open(encoding="ascii") as file:
             if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise StoreError(f"{path} may be read by others: its owner alone should (chmod 600).")
@@ -94,6 +97,15 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _settle(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _new() -> str:

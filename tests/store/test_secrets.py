@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets as chance
 import stat
 from pathlib import Path
@@ -114,6 +115,17 @@ def test_a_renewed_key_file_opens_what_the_old_key_sealed(tmp_path: Path) -> Non
     assert after.current.id != before.current.id
     assert after.open(sealed, before.current.id, "row") == b"key"
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_a_key_file_is_on_the_disk_before_anything_is_sealed_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: kinds.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+    keyring(None, (), tmp_path)
+    renew(tmp_path)
+    # The file, then the folder that names it; each time.
+    assert kinds == [False, True, False, True]
 
 
 def test_a_master_key_of_the_configuration_takes_the_place_of_the_file(tmp_path: Path) -> None:
