@@ -40,6 +40,12 @@ BUILT_IN = (
         "Answers a question that was asked before with the answer it got then.",
         "netrunner.filters.cache",
     ),
+    BuiltIn(
+        "filter",
+        "firewall",
+        "Has what is asked looked at by classifiers, and refuses it.",
+        "netrunner.filters.firewall",
+    ),
     BuiltIn("filter", "no_think", "Asks models that think aloud not to.", "netrunner.filters.no_think"),
     BuiltIn("filter", "retry", "Tries again what has failed.", "netrunner.filters.retry"),
     BuiltIn(

@@ -21,10 +21,10 @@ from netrunner.errors import ConfigurationError, Problem, UpstreamError, Upstrea
 from netrunner.interfaces import IEnvironment, IPrepares, ISteps, IUpstream
 from netrunner.offers import ProviderFactory
 from netrunner.providers.api import ApiProvider
-from netrunner.providers.sidecall import post_form
 from netrunner.providers.token import Grant, Token
 from netrunner.providers.uploads import Uploading
 from netrunner.settings import ProviderSettings, Secret, setting
+from netrunner.sidecall import post_form
 from netrunner.values import Call, Headers, UpstreamRequest
 
 LIFE_S = 1800.0

@@ -67,6 +67,7 @@ def test_built_in_plugins_are_there(log, said):
     assert {"echo", "openai"} <= offered == set(registry.names("provider"))
     assert registry.names("filter") == (
         "cache",
+        "firewall",
         "no_think",
         "rate_limit",
         "retry",

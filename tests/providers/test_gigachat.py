@@ -16,8 +16,8 @@ from twisted.web.client import ResponseDone
 
 from netrunner.errors import ConfigurationError, NotFound, UpstreamError, UpstreamTimeout
 from netrunner.providers.gigachat import GigaChatProvider, GigaChatSettings
-from netrunner.providers.sidecall import MAX_BYTES
 from netrunner.settings import Secret
+from netrunner.sidecall import MAX_BYTES
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.values import Call, Origin
 
