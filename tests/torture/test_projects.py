@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import random
 import secrets
+import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +18,9 @@ from sqlalchemy import insert
 from netrunner.projects.callers import Callers, Opened
 from netrunner.projects.tokens import Mint
 from netrunner.store.database import Database, locate
+from netrunner.store.master import keyring
 from netrunner.store.migrate import migrate
-from netrunner.store.projects import KeyRow, ProjectRow, add, put_keys
+from netrunner.store.projects import KeyRow, ProjectRow, add, keys_of, put_keys
 from netrunner.store.sealing import Keyring, MasterKey
 from netrunner.store.secrets import reseal, status
 from netrunner.store.tables import tokens
@@ -33,6 +39,7 @@ REFUSED_S = 0.1
 ENDED_S = 1.0
 KEYS = 10_000
 ROTATED_S = 10.0
+KILLS = 20
 TOKENS = 1_000_000
 
 
@@ -78,13 +85,51 @@ def test_ten_thousand_keys_are_sealed_anew_in_ten_seconds(tmp_path: Path, figure
     assert took_s <= ROTATED_S
 
 
+def test_a_rotation_that_is_killed_loses_no_key(tmp_path: Path, figures: Figures) -> None:
+    state, config = tmp_path / "state", tmp_path / "config.yaml"
+    state.mkdir()
+    config.write_text(f"state: {json.dumps(str(state))}\nproviders: {{echo: {{type: echo}}}}\n")
+    url = locate("sqlite", state)
+    migrate(url.render_as_string(hide_password=False))
+    database = Database(url, lambda _: None, time.monotonic)
+    first = keyring(None, (), state)
+    database.write(add, ProjectRow("p", "p", True, 0.0, 0.0))
+    secret = {f"{n:05}": b"sk-%05d" % n for n in range(KEYS)}
+    rows = [KeyRow(id, "p", "up", "sk-***", first.current.id, first.seal(key, id)) for id, key in secret.items()]
+    database.write(put_keys, "p", ["up"], rows)
+    chance, midway = random.Random(48), 0
+    rotate = [str(Path(sys.executable).with_name("netrunner")), "secrets", "--config", str(config), "rotate"]
+    for _ in range(KILLS):
+        before, wanted = database.read(status), chance.randrange(1, KEYS)
+        with subprocess.Popen(rotate, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None and moved(before, database.read(status)) < wanted:
+                pass
+            process.kill()
+        assert process.returncode in (0, -signal.SIGKILL)
+        midway += len(database.read(status)) > 1
+        now = keyring(None, (), state)
+        assert {
+            row.id: now.open(row.sealed, row.sealed_by or "", row.id) for row in database.read(keys_of, ["p"])
+        } == secret
+    subprocess.run(rotate, stdout=subprocess.DEVNULL, check=True)
+    assert database.read(status) == {keyring(None, (), state).current.id: KEYS}
+    database.close()
+    figures.add("rotations killed, of them in the midst of it", f"{KILLS}, {midway}")
+    assert midway > KILLS // 4
+
+
+def moved(before: dict[str | None, int], after: dict[str | None, int]) -> int:
+    """Return how many keys are sealed by another master key than before."""
+    return sum(max(0, count - before.get(id, 0)) for id, count in after.items())
+
+
 def test_a_million_tokens_change_nothing_for_one_that_is_known_and_little_for_one_that_is_not(
     tmp_path: Path, figures: Figures
 ) -> None:
     url = locate("sqlite", tmp_path)
     migrate(url.render_as_string(hide_password=False))
     database = Database(url, lambda _: None, time.monotonic)
-    mint, keyring = Mint(b"p" * 32), Keyring([MasterKey(b"m" * 32)], secrets.token_bytes)
+    mint, ring = Mint(b"p" * 32), Keyring([MasterKey(b"m" * 32)], secrets.token_bytes)
     database.write(add, ProjectRow("p", "p", True, 0.0, 0.0))
     mine = [mint.make(secrets.token_bytes).encode() for _ in range(2000)]
 
@@ -100,7 +145,7 @@ def test_a_million_tokens_change_nothing_for_one_that_is_known_and_little_for_on
     def measure() -> tuple[float, float]:
         """Return the microseconds that a look for a token takes: in the database, and in the process."""
         callers = Callers(lambda: Desk(database), FakeClock())  # type: ignore[arg-type,return-value]  # asks for reads
-        callers.opened = Opened(keyring, mint)
+        callers.opened = Opened(ring, mint)
         begun = time.thread_time()
         for token in mine:
             now(callers.ask(token))
