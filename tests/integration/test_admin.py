@@ -69,7 +69,7 @@ def logged_in(visit: Visit) -> Visit:
 def make_project(page: Page, visit: Visit, name: str) -> None:
     visit.go("/admin/projects")
     form = page.locator('section[aria-labelledby="new"]')
-    form.get_by_label("Name").fill(name)
+    form.get_by_label("Name", exact=True).fill(name)
     form.get_by_label("Keys for up").fill(KEY)
     form.get_by_label("Tokens in all").fill("1000")
     form.get_by_role("button", name="Create project").click()
@@ -80,7 +80,7 @@ def make_token(page: Page, visit: Visit, project: str, name: str) -> str:
     visit.go("/admin/tokens")
     form = page.locator('section[aria-labelledby="new"]')
     form.get_by_label("Project").select_option(label=project)
-    form.get_by_label("Name").fill(name)
+    form.get_by_label("Name", exact=True).fill(name)
     form.get_by_label("Requests in all").fill("5")
     form.get_by_role("button", name="Create token").click()
     return page.locator("[data-token]").text_content() or ""
@@ -97,7 +97,7 @@ def test_a_project_is_made_changed_and_deleted(visit: Visit) -> None:
     expect(page.locator(".facts")).to_contain_text("sk-***6789")
     assert KEY not in page.content()
     form = page.locator('section[aria-labelledby="change"]')
-    form.get_by_label("Name").fill("changed")
+    form.get_by_label("Name", exact=True).fill("changed")
     form.get_by_label("Active").uncheck()
     form.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("changed")
@@ -120,7 +120,7 @@ def test_a_token_is_shown_once_used_and_revoked(daemon: Daemon, visit: Visit) ->
     path = page.url.removeprefix(visit.url)
     daemon.wait_for(lambda: "1 of 5" in (visit.go(path).locator(".bars").text_content() or ""))
     assert token not in page.content()
-    page.locator('section[aria-labelledby="change"]').get_by_label("Name").fill("renamed")
+    page.locator('section[aria-labelledby="change"]').get_by_label("Name", exact=True).fill("renamed")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("renamed")
     visit.go("/admin/usage")
@@ -162,11 +162,11 @@ def test_what_is_wrong_is_told_on_the_page_and_what_was_typed_is_kept(visit: Vis
     make_project(page, visit, "wrong")
     visit.go("/admin/tokens")
     form = page.locator('section[aria-labelledby="new"]')
-    form.get_by_label("Name").fill("kept")
+    form.get_by_label("Name", exact=True).fill("kept")
     form.get_by_label("Hours it lives").fill("99999")
     form.get_by_role("button", name="Create token").click()
     expect(page.get_by_role("alert")).to_contain_text("duration_hours")
-    expect(form.get_by_label("Name")).to_have_value("kept")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("kept")
 
 
 def test_the_audit_names_who_changed_what_from_where(visit: Visit) -> None:

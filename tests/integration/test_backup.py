@@ -62,7 +62,8 @@ class Made:
         self.path = folder / "a.backup"
         with Daemon(folder / "daemon", CONFIG, environ=ENVIRON) as daemon:
             project = manage(daemon, "/projects", {"name": "team", "keys": {"up": KEY}})
-            self.token = manage(daemon, "/tokens", {"project_id": project["id"], "duration_hours": 1})["token"]
+            wanted = {"project_id": project["id"], "duration_hours": 1, "limits": {"requests_per_hour": 10_000_000}}
+            self.token = manage(daemon, "/tokens", wanted)["token"]
             stop = threading.Event()
             statuses: list[int] = []
 

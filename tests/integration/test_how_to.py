@@ -94,7 +94,9 @@ def test_the_tutorial_leads_to_a_watched_application(reader: Reader, daemon: Dae
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_a_how_to_does_what_it_says(name: str, reader: Reader) -> None:
+def test_a_how_to_does_what_it_says(name: str, reader: Reader, daemon: Daemon) -> None:
+    daemon.write_config(ECHO)
+    daemon.control("reload")
     assert reader.follow(HOW_TO / f"{name}.md") >= 2
 
 

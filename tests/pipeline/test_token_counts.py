@@ -27,6 +27,8 @@ MOST = 1000
 CHAT = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "abcd" * 200}]}
 EXPECTED = 304
 """Of 800 letters, a turn, and what the answer may take."""
+COUNTED = 225
+"""Of its body and one letter, where nobody else has counted."""
 ANSWER: dict[str, Any] = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]
 }
@@ -102,9 +104,16 @@ def test_where_the_provider_did_not_count_it_has_taken_what_was_counted_here(cou
 
 def test_an_answer_that_broke_off_uncounted_has_taken_what_was_expected(counted: Counted) -> None:
     counted.ask(stream=True)
-    counted.stage.call.head(200, SSE).body(b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
+    counted.stage.call.head(200, SSE).body(b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n')
     counted.stage.call.fail()
     assert counted.used == EXPECTED
+
+
+def test_an_answer_that_broke_off_has_taken_what_was_counted_of_it(counted: Counted) -> None:
+    counted.ask(stream=True)
+    counted.stage.call.head(200, SSE).body(b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
+    counted.stage.call.fail()
+    assert counted.used == COUNTED
 
 
 def test_a_request_that_nobody_answered_may_have_been_worked_on(counted: Counted) -> None:

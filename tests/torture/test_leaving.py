@@ -15,7 +15,7 @@ from tests.support.dialogue import STREAM_HEAD, Provider, chat, dial, event
 pytestmark = pytest.mark.integration
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
 TOLD = event("one") + b"%x\r\n%b\r\n" % (len(USAGE), USAGE) + event("two")
-COUNTED = len(event("one")) + TOLD[len(event("one")) :].index(b"\n\n")
+TOLD_USAGE = len(event("one")) + TOLD[len(event("one")) :].index(b"\n\n")
 """How much has to come before the usage is known: the last of its braces."""
 MOST_S = 0.25
 
@@ -49,12 +49,16 @@ def test_a_client_that_leaves_at_any_point_aborts_its_upstream_and_is_recorded_w
             assert connections(daemon, provider.port) == 0
     records = [json.loads(line) for line in (tmp_path / "records").read_text().splitlines()]
     assert [record["outcome"] for record in records] == ["client_gone"] * points
-    used = [record["usage"]["output_total"] if record["usage"] else None for record in records]
-    assert used == [5 if cut >= COUNTED else None for cut in cuts]
+    usages = [record["usage"] or {"source": "provider", "output_total": None} for record in records]
+    used = [usage["output_total"] if usage["source"] == "provider" else None for usage in usages]
+    assert used == [5 if cut >= TOLD_USAGE else None for cut in cuts]
+    counted = [usage["output_total"] for usage in usages if usage["source"] == "counted"]
+    assert set(counted) == {1}
+    assert len(counted) >= sum(len(event("one")) <= cut < TOLD_USAGE for cut in cuts)
     assert (records[0]["status_code"], records[-1]["status_code"]) == (499, 200)
     aborted_after_s.sort()
     figures.add("recorded as left, with what was used", f"{len(records)} of {points}")
-    figures.add("of these with the usage", f"{points - used.count(None)} of {sum(cut >= COUNTED for cut in cuts)}")
+    figures.add("of these with the usage", f"{points - used.count(None)} of {sum(cut >= TOLD_USAGE for cut in cuts)}")
     figures.add(
         "upstream aborted after, p50, most, ms",
         [round(aborted_after_s[points // 2] * 1000, 1), round(aborted_after_s[-1] * 1000, 1)],
