@@ -67,7 +67,7 @@ lint: $(VENV)/.lint
 branches: $(VENV)/.test
 	$(BIN)/coverage run --rcfile=/dev/null --data-file=$(VENV)/.branches --branch --source netrunner.dialects \
 		-m pytest tests/dialects tests/providers tests/pipeline
-	$(BIN)/coverage report --rcfile=/dev/null --data-file=$(VENV)/.branches --skip-covered --show-missing --fail-under 99
+	$(BIN)/coverage report --rcfile=/dev/null --data-file=$(VENV)/.branches --skip-covered --show-missing --fail-under 100
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

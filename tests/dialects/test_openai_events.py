@@ -358,6 +358,13 @@ def test_text_without_a_place_is_added_to_a_whole_answer() -> None:
     assert [choice["message"]["content"] for choice in choices] == ["onemore", "more"]
 
 
+def test_no_text_without_a_place_is_nothing() -> None:
+    def more(event: Event) -> list[Event]:
+        return [TextDelta(text="", choice=event.choice, index=9), event] if isinstance(event, Finish) else [event]
+
+    assert json.loads(changed(ANSWER, more, streaming=False)) == json.loads(ANSWER)
+
+
 def test_completions_are_read_and_written_in_their_own_shape() -> None:
     stream = data({**HEAD, "choices": [{"index": 0, "text": "ab", "finish_reason": None}]})
     (document,) = documents(changed(stream, upper, completions=True))
