@@ -23,6 +23,7 @@ from netrunner.journal import cursor as cursors
 from netrunner.journal.cursor import Cursor
 from netrunner.journal.feed import LANES, Feed, summary
 from netrunner.journal.journal import Journal
+from netrunner.journal.upkeep import is_live
 
 LOCK_S = 0.25
 """How often it is tried to get the lock."""
@@ -104,7 +105,7 @@ class Feeds:
 
     def _feed(self, sink: Sink, others: Sequence[str]) -> None:
         known = self._known(sink.name)
-        cursor = self._cursors[sink.name] = Cursor(self._journal.folder_name) if known is None else known
+        cursor = self._cursors[sink.name] = self._new_cursor(others) if known is None else known
 
         def moved() -> None:
             self._moved.add(sink.name)
@@ -117,6 +118,14 @@ class Feeds:
             # From here on nothing may be missed, nor written twice, whatever happens next.
             cursors.write(self._path(sink.name), cursor.encoded())
         feed.look_at(others)
+
+    def _new_cursor(self, others: Sequence[str]) -> Cursor:
+        """Return where a new sink begins: with this journal, and those that processes beside this one write.
+
+        One of those may have begun before; what is left of processes that are gone is not for a new sink.
+        """
+        beside = [name for name in others if is_live(self._folder / name)]
+        return Cursor(self._journal.folder_name, {name: {} for name in beside})
 
     def _known(self, name: str) -> Cursor | None:
         """Return how far a sink has come, if it was ever fed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,19 @@ def test_a_new_sink_begins_with_the_present(desk: Desk, state: Path, journal_in:
     later.record(2)
     later.pass_time(2)
     assert later.keeper.all == ["02"]
+
+
+def test_a_new_sink_is_given_the_records_of_a_process_beside_that_began_before(
+    desk: Desk, state: Path, journal_in: MakeJournal, clock: FakeClock
+) -> None:
+    lock = os.open(desk.journal.folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as a process does for as long as it lives
+    later = Desk(state, journal_in(), clock).start()
+    desk.record(1)
+    later.record(2)
+    later.pass_time(2)
+    os.close(lock)
+    assert sorted(later.keeper.all) == ["01", "02"]
 
 
 def test_only_one_process_feeds_sinks_and_the_other_takes_over(
