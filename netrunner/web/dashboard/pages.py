@@ -154,6 +154,12 @@ class Page(Guarded):
         return answer.status, answer.headers, answer.body
 
 
+async def _ended_within(dashboard: Dashboard, span: Span) -> list[Record]:
+    """Return what ended lately, as far back as ``span`` reaches and as much as a page looks at."""
+    since = dashboard.clock.wall() - span.slots * span.minutes * 60
+    return await dashboard.page(Query(since_s=since), performance.MOST)
+
+
 def _span(request: Request) -> Span:
     return SPANS.get(request.args.get(b"span", [b""])[-1].decode("latin-1"), SPANS["1h"])
 
@@ -322,10 +328,9 @@ class Performance(Page):
         self.expect_end(request)
         dashboard = self.dashboard
         span = _span(request)
-        since = dashboard.clock.wall() - span.slots * span.minutes * 60
         try:
             await dashboard.figures.recall(dashboard.logs)
-            found = await dashboard.page(Query(since_s=since), performance.MOST)
+            found = await _ended_within(dashboard, span)
         except StoreError as error:
             raise _unreadable(error) from error
         values = {
@@ -351,9 +356,8 @@ class Clients(Page):
         self.expect_end(request)
         dashboard = self.dashboard
         span = _span(request)
-        since = dashboard.clock.wall() - span.slots * span.minutes * 60
         try:
-            found = await dashboard.page(Query(since_s=since), performance.MOST)
+            found = await _ended_within(dashboard, span)
         except StoreError as error:
             raise _unreadable(error) from error
         failures = summary.failures(found)
