@@ -116,7 +116,7 @@ class Recording:
 
         self.entry = journal.begin(record, lost, head, body, told)
         if self.watchers:
-            self._tell("message", DIRECTIONS[REQUEST], head())
+            self._show_head(REQUEST, head(), len(told) if body else None)
             self._tell("piece", DIRECTIONS[REQUEST], told)
 
     def take(self, body: bytes, clock: IClock) -> None:
@@ -152,7 +152,7 @@ class Recording:
         if entry is not None:
             entry.message(RESPONSE).head(head)
         if self.watchers:
-            self._tell("message", DIRECTIONS[RESPONSE], head)
+            self._show_head(RESPONSE, head, None)
 
     def piece(self, direction: int, data: bytes) -> None:
         """The next bytes of a body: ``direction`` is ``REQUEST`` or ``RESPONSE``."""
@@ -194,6 +194,18 @@ class Recording:
                 self.entry.message(direction).keep(rest)
             if rest and self.watchers:
                 self._tell("piece", DIRECTIONS[direction], rest)
+
+    def _show_head(self, direction: int, head: MessageHead, length: int | None) -> None:
+        """Show how a message begins; ``length`` is that of its body as it will be shown, None if not known yet.
+
+        What is declared counts for the body as it came, which is another where something in it is hidden.
+        """
+        if self._redaction is not None:
+            framed = [field for field in head.headers if field[0] != b"content-length" or field[1] == b"0"]
+            if length is not None:
+                framed.append((b"content-length", b"%d" % length))
+            head = MessageHead(head.start, framed)
+        self._tell("message", DIRECTIONS[direction], head)
 
     def _tell(self, what: str, *arguments: Any) -> None:
         for watcher in self.watchers:

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from zope.interface import implementer
 
+from netrunner.interfaces import IWatcher
 from netrunner.journal.copies import Copies
+from netrunner.journal.entry import RESPONSE
 from netrunner.journal.journal import Journal, Policy
 from netrunner.pipeline.recording import SLICE_BYTES, Recording
-from netrunner.values import Copy
+from netrunner.pipeline.shared import Unrecorded
+from netrunner.redaction.redact import compile_redaction
+from netrunner.values import Copy, MessageHead, Record
 from tests.support.stage import JSON, Stage
 
 
@@ -67,3 +72,42 @@ def test_a_turn_takes_one_slice(stage: Stage) -> None:
     assert recording is not None
     take_turn(recording)
     assert SLICE_BYTES <= journal.lane.offset - before < SLICE_BYTES + 1000
+
+
+@implementer(IWatcher)
+class Onlooker:
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, MessageHead] = {}
+        self.bodies: dict[str, bytes] = {}
+
+    def message(self, direction: str, head: MessageHead) -> None:
+        """Keep how a message begins."""
+        self.heads[direction] = head
+
+    def piece(self, direction: str, data: bytes) -> None:
+        """Keep more of its body."""
+        self.bodies[direction] = self.bodies.get(direction, b"") + data
+
+    def ended(self, record: Record) -> None:
+        """Nothing follows."""
+
+
+def test_an_onlooker_is_told_the_length_of_the_body_that_it_is_shown_or_none(stage: Stage) -> None:
+    watcher = Onlooker()
+    recording = Recording(compile_redaction(("/s[0-9]+/",), stage.clock.seconds))
+    recording.watch([watcher])
+    asked, answered = b'{"secret": "s12345678"}', b'{"other": "s1"}'
+    fields = [(b"content-type", b"application/json")]
+    lengths = [(b"content-length", b"%d" % len(body)) for body in (asked, answered)]
+    record: Any = None
+    recording.begin(Unrecorded(), lambda: record, lambda: None, b"POST / HTTP/1.1", [*fields, lengths[0]], asked)
+    recording.answer(b"HTTP/1.1 200 OK", [*fields, lengths[1]])
+    recording.piece(RESPONSE, answered)
+    recording.end(lambda: record)
+    shown = watcher.bodies["request"]
+    assert b"s12345678" not in shown
+    assert watcher.heads["request"].headers == [*fields, (b"content-length", b"%d" % len(shown))]
+    assert watcher.heads["response"].headers == fields
+    assert watcher.bodies["response"] == b'{"other": "[redacted:pattern]"}'
