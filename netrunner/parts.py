@@ -488,4 +488,5 @@ def receiving(settings: Settings) -> Any:
         per_hour=access.requests_per_hour,
         clean_s=access.clean_s,
         keep_days=access.keep_expired_days,
+        audit=settings.audit,
     )

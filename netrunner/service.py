@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +215,13 @@ class NetrunnerService(Service):
         if settings.access.mode != "projects":
             return None
         from netrunner.projects.reception import Reception
+        from netrunner.projects.trail import Trail
+        from netrunner.store.threads import Threads
 
         if self._reception is None:
+            # Of its own, since it may hang where the file does.
+            thread = Threads(0, 1, "audit")
+            thread.start()
             self._reception = Reception(
                 receiving(settings),
                 self.books.open_database,
@@ -224,6 +230,7 @@ class NetrunnerService(Service):
                 self.live.holders,
                 self.live.end_of,
                 self._tell_of_project,
+                Trail(partial(deferToThreadPool, self._reactor, thread), self._clock),
             )
             self._board.follow(PROJECTS, self._reception.hear)
         return self._reception
@@ -257,6 +264,7 @@ class NetrunnerService(Service):
             pools=self._pools,
             counters=lambda: self._counters,
             memory=lambda: self._parts.pipeline.chain.memory,
+            audit=lambda: {} if self._reception is None else self._reception.trail.counts,
             resent=lambda: self._resent,
             targets=Targets(),
             clock=self._clock,

@@ -10,7 +10,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +23,8 @@ from netrunner.news.topics import PROJECTS
 from netrunner.process.peers import PROJECT_CHANGED, tell_others
 from netrunner.projects.office import Actor, Change, Office, operate
 from netrunner.projects.tokens import Mint
+from netrunner.projects.trail import append
+from netrunner.store.audit import Entry
 from netrunner.store.secrets import made_pepper
 
 TIMEOUT_S = 30.0
@@ -66,19 +68,28 @@ class Here:
             change = self._place.database.write(operate, self._office, operation, self._actor, *args)
         except ExchangeError as error:
             subject = next((one for one in args if isinstance(one, str)), None)
-            self._place.database.write(self._office.refused, self._actor, action, subject, error.code)
-            raise Refused(error.message) from error
-        if change.projects:
-            self._tell(change.projects)
+            entry = self._place.database.write(self._office.refused, self._actor, action, subject, error.code)
+            raise Refused(" ".join([error.message, *self._note([entry])])) from error
+        problems = [*self._tell(change.projects), *self._note(change.entries)]
+        if problems:
+            raise Refused(f"It is done, but {' '.join(problems)}")
         return change.told
 
-    def _tell(self, projects: Sequence[str]) -> None:
-        """Tell those beside, and those on other machines whom PostgreSQL has not told."""
-        problems = tell_machines(self._place.settings, PROJECTS, projects)
+    def _tell(self, projects: Sequence[str]) -> Iterator[str]:
+        """Tell those beside, and those on other machines whom PostgreSQL has not told; yield what kept them from it."""
+        problems = tell_machines(self._place.settings, PROJECTS, projects) if projects else []
         for project in projects:
             problems += tell_others(self._place.state, None, PROJECT_CHANGED, {"id": project})
         if problems:
-            raise Refused(f"It is done, but not every daemon has heard of it yet: {' '.join(problems)}")
+            yield f"not every daemon has heard of it yet: {' '.join(problems)}"
+
+    def _note(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """Append to the audit's file, if there is one; yield why it does not take that."""
+        if self._place.settings.audit.file is not None:
+            try:
+                append(self._place.settings.audit, entries)
+            except OSError as error:
+                yield f"the audit tells of it in the database alone: {error}"
 
     def look(self, operation: Callable[..., Any], *args: Any) -> Any:
         """Look it up."""

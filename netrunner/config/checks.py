@@ -227,6 +227,11 @@ def _secrets(subject: Subject) -> Iterator[Problem]:
             )
 
 
+def _audit(subject: Subject) -> Iterator[Problem]:
+    if subject.document.audit.file is not None and subject.document.access.mode != "projects":
+        yield Problem(subject.root.at("audit", "file"), "audit.file: nothing is audited without access.mode: projects")
+
+
 def _is_master_key(key: Secret) -> bool:
     try:
         return len(base64.b64decode(key.reveal().strip(), validate=True)) == 32
@@ -313,6 +318,7 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("access", "providers"): _project_keys,
     ("filters", "access"): _filters,
     ("secrets",): _secrets,
+    ("access", "audit"): _audit,
     ("providers", "rules"): _provider_names,
     ("models", "rules", "model_map"): _leads,
     ("providers", "models"): _model_providers,

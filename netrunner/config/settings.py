@@ -94,6 +94,17 @@ class SecretsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """Where changes of who may call are told of, besides the database."""
+
+    file: str | None = setting(
+        None, form="path", doc="File to append every entry to, as a line of JSON; made with mode 0600."
+    )
+    max_bytes: int = setting(10485760, minimum=0, doc="Bytes at which a new file is begun; 0 never does.")
+    keep: int = setting(20, minimum=1, doc="Older files that are kept, as `file.1` and so on.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsSettings:
     """Where plugins are found besides the built-in and the installed ones."""
 
@@ -328,6 +339,7 @@ class Common:
     journal: JournalSettings = setting(JournalSettings(), doc="The record of every exchange.")
     access: AccessSettings = setting(AccessSettings(), doc="Who may call.")
     secrets: SecretsSettings = setting(SecretsSettings(), doc="What seals the keys of projects.")
+    audit: AuditSettings = setting(AuditSettings(), doc="Where changes of who may call are told of.")
     admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")

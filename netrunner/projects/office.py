@@ -58,6 +58,8 @@ class Change(msgspec.Struct, frozen=True):
     """The document, or the count, that the caller is told."""
     projects: tuple[str, ...] = ()
     """Those about which processes have to think anew; none for what no process can know yet."""
+    entries: tuple[Entry, ...] = ()
+    """What is in the audit about it."""
 
 
 class Office:
@@ -96,8 +98,8 @@ class Office:
         projects.add(connection, row)
         self._put_keys(connection, id, given)
         details = {"name": wanted.name, "keys": _masked(given)}
-        self._note(connection, actor, "project.create", id, None, details)
-        return Change(self.project(connection, id))
+        entry = self._note(connection, actor, "project.create", id, None, details)
+        return Change(self.project(connection, id), (), (entry,))
 
     def change_project(self, connection: Connection, actor: Actor, id: str, wanted: ProjectChange) -> Change:
         """Change what a project is called, may use and has; deactivating it stops its tokens at once."""
@@ -120,15 +122,15 @@ class Office:
         told = self.project(connection, id)
         if wanted.revoke_tokens:
             told["revoked"] = details["revoked"] = tokens.revoke_all(connection, id, self._wall())
-        self._note(connection, actor, "project.change", id, None, details)
-        return Change(told, (id,))
+        entry = self._note(connection, actor, "project.change", id, None, details)
+        return Change(told, (id,), (entry,))
 
     def delete_project(self, connection: Connection, actor: Actor, id: str) -> Change:
         """Delete a project with all it has; what it did stays in the audit and the records."""
         row = self._project(connection, id)
         projects.remove(connection, id)
-        self._note(connection, actor, "project.delete", id, None, {"name": row.name})
-        return Change(None, (id,))
+        entry = self._note(connection, actor, "project.delete", id, None, {"name": row.name})
+        return Change(None, (id,), (entry,))
 
     def project(self, connection: Connection, id: str) -> dict[str, Any]:
         """Return the document of a project."""
@@ -170,8 +172,8 @@ class Office:
         )
         tokens.add(connection, row, self._mint.digest(token.encode()))
         details = {"token": row.masked, "name": row.name, "life_s": life_s, "max_requests": wanted.max_requests}
-        self._note(connection, actor, "token.create", project.id, id, details)
-        return Change({**token_document(row, now), "token": token, "masked": row.masked})
+        entry = self._note(connection, actor, "token.create", project.id, id, details)
+        return Change({**token_document(row, now), "token": token, "masked": row.masked}, (), (entry,))
 
     def refresh(self, connection: Connection, actor: Actor, id: str, wanted: Refreshment) -> Change:
         """Put a new token in the place of one, with what that has left, for a new life; only this answer tells it."""
@@ -185,8 +187,8 @@ class Office:
         values = {"digest": digest, "masked": shown, "created_at": now, "expires_at": now + life_s}
         tokens.change(connection, id, values)
         details = {"before": row.masked, "token": shown, "life_s": life_s}
-        self._note(connection, actor, "token.refresh", row.project, id, details)
-        return Change({**self.token(connection, id), "token": token, "masked": shown}, (row.project,))
+        entry = self._note(connection, actor, "token.refresh", row.project, id, details)
+        return Change({**self.token(connection, id), "token": token, "masked": shown}, (row.project,), (entry,))
 
     def change_token(self, connection: Connection, actor: Actor, id: str, wanted: TokenChange) -> Change:
         """Change what a token is called and may use, revoke it, or let it in again."""
@@ -212,16 +214,16 @@ class Office:
             values["metadata"] = _written(wanted.metadata)
         if values:
             tokens.change(connection, id, values)
-        self._note(connection, actor, "token.change", row.project, id, details)
-        return Change(self.token(connection, id), (row.project,))
+        entry = self._note(connection, actor, "token.change", row.project, id, details)
+        return Change(self.token(connection, id), (row.project,), (entry,))
 
     def revoke(self, connection: Connection, actor: Actor, id: str) -> Change:
         """Revoke a token by its id; one that is revoked stays so."""
         row = self._token(connection, id)
         if row.active:
             tokens.change(connection, id, {"active": False, "revoked_at": self._wall()})
-        self._note(connection, actor, "token.revoke", row.project, id, {"token": row.masked})
-        return Change(None, (row.project,))
+        entry = self._note(connection, actor, "token.revoke", row.project, id, {"token": row.masked})
+        return Change(None, (row.project,), (entry,))
 
     def revoke_named(self, connection: Connection, actor: Actor, named: NamedToken) -> Change:
         """Revoke a token as its holder has it."""
@@ -233,16 +235,16 @@ class Office:
     def revoke_several(self, connection: Connection, actor: Actor, chosen: ChosenTokens) -> Change:
         """Revoke tokens by their ids, all or none; tells how many were not before."""
         rows = [self._token(connection, id) for id in dict.fromkeys(chosen.ids)]
-        for row in rows:
-            self.revoke(connection, actor, row.id)
-        return Change(sum(row.active for row in rows), tuple(dict.fromkeys(row.project for row in rows)))
+        entries = [entry for row in rows for entry in self.revoke(connection, actor, row.id).entries]
+        whose = dict.fromkeys(row.project for row in rows)
+        return Change(sum(row.active for row in rows), tuple(whose), tuple(entries))
 
     def revoke_all(self, connection: Connection, actor: Actor, project: str) -> Change:
         """Revoke every token of a project; tells how many."""
         self._project(connection, project)
         count = tokens.revoke_all(connection, project, self._wall())
-        self._note(connection, actor, "project.revoke_tokens", project, None, {"revoked": count})
-        return Change(count, (project,))
+        entry = self._note(connection, actor, "project.revoke_tokens", project, None, {"revoked": count})
+        return Change(count, (project,), (entry,))
 
     def token(self, connection: Connection, id: str) -> dict[str, Any]:
         """Return the document of a token."""
@@ -268,8 +270,8 @@ class Office:
 
     # What all of them share.
 
-    def refused(self, connection: Connection, actor: Actor, action: str, subject: str | None, code: str) -> None:
-        """Note that a change was refused.
+    def refused(self, connection: Connection, actor: Actor, action: str, subject: str | None, code: str) -> Entry:
+        """Note that a change was refused; return what is in the audit about it.
 
         Args:
             connection, actor: As of every operation.
@@ -278,7 +280,7 @@ class Office:
             code: Of the error.
         """
         project, token = (None, subject) if action.startswith("token.") else (subject, None)
-        self._note(connection, actor, action, project, token, {}, code)
+        return self._note(connection, actor, action, project, token, {}, code)
 
     def _note(
         self,
@@ -289,7 +291,7 @@ class Office:
         token: str | None,
         details: dict[str, Any],
         outcome: str = "done",
-    ) -> None:
+    ) -> Entry:
         entry = Entry(
             self._id(),
             self._wall(),
@@ -303,6 +305,7 @@ class Office:
             _written(details),
         )
         audit.add(connection, entry)
+        return entry
 
     def _id(self) -> str:
         return uuid7(self._wall(), lambda bits: int.from_bytes(self._random(16), "big") >> (128 - bits))

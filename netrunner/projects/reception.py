@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netrunner.claims import Denial, Grant
+from netrunner.config.settings import AuditSettings
 from netrunner.errors import ExchangeError, Overloaded, StoreError
 from netrunner.interfaces import ICallers, IClock, ICounters
 from netrunner.projects.caller import Caller
@@ -25,6 +26,7 @@ from netrunner.projects.callers import Callers, Opened
 from netrunner.projects.office import Actor, Change, Office, operate
 from netrunner.projects.prices import Prices
 from netrunner.projects.tokens import Mint
+from netrunner.projects.trail import Trail
 from netrunner.projects.uses import Uses
 from netrunner.settings import Secret
 from netrunner.store.master import keyring
@@ -51,6 +53,7 @@ class Rules:
         per_hour: Requests an hour of a token that has no limit of its own.
         clean_s: Seconds between two cleanings; 0 for none.
         keep_days: Days that an expired token is kept.
+        audit: The setting ``audit``.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Rules:
         per_hour: int | None,
         clean_s: float,
         keep_days: float,
+        audit: AuditSettings = AuditSettings(),  # noqa: B008 - immutable
     ) -> None:
         self.key = key
         self.previous = tuple(previous)
@@ -69,6 +73,7 @@ class Rules:
         self.per_hour = per_hour
         self.clean_s = clean_s
         self.keep_days = keep_days
+        self.audit = audit
 
 
 @implementer(ICallers)
@@ -83,6 +88,7 @@ class Reception:
         holders: Returns the callers of open exchanges.
         end: Ends those of one caller, saying why.
         tell: Tells other processes that a project was changed; returns what kept some of them from hearing it.
+        trail: Writes the audit into a file too.
     """
 
     log = Logger()
@@ -96,6 +102,7 @@ class Reception:
         holders: Callable[[], Iterable[Any]],
         end: Callable[[Any, ExchangeError], None],
         tell: Callable[[str], Awaitable[list[str]]],
+        trail: Trail,
     ) -> None:
         self._rules = rules
         self._open_database = open_database
@@ -104,6 +111,7 @@ class Reception:
         self._holders = holders
         self._end = end
         self._tell = tell
+        self.trail = trail
         self._store: Store | None = None
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
@@ -119,15 +127,16 @@ class Reception:
             self._store = self._open_database()
             self._calls["begin"] = self._clock.callLater(OPENING_S, self._begin)
         self.callers.per_hour = rules.per_hour
+        self.trail.apply(rules.audit)
         self._run(self._open())
         self._clean_later()
 
-    def stop(self) -> Deferred[None]:
-        """Write down what was used; ends before the database does."""
+    def stop(self) -> Deferred[list[None]]:
+        """Write down what was used, and what is in the audit; ends before the database does."""
         for call in self._calls.values():
             if call.active():
                 call.cancel()
-        return Deferred.fromCoroutine(self.uses.stop())
+        return gatherResults([Deferred.fromCoroutine(one.stop()) for one in (self.uses, self.trail)])
 
     # Who may call.
 
@@ -181,6 +190,7 @@ class Reception:
             subject = next((one for one in args if isinstance(one, str)), None)
             await self._note_refusal(office, actor, action, subject, error.code)
             raise
+        self.trail.add(change.entries)
         for project in change.projects:
             await self.changed(project)
             for problem in await self._tell(project):
@@ -232,7 +242,7 @@ class Reception:
 
     async def _note_refusal(self, office: Office, actor: Actor, action: str, subject: str | None, code: str) -> None:
         try:
-            await self._database().write(office.refused, actor, action, subject, code)
+            self.trail.add([await self._database().write(office.refused, actor, action, subject, code)])
         except StoreError as error:
             self.log.warn("{action} is not in the audit: {reason}", action=action, reason=str(error))
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from netrunner.interfaces import IEnvironment
+from netrunner.linefile import one_line
 from netrunner.settings import Secret, setting
 from netrunner.sinks.contents import Contents, contents
-from netrunner.sinks.lines import one_line
 from netrunner.sinks.shipping import Shipping, ShippingSettings
 from netrunner.values import Record
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from netrunner.errors import NetrunnerError
 from netrunner.interfaces import IEnvironment
-from netrunner.sinks.lines import LineFile
+from netrunner.linefile import LineFile
 
 T = TypeVar("T")
 

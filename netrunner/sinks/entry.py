@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from netrunner.sinks.lines import one_line
+from netrunner.linefile import one_line
 from netrunner.times import stamp
 from netrunner.values import Attempt, Record, Trace, Usage
 

@@ -19,10 +19,10 @@ from zope.interface import implementer
 
 from netrunner.figures import is_failure
 from netrunner.interfaces import IEnvironment, ILogSink, IResumes, IStartable
+from netrunner.linefile import LineFile, older
 from netrunner.offers import SinkFactory
 from netrunner.settings import setting
 from netrunner.sinks.entry import lines
-from netrunner.sinks.lines import LineFile
 from netrunner.values import Record
 
 _MARK = re.compile(r"(\d+):(\d+):(\d+)")
@@ -65,7 +65,8 @@ class Jsonl:
         return self._mark()
 
     def _cut_back(self, device: int, inode: int, size: int) -> None:
-        paths = [self.settings.path, *(self._older(number) for number in range(1, self.settings.keep + 1))]
+        newest = self.settings.path
+        paths = [newest, *(older(newest, number) for number in range(1, self.settings.keep + 1))]
         for number, path in enumerate(paths):
             if _is(path, device, inode):
                 if _cut(path, size):
@@ -86,7 +87,7 @@ class Jsonl:
         self._file.follow()
         size = self._file.size()
         if self.settings.max_bytes and size and size + len(data) > self.settings.max_bytes:
-            self._rotate()
+            self._file.rotate(self.settings.keep)
         if data:
             self._file.append(data)
         return self._mark()
@@ -94,19 +95,6 @@ class Jsonl:
     def _mark(self) -> str:
         status = os.fstat(self._file.open())
         return f"{status.st_dev}:{status.st_ino}:{status.st_size}"
-
-    def _rotate(self) -> None:
-        self._file.close()
-        if not self.settings.keep:
-            os.unlink(self.settings.path)
-            return
-        for number in range(self.settings.keep - 1, 0, -1):
-            if os.path.exists(self._older(number)):
-                os.replace(self._older(number), self._older(number + 1))
-        os.replace(self.settings.path, self._older(1))
-
-    def _older(self, number: int) -> str:
-        return f"{self.settings.path}.{number}"
 
 
 def _is(path: str, device: int, inode: int) -> bool:

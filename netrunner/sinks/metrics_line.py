@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import msgspec
 
+from netrunner.linefile import one_line
 from netrunner.offers import SinkFactory
 from netrunner.sinks.entry import milliseconds
-from netrunner.sinks.lines import LineSettings, LineSink, one_line
+from netrunner.sinks.lines import LineSettings, LineSink
 from netrunner.times import stamp
 from netrunner.values import Record
 

@@ -39,7 +39,9 @@ class _Thread(threading.Thread):
         super().__init__(*args, **{**kwargs, "daemon": True})
 
 
-class _Threads(ThreadPool):
+class Threads(ThreadPool):
+    """Threads that end with the process, whatever hangs in them."""
+
     threadFactory = _Thread
 
 
@@ -59,8 +61,8 @@ class Store:
     def __init__(self, store: str, state_folder: Path, reactor: Any, clock: IClock) -> None:
         self.database = Database(locate(store, state_folder), self._migrate, clock.seconds)
         self._reactor = reactor
-        self._writer = _Threads(0, 1, "store-writer")
-        self._readers = _Threads(0, READERS, "store-reader")
+        self._writer = Threads(0, 1, "store-writer")
+        self._readers = Threads(0, READERS, "store-reader")
         self._working: set[Deferred[Any]] = set()
         self._running = False
         self._migration: subprocess.Popen[str] | None = None

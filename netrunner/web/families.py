@@ -215,6 +215,13 @@ FAMILIES = (
         "Parts of the journals of such processes that could not be read.",
     ),
     Family(
+        "netrunner_audit_entries_total",
+        "counter",
+        ("outcome",),
+        "entries",
+        "Entries of the audit that its file has taken (written), or never will (dropped).",
+    ),
+    Family(
         "netrunner_reactor_lag_seconds",
         "gauge",
         ("over",),

@@ -64,6 +64,7 @@ class Observed:
         pools: Returns every pool with the name of its provider or route.
         counters: Returns what limits count with.
         memory: Returns the filter that remembers answers, if there is one.
+        audit: Returns how many entries the audit's file has taken and not; nothing where there is no audit.
         resent: Returns what pools that are gone had sent again.
         targets: What is known of each target.
         clock: Time.
@@ -83,6 +84,7 @@ class Observed:
         pools: Callable[[], Iterable[tuple[str, Pool]]],
         counters: Callable[[], ICounters],
         memory: Callable[[], IRemembers | None],
+        audit: Callable[[], Mapping[str, int]],
         resent: Callable[[], int],
         targets: Targets,
         clock: IClock,
@@ -90,7 +92,7 @@ class Observed:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
         self.onlookers, self.targets, self.clock = onlookers, targets, clock
         self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
-        self.counters, self.memory = counters, memory
+        self.counters, self.memory, self.audit = counters, memory, audit
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
@@ -221,6 +223,7 @@ class Observed:
     def _of_the_process(self) -> dict[str, Values]:
         lag = self.lag
         return {
+            "netrunner_audit_entries_total": {(outcome,): count for outcome, count in self.audit().items()},
             "netrunner_reactor_lag_seconds": {("last",): lag.last_s, ("p99",): lag.p99_s, ("max",): lag.max_s},
             "netrunner_build_info": {(__version__, platform.python_version(), twisted.__version__): 1},
         }

@@ -266,6 +266,15 @@ def test_a_header_of_its_own_lets_both_secrets_through(loaded: Loader) -> None:
     loaded(PASSED_ON)
 
 
+def test_a_file_for_the_audit_needs_something_that_is_audited(loaded: Loader) -> None:
+    assert loaded.problems("audit: {file: audit.jsonl}\n") == [
+        "netrunner.yaml:1: audit.file: nothing is audited without access.mode: projects"
+    ]
+    settled, _ = loaded("access: {mode: projects}\naudit: {file: audit.jsonl}\n")
+    assert settled.audit.file is not None
+    assert settled.audit.file.startswith("/")
+
+
 def test_a_key_of_the_calling_project_is_not_taken_for_a_key(loaded: Loader) -> None:
     assert loaded.problems("providers:\n  a: {type: openai, base_url: http://h, api_key: project}\n") == [
         "netrunner.yaml:2: api_key: project needs access.mode: projects"

@@ -20,6 +20,7 @@ CONFIG = """
 access: {mode: projects, management_token: {env: MANAGEMENT_TOKEN}}
 providers: {echo: {type: echo}, up: {type: openai, base_url: "http://127.0.0.1:9/v1", api_key: project}}
 models: [{name: echo, targets: [{provider: echo, model: echo}]}]
+audit: {file: audit.jsonl}
 """
 MANAGEMENT = "canary-management-token-0123456789"
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
@@ -143,3 +144,43 @@ def test_a_state_folder_that_is_not_there_is_named(shell: Shell, tmp_path: Path)
     )
     done = shell.run("project", "--config", str(tmp_path / "x.yaml"), "list")
     assert (done.returncode, "none" in done.stderr, done.stderr.count("\n")) == (1, True, 1)
+
+
+def lines(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the lines of the audit's files by their ids."""
+    told = [json.loads(line) for path in folder.glob("audit.jsonl*") for line in path.read_text().splitlines()]
+    assert len({line["id"] for line in told}) == len(told)
+    return {line["id"]: line for line in told}
+
+
+def test_every_entry_of_the_audit_is_a_line_of_its_file_whoever_made_the_change(shell: Shell) -> None:
+    daemon, key = shell.daemon, "sk-canary-0123456789-0123456789"
+    path = daemon.folder / "audit.jsonl"
+    headers = {"Authorization": f"Bearer {MANAGEMENT}"}
+    project = shell.json("project", "create", "--key", "up=-", "told", given=key)["id"]
+    assert shell.run("token", "--config", str(daemon.config_path), "revoke", "nobody").returncode == 1
+    # As logrotate does it.
+    path.rename(path.with_name("audit.jsonl-1"))
+    wanted = {"project_id": project, "duration_hours": 1}
+    token = json.loads(daemon.request("POST", "/manage/tokens", wanted, headers)[2])["token"]
+    assert daemon.request("DELETE", "/manage/tokens/nobody", None, headers)[0] == 404
+    _, _, told = daemon.request("GET", "/manage/audit?limit=1000", None, headers)
+    entries = {entry["id"]: entry for entry in json.loads(told)["data"]}
+    daemon.wait_for(lambda: len(lines(daemon.folder)) == len(entries))
+    assert lines(daemon.folder) == entries
+    assert {entry["actor"].partition(":")[0] for entry in entries.values()} == {"cli", "management"}
+    for path in daemon.folder.glob("audit.jsonl*"):
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert not {one for one in (key, token, MANAGEMENT) if one in path.read_text()}
+
+
+def test_a_change_that_the_audits_file_does_not_take_is_done_and_the_command_says_so(
+    shell: Shell, tmp_path: Path
+) -> None:
+    config = tmp_path / "full.yaml"
+    config.write_text(shell.daemon.config_path.read_text().replace("file: audit.jsonl", "file: /dev/full"))
+    done = shell.run("project", "--config", str(config), "create", "untold")
+    assert done.returncode == 1
+    assert "It is done, but the audit tells of it in the database alone: " in done.stderr
+    headers = {"Authorization": f"Bearer {MANAGEMENT}"}
+    assert b"untold" in shell.daemon.request("GET", "/manage/projects?q=untold", None, headers)[2]

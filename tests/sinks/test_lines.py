@@ -5,10 +5,11 @@ import stat
 
 import pytest
 
+from netrunner.linefile import LineFile
 from netrunner.sinks.access_line import AccessLine
 from netrunner.sinks.access_line import line as access_line
 from netrunner.sinks.console import Console
-from netrunner.sinks.lines import LineFile, Lines, LineSettings, local_time
+from netrunner.sinks.lines import Lines, LineSettings, local_time
 from netrunner.sinks.metrics_line import MetricsLine
 from netrunner.testing.fakes import FakeEnvironment
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from netrunner.errors import StoreError
 from netrunner.limits.memory import MemoryCounters
 from netrunner.projects.office import Actor, Office
 from netrunner.projects.reception import Reception, Rules
+from netrunner.projects.trail import Trail
 from netrunner.projects.wanted import NewProject, NewToken
 from netrunner.store.database import Database, locate
 from netrunner.store.migrate import migrate
@@ -110,6 +111,7 @@ class Front:
             lambda: self.open,
             lambda caller, error: self.ended.append((caller, error.code)),
             self._tell,
+            Trail(maybeDeferred, self.clock),
         )
         reception.apply(Rules(**self.rules))
         return reception

@@ -85,6 +85,7 @@ class Plant:
         self.stage.site._refused = self.measures.refused
         self.counters = MemoryCounters(self.clock)
         self.memory: Any = None
+        self.audit: dict[str, int] = {}
         self.observed = Observed(
             measures=self.measures,
             lag=self.lag,
@@ -97,6 +98,7 @@ class Plant:
             pools=lambda: [("up", self.pool)],
             counters=lambda: self.counters,
             memory=lambda: self.memory,
+            audit=lambda: self.audit,
             resent=lambda: 0,
             targets=self.stage.pipeline.choosing.targets,
             clock=self.clock,
@@ -470,6 +472,7 @@ def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     targets.budget("up")
     plant.counters.denials["rate_limit", "concurrency"] += 1
     plant.memory = Cache(CacheSettings(), FakeEnvironment())
+    plant.audit["written"] = 1
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))
