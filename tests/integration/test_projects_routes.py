@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import re
@@ -17,7 +18,7 @@ from netrunner.web.openapi import document
 from tests.support.crowd import Figures
 from tests.support.daemon import Daemon
 from tests.support.dialogue import ANSWER, Provider, dial
-from tests.support.tenants import CHAT, CONFIG, ENVIRON, MANAGE, issue, manage
+from tests.support.tenants import CHAT, CONFIG, ENVIRON, MANAGE, issue, manage, stalled
 
 pytestmark = pytest.mark.integration
 
@@ -151,6 +152,38 @@ def test_a_token_of_a_project_opens_nothing_that_is_managed_or_looked_at(daemon:
     credential = {"Authorization": f"Bearer {issue(daemon)['token']}"}
     chosen = random.Random(7).sample(GUARDED, 8)
     assert {daemon.request(method, path, {}, credential)[0] for method, path in chosen} == {401}
+
+
+FOREIGN = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+"""What a browser says of a page of another site."""
+SIMPLE = ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"]
+"""Bodies that any page may send (the Fetch standard calls such requests simple)."""
+
+
+def test_nothing_is_changed_for_a_page_of_another_site_though_the_browser_adds_the_operators_credential(
+    daemon: Daemon, figures: Figures
+) -> None:
+    remembered = {"Authorization": f"Basic {base64.b64encode(b'ann:a-long-password-0123456789').decode()}"}
+    token = issue(daemon)
+    with stalled(daemon, token["token"]):
+        (open_one,) = daemon.control("inflight")["inflight"]
+        paths = [f"/api/inflight/{open_one['id']}/end"]
+        paths += [f"/admin/{kind}" for kind in ("projects", "tokens", "logout", "login")]
+        paths += [f"/admin/projects/{token['project_id']}", f"/admin/tokens/{token['id']}"]
+        before = manage(daemon, "GET", "/manage/audit?limit=1")
+        told = Counter(
+            daemon.request(method, path, {"do": "revoke"}, {**remembered, **foreign, "Content-Type": kind})[0]
+            for path in paths
+            for method in ("POST", "PATCH", "DELETE", "PUT")
+            for foreign in FOREIGN
+            for kind in (*SIMPLE, "application/json")
+        )
+        assert manage(daemon, "GET", "/manage/audit?limit=1") == before
+        assert daemon.control("inflight")["inflight"][0]["id"] == open_one["id"]
+        allowed = daemon.request("POST", paths[0], None, {**remembered, "X-Requested-With": "x"})
+    figures.add("changes asked for by pages of another site", f"{told.total()}, {dict(told)}")
+    assert set(told) <= {403, 405}
+    assert allowed[0] in (200, 202, 204)
 
 
 ODD = [

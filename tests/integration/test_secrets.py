@@ -85,6 +85,14 @@ def api(daemon: Daemon) -> bytes:
     return told
 
 
+def elsewhere(daemon: Daemon) -> bytes:
+    """Return what pages tell that are no log, and what anybody on the machine sees of the process."""
+    shown = {"Authorization": "Basic " + base64.b64encode(f"ada:{ADMIN}".encode()).decode()}
+    paths = ("/metrics", "/health", "/openapi.json", "/admin/", "/admin/health", "/admin/configuration")
+    told = b"".join(daemon.request("GET", path, headers=shown)[2] for path in paths)
+    return told + Path(f"/proc/{daemon.pid}/cmdline").read_bytes()
+
+
 ENVIRON = {"UP_KEY": KEY, "TOKEN": TOKEN, "ADMIN": ADMIN}
 
 
@@ -116,7 +124,7 @@ def test_secrets_are_relayed_untouched_and_are_nowhere_in_what_is_recorded(
     assert found(tmp_path, ASKED, ANSWERED, ANSWERED[9:]) == []
 
 
-def test_credentials_are_in_no_record_copy_line_or_log(tmp_path: Path, server: LogServerProcess) -> None:
+def test_credentials_are_in_no_record_copy_line_page_or_log(tmp_path: Path, server: LogServerProcess) -> None:
     with Provider() as provider:
         text = config(provider, server, tmp_path, "")
         with Daemon(tmp_path / "daemon", text, environ=ENVIRON) as daemon:
@@ -131,6 +139,6 @@ def test_credentials_are_in_no_record_copy_line_or_log(tmp_path: Path, server: L
             wrong = {"Authorization": f"Bearer {TOKEN}x"}
             assert daemon.request("POST", f"/v1/chat/completions?key={TOKEN}x", {"model": "m"}, wrong)[0] == 401
             daemon.wait_for(lambda: len(list(newest_first(daemon.state))) == 3)
-            told = api(daemon)
+            told = api(daemon) + elsewhere(daemon)
             assert not any(form in told for one in ENVIRON.values() for form in forms(one))
     assert found(tmp_path, *ENVIRON.values()) == []
