@@ -27,11 +27,12 @@ from netrunner.pipeline import heads
 from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.cut import is_cut, judged
 from netrunner.pipeline.empty import nothing_said
+from netrunner.pipeline.ends import break_off
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import told_in
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
-from netrunner.values import Attempt, Headers, Outcome, ResponseHead
+from netrunner.values import Attempt, Outcome, ResponseHead
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
@@ -128,18 +129,10 @@ class Relay(Breakable):
                 self._state = State.HOLDING
                 return
             if self._run.translates:
-                head = self._translate(head)
+                self._lane = lane = self._run.translating_lane(heads.is_stream(head))
+                self._exchange.tap = lane.tap
+                head = lane.head(head, recoded=self._inflater is not None)
         self._decide(head)
-
-    def _translate(self, head: ResponseHead) -> ResponseHead:
-        """Return the head that the caller gets where the answer is written anew; filters see this one."""
-        coding = head.get(b"content-encoding")
-        self._lane = lane = self._run.translating_lane(heads.is_stream(head))
-        self._exchange.tap = lane.tap
-        headers: Headers = [(b"content-type", lane.content_type), *heads.foreign_limits(head)]
-        if self._inflater is None and coding is not None:
-            headers.append((b"content-encoding", coding))
-        return ResponseHead(200, b"OK", headers)
 
     def _decide(self, head: ResponseHead) -> None:
         if self._run.decides_on_heads:
@@ -425,11 +418,7 @@ class Relay(Breakable):
             ends = exchange.dialect.event_ends
             complete = not self._tail or self._tail.endswith(ends)
             event = (b"" if complete else ends[0]) + exchange.dialect.error_event(error)
-        exchange.bytes_out += len(event)
-        if exchange.recording is not None:
-            exchange.recording.piece(RESPONSE, event)
-        exchange.end(outcome, self._request.code, error.code)
-        self._request.break_off(event)
+        break_off(exchange, self._request, error, outcome, event)
 
     # What ends it from our side.
 
