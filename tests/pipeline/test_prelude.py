@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,11 +12,15 @@ import pytest
 from zope.interface import implementer
 
 from netrunner.errors import ConfigurationError, UpstreamError
+from netrunner.filters.cache import Cache, CacheSettings
 from netrunner.filters.rate_limit import QueueSettings, RateLimitSettings, plugin
 from netrunner.filters.retry import Retry, RetrySettings
 from netrunner.filters.strip_thinking import StripThinking, StripThinkingSettings
 from netrunner.interfaces import IRequestPhase, IWatcher
 from netrunner.limits.memory import MemoryCounters
+from netrunner.pipeline.lag import Lag
+from netrunner.pipeline.prelude import Prelude
+from netrunner.pipeline.stages import ServerTiming
 from netrunner.routing.table import Candidate
 from netrunner.testing.fakes import FakeClock, FakeEnvironment
 from netrunner.testing.section import FakeSection
@@ -33,10 +38,11 @@ STREAM = {"model": "m", "messages": [], "stream": True}
 FORMS = {
     "openai": COMMENT,
     "responses": COMMENT,
-    "anthropic": b'event: ping\ndata: {"type":"ping"}\n\n',
-    "gemini": b"\n\n",
-    "ollama": b'"message":{"role":"assistant","content":""},"done":false}\n',
+    "anthropic": rb'event: ping\ndata: \{"type":"ping"\}\n\n',
+    "gemini": rb"\n\n",
+    "ollama": rb'\{"model":"m","created_at":"[^"]*","message":\{"role":"assistant","content":""\},"done":false\}\n',
 }
+"""Patterns of their signs of life."""
 
 
 class Queued(Stage):
@@ -45,6 +51,7 @@ class Queued(Stage):
     Args:
         filters: Behind the limit.
         gap_s: Of a second limit, with a line of its own.
+        per: Whose requests have one place.
         max_wait_s, max_waiting, keepalive_s: Of the line.
         stage: As of ``Stage``.
     """
@@ -53,6 +60,7 @@ class Queued(Stage):
         self,
         *filters: Any,
         gap_s: float | None = None,
+        per: Any = "caller",
         max_wait_s: float = MAX_WAIT_S,
         max_waiting: int = 5,
         keepalive_s: float | None = EVERY_S,
@@ -61,7 +69,10 @@ class Queued(Stage):
         self.clients: list[Client] = []
         self.time = FakeClock()
         queue = QueueSettings(max_wait_s=max_wait_s, max_waiting=max_waiting, keepalive_s=keepalive_s)
-        limits = [RateLimitSettings(concurrency=1, queue=queue), RateLimitSettings(min_gap_s=gap_s, queue=queue)]
+        limits = [
+            RateLimitSettings(concurrency=1, per=per, queue=queue),
+            RateLimitSettings(min_gap_s=gap_s, queue=queue),
+        ]
         counters = MemoryCounters(self.time)
         built = [
             plugin.build(each, FakeEnvironment(f"limit-{n}", clock=self.time, counters=counters))
@@ -105,7 +116,10 @@ def queued() -> Iterator[Callable[..., Queued]]:
     for client in [client for stage in stages for client in stage.clients]:
         if not client.transport.disconnected:
             client.settle()
-    assert [call for stage in stages for call in stage.time.getDelayedCalls()] == []
+    for one in stages:
+        assert one.time.getDelayedCalls() == []
+        waiting: Any = one.clock.getDelayedCalls()
+        assert not any(isinstance(getattr(call.func, "__self__", None), Prelude) for call in waiting)
 
 
 def begun(client: Client) -> tuple[dict[str, str], bytes]:
@@ -124,11 +138,10 @@ def rest(client: Client) -> bytes:
 
 def parted(caller: str, heard: bytes) -> tuple[int, bytes]:
     """Return how many signs of life a stream begins with, and the bytes of its body without them."""
-    signs, body = 0, body_of(heard)
-    while FORMS[caller] in body[: body.index(b"\n", 1) + 1] or body.startswith(FORMS[caller]):
-        _, _, body = body.partition(FORMS[caller])
-        signs += 1
-    return signs, body
+    body, form = body_of(heard), FORMS[caller]
+    signs = re.match(b"(?:%b)*" % form, body)
+    assert signs is not None
+    return len(re.findall(form, signs[0])), body[signs.end() :]
 
 
 def error_at_end(caller: str, body: bytes) -> tuple[str, str]:
@@ -151,9 +164,12 @@ def test_a_caller_who_waits_for_a_stream_has_a_sign_of_life_in_each_interval(que
 
 def test_the_head_tells_what_is_known_by_then(queued: Callable[..., Queued]) -> None:
     stage = queued()
+    stage.pipeline.stages = ServerTiming(Lag(stage.clock), True)
     client = stage.ask(STREAM, headers=[(b"x-request-id", b"mine")])
     stage.wait(EVERY_S)
     fields, _ = begun(client)
+    assert fields["server-timing"].startswith("recv;dur=0.000, filters;dur=2000.000")
+    assert "upstream" not in fields["server-timing"]
     assert fields["x-request-id"] == "mine"
     assert fields["content-type"] == "text/event-stream; charset=utf-8"
     assert (fields["cache-control"], fields["x-accel-buffering"]) == ("no-store", "no")
@@ -274,8 +290,9 @@ def test_a_request_that_is_no_stream_waits_in_silence(queued: Callable[..., Queu
     assert told(client)[0] == 429
 
 
-def test_a_stream_that_is_a_list_cannot_be_begun(queued: Callable[..., Queued]) -> None:
-    stage = queued()
+@pytest.mark.parametrize("per", ["caller", "model"])
+def test_a_stream_that_is_a_list_cannot_be_begun(queued: Callable[..., Queued], per: str) -> None:
+    stage = queued(per=per)
     client = stage.ask(asked("gemini"), "/v1beta/models/m:streamGenerateContent")
     stage.wait(MAX_WAIT_S)
     assert told(client)[0] == 429
@@ -465,13 +482,14 @@ def test_the_line_of_another_limit_goes_on_with_what_was_begun(queued: Callable[
     assert len(stage.upstream.calls) == 1
     stage.wait(9)
     stage.call.head(200, SSE).body(EVENT + DONE, True)
-    body = begun(client)[1]
-    assert body == COMMENT * (body.count(COMMENT)) + EVENT + DONE
-    assert body.count(COMMENT) > 2
+    assert begun(client)[1] == COMMENT * 6 + EVENT + DONE
 
 
-def test_who_is_told_no_by_a_filter_is_told_so_inside_of_the_stream(queued: Callable[..., Queued]) -> None:
-    stage = queued(Says(Answer(403, [JSON], b"{}")))
+@pytest.mark.parametrize(("status", "kind"), [(200, JSON), (403, SSE)])
+def test_what_a_filter_says_that_is_no_stream_ends_in_an_error(
+    queued: Callable[..., Queued], status: int, kind: Any
+) -> None:
+    stage = queued(Says(Answer(status, [kind], b"{}")))
     client = stage.stream()
     stage.admit()
     assert error_at_end("openai", body_of(client.heard()))[1] == "proxy_error"
@@ -499,6 +517,20 @@ class Says:
 
     async def on_request(self, exchange: Any) -> Answer | None:
         return self._answer if exchange.stream else None
+
+
+def test_an_answer_behind_signs_is_not_kept_since_its_provider_s_word_on_that_is_lost(
+    queued: Callable[..., Queued],
+) -> None:
+    stage = queued(Cache(CacheSettings(when="always"), FakeEnvironment()))
+    stage.ask(STREAM)
+    stage.wait(EVERY_S)
+    stage.admit()
+    for calls in (2, 3):
+        assert len(stage.upstream.calls) == calls
+        stage.call.head(200, SSE).body(EVENT + DONE, True)
+        stage.ask(STREAM)
+    assert len(stage.upstream.calls) == 3
 
 
 def test_what_is_recorded_begins_with_the_head_that_was_sent(queued: Callable[..., Queued]) -> None:
@@ -550,6 +582,13 @@ def test_all_else_is_limited_by_its_head(queued: Callable[..., Queued], path: st
     stage.stream()
     head = request(path, body=b"x" * 100_000)[:-100_000]
     assert stage.client().say(head).heard().startswith(b"HTTP/1.1 429 ")
+
+
+def test_what_was_let_in_by_its_head_is_not_counted_again(queued: Callable[..., Queued]) -> None:
+    stage = queued()
+    stage.admit()
+    stage.ask({"model": "m", "input": "x"}, "/v1/embeddings")
+    assert len(stage.upstream.calls) == 2
 
 
 def test_a_sign_that_never_comes_is_a_configuration_error() -> None:
