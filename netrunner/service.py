@@ -372,6 +372,7 @@ class NetrunnerService(Service):
             )
         self._ports.clear()
         self.books.onlookers.close()
+        self.books.lookout.tries.close()
         for site in self._sites:
             site.stop_accepting()
 
