@@ -34,7 +34,7 @@ from netrunner.limits.place import open_counters
 from netrunner.news.board import Board
 from netrunner.news.topics import PROJECTS
 from netrunner.news.wires import wires
-from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
+from netrunner.parts import STOP_S, Lasting, Parts, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
@@ -44,6 +44,7 @@ from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
 from netrunner.process.siblings import Siblings
 from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
+from netrunner.room import limits, max_streams
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.admin.across import offer as offer_sessions

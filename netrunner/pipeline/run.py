@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from netrunner.dialects.estimate import of_length
 from netrunner.dialects.interfaces import IRepair, IRepairs, ITap, ITranslates
 from netrunner.dialects.spoken import SPOKEN
-from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.headers import reason_of
 from netrunner.http.request import Request
@@ -26,7 +25,7 @@ from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.empty import nothing_said, says_something
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.heads import TIMING
+from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.intent import tell_intent
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, PlainLane, RepairLane
 from netrunner.pipeline.refusal import refusal
@@ -469,22 +468,6 @@ class Run(Breakable):
         exchange.bytes_out = len(answer.body)
         exchange.end(Outcome.DONE, answer.status)
         self._request.respond(answer.status, headers, answer.body)
-
-
-def own_headers(exchange: Exchange) -> Headers:
-    """Return the header fields that every answer to ``exchange`` carries; to be asked for once, as it is committed."""
-    headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
-    if exchange.correlation_id is not None:
-        headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
-    if exchange.dropped:
-        headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
-    if exchange.standings:
-        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
-    if exchange.holder is not None:
-        headers += exchange.holder.told()
-    if exchange.stages is not None:
-        headers.append((TIMING, exchange.stages.commit(exchange)))
-    return headers
 
 
 def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
