@@ -25,6 +25,8 @@ from netrunner.config.naming import names_of
 from netrunner.config.outward import chosen
 from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import ForwardSettings, InterceptSettings, PluginConfig, Settings
+from netrunner.dialects.interfaces import ISealsCalls
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.filters.projects import Projects
@@ -39,13 +41,14 @@ from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, ISteps, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
-from netrunner.limits.place import open_store
+from netrunner.limits.place import open_seals, open_store
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.keepalives import Keepalives
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.looks import Looks
+from netrunner.pipeline.sealed import Others, SealMemory, Seals
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.pipeline.tracing import Tracing
@@ -95,6 +98,9 @@ class Lasting:
     observed: Observed
     registered: Registered
     neighbours: Neighbours
+    seals: SealMemory
+    other_seals: Others | None
+    """Those of the other workers; None where there is one process."""
     crew: Crew | None
     """Tells of all workers; None where there is one process."""
 
@@ -154,6 +160,7 @@ class Parts:
             self._choosing(table, providers),
             names_of(settings, lasting.registered.aliases),
             self._tracing(),
+            self._seals(providers),
         )
         self._keepalives = Keepalives(self.pipeline.inflight, lasting.clock, settings.server.keepalive_s)
         self._sources = Sources(settings.server.trusted_proxies)
@@ -175,6 +182,17 @@ class Parts:
                 chance = random.Random(self._random.random())
                 return Tracing(sink.plugin.share, sink.plugin.follows, chance.getrandbits)
         return None
+
+    def _seals(self, providers: Mapping[str, tuple[Any, Any]]) -> Seals:
+        """Return what keeps the seals of calls; a place for them elsewhere is opened if a provider wants any back."""
+        settings, others = self.settings, self._lasting.other_seals
+        if settings.shared != "memory" and any(
+            ISealsCalls.providedBy(SPOKEN.get(provider.dialect)) for provider, _ in providers.values()
+        ):
+            others = open_seals(settings, self._lasting.reactor)
+            self._plugins.append(others)
+        addresses = {one.name: getattr(one.settings, "base_url", "") for one in settings.providers}
+        return Seals(self._lasting.seals, others, addresses)
 
     def _trees(self, policy: AddressPolicy) -> tuple[Resource, Resource | None]:
         """Return what is served to callers, and what where ``admin.listen`` says, if it says so."""

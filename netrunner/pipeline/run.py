@@ -5,7 +5,7 @@ This module must not read or write sockets.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -173,9 +173,10 @@ class Run(Breakable):
             call = calls.plain(pipeline, exchange, candidate, upgrade, self._repairs)
         else:
             translation = self._translated()
-            answer = translation.answer()
-            if answer is not None:
-                self._answer(answer)
+            if self._answered(translation):
+                return
+            lacking = pipeline.seals.lacking(exchange, SPOKEN[provider.dialect], translation.request)
+            if lacking and not await self._fetched(lacking):
                 return
             call = calls.translated(pipeline, exchange, candidate, translation)
             self._asked, self._repairs = call.endpoint, None
@@ -216,6 +217,18 @@ class Run(Breakable):
             self._exchange.let_go()
             self._go_on(wait_s)
             return False
+        return self._exchange.outcome is None
+
+    def _answered(self, translation: Translation) -> bool:
+        """Return whether it is answered here, since no model has to be asked."""
+        answer = translation.answer()
+        if answer is not None:
+            self._answer(answer)
+        return answer is not None
+
+    async def _fetched(self, seals: Sequence[bytes]) -> bool:
+        """Have seals at hand that other processes keep; return whether the exchange goes on."""
+        await self._pipeline.seals.fetch(seals)
         return self._exchange.outcome is None
 
     def _translated(self) -> Translation:
