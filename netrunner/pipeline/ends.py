@@ -5,31 +5,14 @@ This module must not decide that something ends.
 
 from __future__ import annotations
 
-from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError
 from netrunner.http.headers import reason_of
 from netrunner.http.request import Request
 from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.heads import TIMING
+from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.refusal import refusal
-from netrunner.values import Headers, Outcome
-
-
-def own_headers(exchange: Exchange) -> Headers:
-    """Return the header fields that every answer to ``exchange`` carries; to be asked for once, as it is committed."""
-    headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
-    if exchange.correlation_id is not None:
-        headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
-    if exchange.dropped:
-        headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
-    if exchange.standings:
-        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
-    if exchange.holder is not None:
-        headers += exchange.holder.told()
-    if exchange.stages is not None:
-        headers.append((TIMING, exchange.stages.commit(exchange)))
-    return headers
+from netrunner.values import Outcome
 
 
 def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:

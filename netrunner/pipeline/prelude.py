@@ -14,8 +14,9 @@ from twisted.internet.interfaces import IDelayedCall
 
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.http.request import Request
-from netrunner.pipeline.ends import break_off, own_headers
+from netrunner.pipeline.ends import break_off
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.heads import own_headers
 from netrunner.values import Answer, Headers, Outcome, ResponseHead
 
 if TYPE_CHECKING:

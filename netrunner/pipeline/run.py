@@ -5,7 +5,7 @@ This module must not read or write sockets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -22,8 +22,9 @@ from netrunner.pipeline import calls
 from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.empty import nothing_said, says_something
-from netrunner.pipeline.ends import own_headers, refuse
+from netrunner.pipeline.ends import refuse
 from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.intent import tell_intent
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, PlainLane, RepairLane
 from netrunner.pipeline.prelude import Prelude
@@ -177,9 +178,10 @@ class Run(Breakable):
             call = calls.plain(pipeline, exchange, candidate, upgrade, self._repairs)
         else:
             translation = self._translated()
-            answer = translation.answer()
-            if answer is not None:
-                self._answer(answer)
+            if self._answered(translation):
+                return
+            lacking = pipeline.seals.lacking(exchange, SPOKEN[provider.dialect], translation.request)
+            if lacking and not await self._fetched(lacking):
                 return
             call = calls.translated(pipeline, exchange, candidate, translation)
             self._asked, self._repairs = call.endpoint, None
@@ -220,6 +222,18 @@ class Run(Breakable):
             self._exchange.let_go()
             self._go_on(wait_s)
             return False
+        return self._exchange.outcome is None
+
+    def _answered(self, translation: Translation) -> bool:
+        """Return whether it is answered here, since no model has to be asked."""
+        answer = translation.answer()
+        if answer is not None:
+            self._answer(answer)
+        return answer is not None
+
+    async def _fetched(self, seals: Sequence[bytes]) -> bool:
+        """Have seals at hand that other processes keep; return whether the exchange goes on."""
+        await self._pipeline.seals.fetch(seals)
         return self._exchange.outcome is None
 
     def _translated(self) -> Translation:

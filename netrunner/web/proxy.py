@@ -23,9 +23,9 @@ from netrunner.http.via import Via
 from netrunner.ids import uuid7
 from netrunner.pipeline.breaking import broken
 from netrunner.pipeline.chain import begin
-from netrunner.pipeline.ends import own_headers
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import named_model
+from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.refusal import refusal
 from netrunner.pipeline.run import CLIENT_LEFT, Run
 from netrunner.pipeline.shared import Pipeline

@@ -11,7 +11,7 @@ from twisted.logger import LogEvent, Logger, formatEvent
 
 from netrunner.process.stalls import Stalls
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Watched:
