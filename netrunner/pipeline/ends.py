@@ -1,4 +1,4 @@
-"""Ends of exchanges that a caller is told of by us: an error in place of an answer, or inside one that has begun.
+"""Ends of exchanges that are not an upstream's: an answer given here, an error, an error inside what has begun.
 
 This module must not decide that something ends.
 """
@@ -12,7 +12,15 @@ from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.refusal import refusal
-from netrunner.values import Outcome
+from netrunner.values import Answer, Outcome
+
+
+def give(exchange: Exchange, request: Request, answer: Answer) -> None:
+    """End ``exchange`` with an answer that was made here, or was given before."""
+    headers = [*answer.headers, *own_headers(exchange)]
+    exchange.bytes_out = len(answer.body)
+    exchange.end(Outcome.DONE, answer.status)
+    request.respond(answer.status, headers, answer.body)
 
 
 def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:

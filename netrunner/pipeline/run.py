@@ -22,7 +22,7 @@ from netrunner.pipeline import calls
 from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.empty import nothing_said, says_something
-from netrunner.pipeline.ends import refuse
+from netrunner.pipeline.ends import give, refuse
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.intent import tell_intent
@@ -489,11 +489,7 @@ class Run(Breakable):
         self.fail(error, outcome)
 
     def _answer(self, answer: Answer) -> None:
-        if self.begun is not None:
+        if self.begun is None:
+            give(self._exchange, self._request, answer)
+        else:
             self.begun.answer(answer)
-            return
-        exchange = self._exchange
-        headers = [*answer.headers, *self.own_headers]
-        exchange.bytes_out = len(answer.body)
-        exchange.end(Outcome.DONE, answer.status)
-        self._request.respond(answer.status, headers, answer.body)
