@@ -32,7 +32,7 @@ Skeleton = list[tuple[str, tuple[str, ...]]]
 
 TAG = re.compile(r"<[^>]*>")
 VALUE = re.compile(r'"[^"]*"')
-ADDRESS = re.compile(r'\s(?:%s)="([^"]*)"' % "|".join(sorted(ADDRESSES)))
+ADDRESS = re.compile(rf'\s(?:{"|".join(sorted(ADDRESSES))})="([^"]*)"')
 
 
 class Bones(HTMLParser):
