@@ -36,6 +36,7 @@ from netrunner.journal.upkeep import Upkept
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import NONE, TOKENS, Measures, Spread
+from netrunner.pipeline.sealed import ASKED, Seals
 from netrunner.routing.targets import STATES, Targets
 from netrunner.values import Answer, Outcome
 from netrunner.web.crew import Crew
@@ -65,6 +66,7 @@ class Observed:
         counters: Returns what limits count with.
         memory: Returns the filter that remembers answers, if there is one.
         audit: Returns how many entries the audit's file has taken and not; nothing where there is no audit.
+        seals: Returns what keeps the seals of calls.
         resent: Returns what pools that are gone had sent again.
         targets: What is known of each target.
         clock: Time.
@@ -85,6 +87,7 @@ class Observed:
         counters: Callable[[], ICounters],
         memory: Callable[[], IRemembers | None],
         audit: Callable[[], Mapping[str, int]],
+        seals: Callable[[], Seals],
         resent: Callable[[], int],
         targets: Targets,
         clock: IClock,
@@ -92,7 +95,7 @@ class Observed:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
         self.onlookers, self.targets, self.clock = onlookers, targets, clock
         self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
-        self.counters, self.memory, self.audit = counters, memory, audit
+        self.counters, self.memory, self.audit, self.seals = counters, memory, audit, seals
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
@@ -102,6 +105,7 @@ class Observed:
             **self._of_connections(),
             **self._of_limits(),
             **self._of_memory(),
+            **self._of_seals(),
             **self._of_the_journal(),
             **self._of_the_process(),
         }
@@ -200,6 +204,14 @@ class Observed:
             "netrunner_cache_requests_total": {("hit",): memory.hits, ("miss",): memory.misses},
             "netrunner_cache_available": {(): int(memory.available)},
             "netrunner_cache_bytes": {(): memory.held_bytes},
+        }
+
+    def _of_seals(self) -> dict[str, Values]:
+        seals = self.seals()
+        return {
+            "netrunner_seals_asked_total": {(outcome,): seals.memory.asked[outcome] for outcome in ASKED},
+            "netrunner_seals_available": {(): int(seals.available)},
+            "netrunner_seals_bytes": {(): seals.memory.bytes},
         }
 
     def _of_the_journal(self) -> dict[str, Values]:

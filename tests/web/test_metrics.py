@@ -99,6 +99,7 @@ class Plant:
             counters=lambda: self.counters,
             memory=lambda: self.memory,
             audit=lambda: self.audit,
+            seals=lambda: self.stage.pipeline.seals,
             resent=lambda: 0,
             targets=self.stage.pipeline.choosing.targets,
             clock=self.clock,
