@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
+from netrunner.alarm import Alarm
 from netrunner.asked import IRemembers
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
@@ -47,6 +48,7 @@ from netrunner.registered import Registered
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.admin.across import offer as offer_sessions
+from netrunner.web.alerts import Watch
 from netrunner.web.crew import Crew, page
 from netrunner.web.metrics import Observed, registry
 from netrunner.web.neighbours import Neighbours, Telling
@@ -70,6 +72,8 @@ class NetrunnerService(Service):
     """
 
     log = Logger()
+    _stale = False
+    """Whether the configuration was refused when it was read last."""
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class NetrunnerService(Service):
         self._resent = 0
         """By pools that are gone."""
         self._observed = self._observe()
+        self._alarm = Alarm(reactor, self._clock)
         self._lasting = Lasting(
             reactor,
             self._clock,
@@ -114,6 +119,7 @@ class NetrunnerService(Service):
             self.registered,
             self.neighbours,
             None if worker is None else Crew(worker, self.neighbours),
+            Watch(self._observed.figures, self._clock, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
         self._ready: Deferred[None] = Deferred()
@@ -151,6 +157,7 @@ class NetrunnerService(Service):
         self._stalls.start()
         self._start_counters()
         self._receive()
+        self._sound()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
@@ -190,6 +197,7 @@ class NetrunnerService(Service):
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
         offer_sessions(self.books.lookout.sessions, commands)
+        self._lasting.watch.offer(commands)
         commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
             commands.add("metrics", NoArguments, self._metrics)
@@ -234,6 +242,11 @@ class NetrunnerService(Service):
             self._reception.apply(receiving(self.settings))
         self._board.use(wires(self.settings, self.books.open_database, self._reactor, self._clock))
 
+    def _sound(self) -> None:
+        """Post alerts as the configuration in use says; of several workers the first one does, for all."""
+        if self._worker in (None, 1):
+            self._alarm.use(self.settings.alerts, self._lasting.watch.follow)
+
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
             self._counters.start()
@@ -259,6 +272,9 @@ class NetrunnerService(Service):
             memory=lambda: self._parts.pipeline.chain.memory,
             resent=lambda: self._resent,
             targets=Targets(),
+            database=self.books.database_available,
+            stale=lambda: self._stale,
+            certificates=lambda: self._parts.certificates,
             clock=self._clock,
         )
 
@@ -281,6 +297,7 @@ class NetrunnerService(Service):
         self._parts = parts
         self.settings = settings
         self._receive()
+        self._sound()
         self.site.resource = parts.root
         self.site.limits = limits(settings)
         if self._admin_site is not None and parts.admin_root is not None:
@@ -336,6 +353,10 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.hear(id)
 
+    def configuration_read(self, refused: bool) -> None:
+        """The configuration was read again, and refused or not."""
+        self._stale = refused
+
     async def _tell_of_project(self, id: str) -> list[str]:
         """Tell the processes of the state folder, and those that share its database."""
         threads, told = self._reactor.getThreadPool(), {"id": id}
@@ -372,6 +393,7 @@ class NetrunnerService(Service):
             )
         self._ports.clear()
         self.books.onlookers.close()
+        self._alarm.stop()
         for site in self._sites:
             site.stop_accepting()
 

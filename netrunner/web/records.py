@@ -13,6 +13,7 @@ from netrunner.interfaces import IClock, ICopies, ILogs
 from netrunner.pipeline.live import Live
 from netrunner.query import Query, matches, nearest
 from netrunner.values import Record
+from netrunner.web.alerts import Watch
 from netrunner.web.live import Onlookers
 from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.recent import Recent
@@ -30,6 +31,7 @@ class Records:
         onlookers: Those who look on.
         recent: What ended lately, whether the log knows it or not.
         neighbours: What goes on in other processes.
+        watch: Sees what an operator has to know; None where nobody does.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class Records:
         onlookers: Onlookers,
         recent: Recent,
         neighbours: Neighbours = ALONE,
+        watch: Watch | None = None,
     ) -> None:
         self.logs, self.copies, self.live, self.clock = logs, copies, live, clock
-        self.onlookers, self.recent, self.neighbours = onlookers, recent, neighbours
+        self.onlookers, self.recent, self.neighbours, self.watch = onlookers, recent, neighbours, watch
 
     async def in_progress(self) -> list[Row]:
         """Return a row for each exchange in progress, the newest first; of other processes the newest ones only."""

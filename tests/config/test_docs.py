@@ -21,7 +21,10 @@ PAGE = (ROOT / "docs" / "config.md").read_text()
 UNIT = (ROOT / "conf" / "netrunner.service").read_text()
 SECRETS = ("auth_token", "openai_api_key", "admin_user", "admin_password")
 ENVIRON = {"OPENAI_API_KEY": "k", "DATABASE_URL": "postgresql://netrunner@db.example/netrunner"}
-PAGES = [PAGE, *((ROOT / "docs" / name).read_text() for name in ("dialects.md", "providers.md", "raw-routes.md"))]
+PAGES = [
+    PAGE,
+    *((ROOT / "docs" / name).read_text() for name in ("dialects.md", "metrics.md", "providers.md", "raw-routes.md")),
+]
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", "".join(PAGES), re.MULTILINE | re.DOTALL)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
@@ -23,6 +24,7 @@ from netrunner.store import writing
 from netrunner.store.database import FILE, Database, locate
 from netrunner.store.logs import LogStore, open_store
 from netrunner.store.migrate import migrate
+from netrunner.store.threads import REMEMBERED_S, Store
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Record, Usage
 from tests.support.logs import WarningLog
@@ -179,6 +181,37 @@ async def test_a_database_that_cannot_be_opened_is_a_warning_and_is_tried_again(
     await store.add([record()])
     assert await store.count(EVERYTHING) == 1
     await store.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_database_is_available_when_it_does_what_it_is_asked_or_nobody_asks_any_more(
+    folder: Path, clock: FakeClock, record: Make, warnings: list[str]
+) -> None:
+    missing = folder / "missing"
+    database = Store("sqlite", missing, the_reactor, clock)
+    store = LogStore(database)
+    await store.start()
+    assert not available(database)
+    missing.mkdir()
+    clock.advance(Database.RETRY_S)
+    assert await store.count(EVERYTHING) == 0
+    assert not available(database)  # Nothing was written since.
+    await store.add([record()])
+    assert available(database)
+    with pytest.raises(StoreError):
+        await database.read(_refuse)
+    assert not available(database)
+    clock.advance(REMEMBERED_S)
+    assert available(database)
+    await store.stop()
+
+
+def available(database: Store) -> bool:
+    return database.available
+
+
+def _refuse(connection: Connection) -> None:
+    raise StoreError("no")
 
 
 @pytest_twisted.ensureDeferred

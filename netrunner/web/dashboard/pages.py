@@ -5,7 +5,7 @@ This module must not read the journal or the store itself, and must not decide w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,6 +35,11 @@ LATEST = 25
 SHOWN_IN_FLIGHT = 200
 
 
+async def quiet() -> list[dict[str, Any]]:
+    """Return no alerts."""
+    return []
+
+
 class InFlight(NamedTuple):
     """What is in progress in all processes."""
 
@@ -52,6 +57,7 @@ class Dashboard:
         lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
         neighbours: What goes on in other processes.
+        alerts: Tells what an operator has to know now, as ``netrunner.web.alerts.row`` does.
     """
 
     def __init__(
@@ -62,11 +68,13 @@ class Dashboard:
         lookout: Lookout,
         terms: form.Terms,
         neighbours: Neighbours = ALONE,
+        alerts: Callable[[], Awaitable[list[dict[str, Any]]]] = quiet,
     ) -> None:
         self.gate, self._logs, self.copies, self.terms = gate, logs, copies, terms
         self.live, self.clock, self.look = lookout.live, lookout.clock, lookout.look
         self.figures, self.recent = lookout.figures, lookout.recent
         self.neighbours = neighbours
+        self.alerts = alerts
 
     @property
     def logs(self) -> ILogs:
@@ -192,6 +200,7 @@ class Overview(Page):
         in_flight = await dashboard.in_flight()
         values = {
             "here": "overview",
+            "alerts": await dashboard.alerts(),
             "totals": totals,
             "in_flight": in_flight.rows,
             "count_in_flight": in_flight.total,
@@ -203,6 +212,7 @@ class Overview(Page):
             "host": _host(request),
             "services": form.SERVICES,
             "blank": rows.BLANK,
+            "no_alert": rows.NO_ALERT,
         }
         return dashboard.look.page("overview", values)
 
@@ -226,6 +236,7 @@ class Now(Page):
             "count_in_flight": in_flight.total,
             "latest": latest,
             "totals": totals,
+            "alerts": await dashboard.alerts(),
             "charts": dashboard.charts(_span(request)),
         }
         return Answer(200, JSON, msgspec.json.encode(document))
