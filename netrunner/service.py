@@ -35,16 +35,20 @@ from netrunner.limits.place import open_counters
 from netrunner.news.board import Board
 from netrunner.news.topics import PROJECTS
 from netrunner.news.wires import wires
-from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
+from netrunner.parts import STOP_S, Lasting, Parts, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
+from netrunner.pipeline.sealed import SealMemory
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
+from netrunner.process.seals import SiblingSeals
+from netrunner.process.seals import offer as offer_seals
 from netrunner.process.siblings import Siblings
 from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
+from netrunner.room import limits, max_streams
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.admin.across import offer as offer_sessions
@@ -94,7 +98,9 @@ class NetrunnerService(Service):
         self._board = Board()
         self.registered = Registered(state[0], self.books.open_database, reactor, self._board)
         self.registered.on_change = self._follow_aliases
-        self.neighbours = Neighbours(Siblings(state[0], reactor))
+        siblings = Siblings(state[0], reactor)
+        self.neighbours = Neighbours(siblings)
+        self._seals = SealMemory()
         self._worker = worker
         self._lag = Lag(self._clock)
         self._stalls = Stalls(self._lag.late_s, self.log)
@@ -118,6 +124,8 @@ class NetrunnerService(Service):
             self._observed,
             self.registered,
             self.neighbours,
+            self._seals,
+            None if worker is None else SiblingSeals(siblings),
             None if worker is None else Crew(worker, self.neighbours),
             Watch(self._observed.figures, self._clock, self.neighbours),
         )
@@ -157,7 +165,6 @@ class NetrunnerService(Service):
         self._stalls.start()
         self._start_counters()
         self._receive()
-        self._sound()
         self._parts.start()
         self.books.start(self._parts.sinks, self._parts.start_sinks)
         self.registered.start(self.settings.store)
@@ -200,6 +207,7 @@ class NetrunnerService(Service):
         self._lasting.watch.offer(commands)
         commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
+            offer_seals(self._seals.get, commands)
             commands.add("metrics", NoArguments, self._metrics)
 
     def _purge(self, _: NoArguments) -> Deferred[Reply]:
@@ -241,9 +249,6 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.apply(receiving(self.settings))
         self._board.use(wires(self.settings, self.books.open_database, self._reactor, self._clock))
-
-    def _sound(self) -> None:
-        """Post alerts as the configuration in use says; of several workers the first one does, for all."""
         if self._worker in (None, 1):
             self._alarm.use(self.settings.alerts, self._lasting.watch.follow)
 
@@ -270,6 +275,7 @@ class NetrunnerService(Service):
             pools=self._pools,
             counters=lambda: self._counters,
             memory=lambda: self._parts.pipeline.chain.memory,
+            seals=lambda: self._parts.pipeline.seals,
             resent=lambda: self._resent,
             targets=Targets(),
             database=self.books.database_available,
@@ -297,7 +303,6 @@ class NetrunnerService(Service):
         self._parts = parts
         self.settings = settings
         self._receive()
-        self._sound()
         self.site.resource = parts.root
         self.site.limits = limits(settings)
         if self._admin_site is not None and parts.admin_root is not None:
@@ -393,6 +398,7 @@ class NetrunnerService(Service):
             )
         self._ports.clear()
         self.books.onlookers.close()
+        self.books.lookout.tries.close()
         self._alarm.stop()
         for site in self._sites:
             site.stop_accepting()
