@@ -76,6 +76,8 @@ class NetrunnerService(Service):
     """
 
     log = Logger()
+    _resent = 0
+    """By pools that are gone."""
     _stale = False
     """Whether the configuration was refused when it was read last."""
 
@@ -110,8 +112,6 @@ class NetrunnerService(Service):
         self._boot_id = state[1].name
         self._counters = open_counters(settings, self._clock, reactor, self._boot_id)
         self._retired: list[Parts] = []
-        self._resent = 0
-        """By pools that are gone."""
         self._observed = self._observe()
         self._alarm = Alarm(reactor, self._clock)
         self._lasting = Lasting(
