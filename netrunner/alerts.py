@@ -200,7 +200,7 @@ class Alerts:
         """Return what has begun and what has ended.
 
         Args:
-            figures: Of all processes; of one that several tell the worst counts.
+            figures: Of all processes; what one of them tells is the case, whatever the others tell.
             at: Unix time.
         """
         by_name: dict[str, list[Figure]] = {}
