@@ -19,7 +19,7 @@ _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
-_END = b"%x\r\n%b\r\n0\r\n\r\n" % (len(wire.LAST), wire.LAST)
+_END = b"0\r\n\r\n"
 _HEALTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -27,13 +27,14 @@ _REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\
 class Connection:
     """One client: its unread request, its unsent bytes, and the stream it was promised."""
 
-    __slots__ = ("asked", "backlog", "due_ns", "number", "received", "sock")
+    __slots__ = ("asked", "backlog", "due_ns", "form", "number", "received", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.received = b""
         self.backlog = b""
         self.asked = wire.Asked(0, 0, 0, False)
+        self.form = wire.form(b"/")
         self.number = self.due_ns = 0
 
 
@@ -103,9 +104,10 @@ class PacedUpstream:
         if head.startswith(b"GET "):
             self._write(connection, _HEALTH)
         else:
-            self._promise(connection, body)
+            self._promise(connection, head.split(b" ")[1], body)
 
-    def _promise(self, connection: Connection, body: bytes) -> None:
+    def _promise(self, connection: Connection, path: bytes, body: bytes) -> None:
+        connection.form = wire.form(path)
         try:
             connection.asked = wire.asked(body)
         except ValueError:
@@ -114,7 +116,7 @@ class PacedUpstream:
             return
         connection.number = 0
         connection.due_ns = time.monotonic_ns()
-        self._write(connection, _HEAD)
+        self._write(connection, _HEAD + _chunk(connection.form.first))
         self._schedule(connection)
 
     def _schedule(self, connection: Connection) -> None:
@@ -126,15 +128,15 @@ class PacedUpstream:
             connection = heapq.heappop(self._due)[2]
             if connection.sock.fileno() < 0:
                 continue
-            event = wire.event(connection.asked.stream, connection.number, time.monotonic_ns())
-            self._write(connection, wire.CHUNK_HEAD + event + b"\r\n")
+            event = wire.event(connection.asked.stream, connection.number, time.monotonic_ns(), connection.form)
+            self._write(connection, _chunk(event))
             connection.number += 1
             if connection.number < connection.asked.events:
                 pace_ns = connection.asked.pace_ms * 1_000_000
                 connection.due_ns += pace_ns - connection.due_ns % pace_ns * connection.asked.in_step
                 self._schedule(connection)
             else:
-                self._write(connection, _END)
+                self._write(connection, _chunk(connection.form.last) + _END)
 
     def _write(self, connection: Connection, data: bytes) -> None:
         if connection.backlog:
@@ -155,6 +157,10 @@ class PacedUpstream:
         if connection.sock.fileno() >= 0:
             del self._connections[connection.sock.fileno()]
             connection.sock.close()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def _content_length(head: bytes) -> int:

@@ -99,20 +99,27 @@ listen: tcp:{port}:interface=127.0.0.1:backlog=4096
 state: {folder}/state
 access: {{mode: token, token: {{env: NETRUNNER_BENCH_TOKEN}}}}
 providers:
-  fast: {{{speaks}, api_key: {{env: NETRUNNER_BENCH_KEY}}}}
-  paced:
-    {{type: openai, base_url: "http://127.0.0.1:{paced}/v1", api_key: {{env: NETRUNNER_BENCH_KEY}}, repair: false}}
+  fast: {{{fast}, api_key: {{env: NETRUNNER_BENCH_KEY}}}}
+  paced: {{{paced}, api_key: {{env: NETRUNNER_BENCH_KEY}}}}
 models:
   - {{name: fast, targets: [{{provider: fast, model: real-model}}]}}
   - {{name: paced, targets: [{{provider: paced, model: real-model}}]}}
 {recording}
 """
+_REPAIRED = 'type: openai, base_url: "http://127.0.0.1:{port}/v1"'
+_UNTOUCHED = f"{_REPAIRED}, repair: false"
+_ANTHROPIC = 'type: anthropic, base_url: "http://127.0.0.1:{port}/anthropic"'
+_GEMINI = 'type: gemini, base_url: "http://127.0.0.1:{port}/gemini"'
 _SPEAKS = {
-    "untouched": 'type: openai, base_url: "http://127.0.0.1:{fast}/v1", repair: false',
-    "anthropic": 'type: anthropic, base_url: "http://127.0.0.1:{fast}/anthropic"',
-    "gemini": 'type: gemini, base_url: "http://127.0.0.1:{fast}/gemini"',
+    "untouched": (_UNTOUCHED, _UNTOUCHED),
+    "repaired": (_REPAIRED, _REPAIRED),
+    "anthropic": (_ANTHROPIC, _ANTHROPIC),
+    "gemini": (_GEMINI, _GEMINI),
 }
-"""What the provider of ``fast`` is, by the name of the relay; OpenAI with answers repaired for all others."""
+"""What the providers of ``fast`` and ``paced`` are, by the name of the relay."""
+_SPEAKS_ELSE = _REPAIRED, _UNTOUCHED
+_REWRITES = ("repaired", "anthropic", "gemini")
+"""Relays that may write the events of a stream anew."""
 _RECORDING = {
     "netrunner": "sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\njournal: {{bodies: none}}",
     "recorded": "sinks: [{{type: jsonl, path: {folder}/requests.jsonl}}]\njournal: {{bodies: full}}",
@@ -179,9 +186,15 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
     port = free_port()
     config = folder / "bench.yaml"
     recording = _RECORDING.get(name, _RECORDING["netrunner"]).format(folder=folder)
-    speaks = _SPEAKS.get(name, 'type: openai, base_url: "http://127.0.0.1:{fast}/v1"').format(fast=direct.fast_port)
+    fast, paced = _SPEAKS.get(name, _SPEAKS_ELSE)
     config.write_text(
-        _NETRUNNER.format(port=port, folder=folder, speaks=speaks, paced=direct.paced_port, recording=recording)
+        _NETRUNNER.format(
+            port=port,
+            folder=folder,
+            fast=fast.format(port=direct.fast_port),
+            paced=paced.format(port=direct.paced_port),
+            recording=recording,
+        )
     )
     secrets = {"NETRUNNER_BENCH_TOKEN": TOKEN, "NETRUNNER_BENCH_KEY": "bench-key-of-the-provider"}
     # The tree that this harness belongs to is measured, whatever is installed.
@@ -190,7 +203,8 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
     argv = [twistd, "--nodaemon", "--pidfile=", "netrunner", "--config", str(config)]
     with Child(argv, folder / "twistd.log", cwd=ROOT, environ=environ) as child:
         start_s = child.wait_for_200(port, "/health")
-        yield Target(name, port, port, child, start_s, translates=name in ("anthropic", "gemini"))
+        translates = name in ("anthropic", "gemini")
+        yield Target(name, port, port, child, start_s, translates=translates, rewrites=name in _REWRITES)
 
 
 RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
@@ -199,6 +213,7 @@ RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
     "recorded": partial(netrunner, name="recorded"),
     "unrecorded": partial(netrunner, name="unrecorded"),
     "untouched": partial(netrunner, name="untouched"),
+    "repaired": partial(netrunner, name="repaired"),
     "anthropic": partial(netrunner, name="anthropic"),
     "gemini": partial(netrunner, name="gemini"),
 }

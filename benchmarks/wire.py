@@ -8,13 +8,13 @@ This module must not open sockets or read a clock.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 EVENT_BYTES = 250
-CHUNK_HEAD = b"%x\r\n" % EVENT_BYTES
 
 _HEAD = (
     b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"real-model",'
@@ -30,6 +30,48 @@ LAST = (
     b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"real-model",'
     b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a provider of some dialect streams the same texts: what comes before and after each, first and last."""
+
+    first: bytes
+    before: bytes
+    after: bytes
+    last: bytes
+
+
+def _named(*events: bytes) -> bytes:
+    return b"".join(b"event: %b\ndata: %b\n\n" % (json.loads(data)["type"].encode(), data) for data in events)
+
+
+_FORMS = {
+    b"/anthropic/": Form(
+        _named(
+            b'{"type":"message_start","message":{"id":"msg_bench","type":"message","role":"assistant","content":[],'
+            b'"model":"real-model","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":1}}}',
+            b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+        ),
+        b"event: content_block_delta\ndata: "
+        b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"',
+        b'"}}\n\n',
+        _named(
+            b'{"type":"content_block_stop","index":0}',
+            b'{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":80}}',
+            b'{"type":"message_stop"}',
+        ),
+    ),
+    b"/gemini/": Form(
+        b"",
+        b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"',
+        b'"}]},"index":0}],"modelVersion":"real-model"}\n\n',
+        b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":""}]},"finishReason":"STOP","index":0}],'
+        b'"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":80,"totalTokenCount":89},'
+        b'"modelVersion":"real-model"}\n\n',
+    ),
+}
+_OPENAI = Form(b"", _HEAD, _TAIL, LAST)
 
 _TEXT = re.compile(rb"(\d{6}) (\d{6}) (\d{20}) %b(?!x)" % _PADDING)
 _ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+) in_step=([01])")
@@ -49,9 +91,14 @@ class Asked:
     in_step: bool
 
 
-def event(stream: int, number: int, sent_ns: int) -> bytes:
+def form(path: bytes) -> Form:
+    """Return how the provider at ``path`` streams: OpenAI's way where nothing else is said."""
+    return next((form for prefix, form in _FORMS.items() if path.startswith(prefix)), _OPENAI)
+
+
+def event(stream: int, number: int, sent_ns: int, form: Form = _OPENAI) -> bytes:
     """Return event ``number`` of ``stream`` as sent at ``sent_ns`` of the monotonic clock."""
-    return _HEAD + _STAMP % (stream, number, sent_ns) + _PADDING + _TAIL
+    return form.before + _STAMP % (stream, number, sent_ns) + _PADDING + form.after
 
 
 def sent_ns(data: bytes) -> int:

@@ -6,7 +6,6 @@ This module must not hold behaviour that could live where it wires from.
 from __future__ import annotations
 
 import random
-import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,8 @@ from netrunner.config.naming import names_of
 from netrunner.config.outward import chosen
 from netrunner.config.pooling import claims_of, health_of, pools_of, table_of
 from netrunner.config.settings import ForwardSettings, InterceptSettings, PluginConfig, Settings
+from netrunner.dialects.interfaces import ISealsCalls
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.environment import Environment
 from netrunner.filters.bearer import Bearer
 from netrunner.filters.projects import Projects
@@ -33,7 +34,6 @@ from netrunner.http.flush import Flush
 from netrunner.http.intercept import Interceptor
 from netrunner.http.pool import Pool
 from netrunner.http.proxied import ProxiedPool
-from netrunner.http.site import SPARE_CONNECTIONS, Limits
 from netrunner.http.straight import Straight
 from netrunner.http.sweep import Sweep
 from netrunner.http.tls import TlsContexts
@@ -41,19 +41,21 @@ from netrunner.http.vetted import vetted
 from netrunner.http.via import Marking, Via
 from netrunner.interfaces import ICounters, ILiveSink, IStartable, ISteps, ITraces, IUpstream
 from netrunner.journal.feeds import Sink
-from netrunner.limits.place import open_store
+from netrunner.limits.place import open_seals, open_store
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.keepalives import Keepalives
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.looks import Looks
+from netrunner.pipeline.sealed import Others, SealMemory, Seals
 from netrunner.pipeline.shared import Observing, Pipeline
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.pipeline.tracing import Tracing
 from netrunner.query import parse
 from netrunner.redaction.redact import compile_redaction
 from netrunner.registered import Registered
+from netrunner.room import max_streams
 from netrunner.routing.addresses import AddressPolicy
 from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
@@ -79,8 +81,6 @@ from netrunner.web.register import Management, Register
 from netrunner.web.targets import TargetsPage
 from netrunner.web.tree import Branch, pages_alone, tree
 
-RESERVED_DESCRIPTORS = 64
-"""Kept free for logs, the journal, sinks, the control socket and what the libraries open."""
 STOP_S = 5.0
 """How long plugins may take to stop."""
 
@@ -98,6 +98,9 @@ class Lasting:
     observed: Observed
     registered: Registered
     neighbours: Neighbours
+    seals: SealMemory
+    other_seals: Others | None
+    """Those of the other workers; None where there is one process."""
     crew: Crew | None
     """Tells of all workers; None where there is one process."""
 
@@ -157,6 +160,7 @@ class Parts:
             self._choosing(table, providers),
             names_of(settings, lasting.registered.aliases),
             self._tracing(),
+            self._seals(providers),
         )
         self._keepalives = Keepalives(self.pipeline.inflight, lasting.clock, settings.server.keepalive_s)
         self._sources = Sources(settings.server.trusted_proxies)
@@ -178,6 +182,17 @@ class Parts:
                 chance = random.Random(self._random.random())
                 return Tracing(sink.plugin.share, sink.plugin.follows, chance.getrandbits)
         return None
+
+    def _seals(self, providers: Mapping[str, tuple[Any, Any]]) -> Seals:
+        """Return what keeps the seals of calls; a place for them elsewhere is opened if a provider wants any back."""
+        settings, others = self.settings, self._lasting.other_seals
+        if settings.shared != "memory" and any(
+            ISealsCalls.providedBy(SPOKEN.get(provider.dialect)) for provider, _ in providers.values()
+        ):
+            others = open_seals(settings, self._lasting.reactor)
+            self._plugins.append(others)
+        addresses = {one.name: getattr(one.settings, "base_url", "") for one in settings.providers}
+        return Seals(self._lasting.seals, others, addresses)
 
     def _trees(self, policy: AddressPolicy) -> tuple[Resource, Resource | None]:
         """Return what is served to callers, and what where ``admin.listen`` says, if it says so."""
@@ -420,53 +435,6 @@ def _may_loop(settings: Settings) -> bool:
     """Return whether anything is relayed as it is, or through a proxy."""
     return bool(settings.routes or settings.forward) or any(
         getattr(one.settings, "proxy", None) for one in settings.providers
-    )
-
-
-def max_streams(settings: Settings) -> int:
-    """Return how many exchanges may run at once: as set, or two descriptors each of what the process may open.
-
-    A sink that copies exchanges while they flow has two more for each of its ``max_live``.
-    """
-    wanted = settings.server.max_streams
-    if wanted != "auto":
-        return wanted
-    watching = sum(2 * getattr(sink.settings, "max_live", 0) for sink in settings.sinks)
-    return max(16, (_free_descriptors() - watching) // 2)
-
-
-def _free_descriptors() -> int:
-    """Return how many descriptors exchanges may use: all but our own, and those of callers who are sent away."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft - RESERVED_DESCRIPTORS - _spare_connections(soft)
-
-
-def _spare_connections(soft: int) -> int:
-    """Return how many callers at once can be told that there is no room."""
-    return min(SPARE_CONNECTIONS, max(32, soft // 25))
-
-
-def limits(settings: Settings, forward: bool = False) -> Limits:
-    """Return what clients may do to the server, or to the forward proxy, which is asked for any host."""
-    server = settings.server
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hosts = None if forward or "*" in server.hosts else frozenset(host.strip("[]").lower() for host in server.hosts)
-    return Limits(
-        header_timeout_s=server.header_timeout_s,
-        body_grace_s=server.body_grace_s,
-        body_min_rate_bytes=server.body_min_rate_bytes,
-        idle_timeout_s=server.idle_timeout_s,
-        write_stall_s=server.write_stall_s,
-        max_tunnel_s=server.max_tunnel_s,
-        max_header_bytes=server.max_header_bytes,
-        max_headers=server.max_headers,
-        max_body_bytes=server.max_body_bytes,
-        max_buffered_bytes=server.max_buffered_bytes,
-        max_connections=max(32, _free_descriptors() - max_streams(settings)),
-        spare_connections=_spare_connections(soft),
-        hosts=hosts,
-        half_close_aborts=server.half_close == "abort",
-        forward=forward,
     )
 
 

@@ -34,16 +34,20 @@ from netrunner.limits.place import open_counters
 from netrunner.news.board import Board
 from netrunner.news.topics import PROJECTS
 from netrunner.news.wires import wires
-from netrunner.parts import STOP_S, Lasting, Parts, limits, max_streams, receiving
+from netrunner.parts import STOP_S, Lasting, Parts, receiving
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import Measures
+from netrunner.pipeline.sealed import SealMemory
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
+from netrunner.process.seals import SiblingSeals
+from netrunner.process.seals import offer as offer_seals
 from netrunner.process.siblings import Siblings
 from netrunner.process.stalls import Stalls
 from netrunner.registered import Registered
+from netrunner.room import limits, max_streams
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.admin.across import offer as offer_sessions
@@ -90,7 +94,9 @@ class NetrunnerService(Service):
         self._board = Board()
         self.registered = Registered(state[0], self.books.open_database, reactor, self._board)
         self.registered.on_change = self._follow_aliases
-        self.neighbours = Neighbours(Siblings(state[0], reactor))
+        siblings = Siblings(state[0], reactor)
+        self.neighbours = Neighbours(siblings)
+        self._seals = SealMemory()
         self._worker = worker
         self._lag = Lag(self._clock)
         self._stalls = Stalls(self._lag.late_s, self.log)
@@ -113,6 +119,8 @@ class NetrunnerService(Service):
             self._observed,
             self.registered,
             self.neighbours,
+            self._seals,
+            None if worker is None else SiblingSeals(siblings),
             None if worker is None else Crew(worker, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
@@ -192,6 +200,7 @@ class NetrunnerService(Service):
         offer_sessions(self.books.lookout.sessions, commands)
         commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
+            offer_seals(self._seals.get, commands)
             commands.add("metrics", NoArguments, self._metrics)
 
     def _purge(self, _: NoArguments) -> Deferred[Reply]:
@@ -257,6 +266,7 @@ class NetrunnerService(Service):
             pools=self._pools,
             counters=lambda: self._counters,
             memory=lambda: self._parts.pipeline.chain.memory,
+            seals=lambda: self._parts.pipeline.seals,
             resent=lambda: self._resent,
             targets=Targets(),
             clock=self._clock,
@@ -372,6 +382,7 @@ class NetrunnerService(Service):
             )
         self._ports.clear()
         self.books.onlookers.close()
+        self.books.lookout.tries.close()
         for site in self._sites:
             site.stop_accepting()
 

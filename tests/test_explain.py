@@ -33,13 +33,13 @@ from netrunner.http.call import unsent
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
 from netrunner.limits.memory import MemoryCounters
-from netrunner.parts import limits
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.shared import Pipeline
 from netrunner.providers import openai
 from netrunner.registered import FILE
+from netrunner.room import limits
 from netrunner.routing.targets import Targets
 from netrunner.settings import Health, Limits, Secret
 from netrunner.testing.fakes import FakeClock, FakeEnvironment

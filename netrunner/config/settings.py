@@ -320,7 +320,9 @@ class Common:
         "sqlite", form="store", doc="The database: `sqlite` in the state folder, `sqlite:PATH`, or a postgresql:// URL."
     )
     shared: str = setting(
-        "memory", form="shared", doc="Where limits are counted: `memory` of this process, or a redis:// URL."
+        "memory",
+        form="shared",
+        doc="Where limits are counted, and what processes share is kept: `memory` of this process, or a redis:// URL.",
     )
     shared_down: Literal["refuse", "local"] = setting(
         "refuse", doc="While Redis is away, `refuse` what is limited, or go by `local` counts of this process."

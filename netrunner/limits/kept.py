@@ -5,6 +5,7 @@ This module must not know what a value is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from netrunner.interfaces import IStartable
 from netrunner.limits.redis import Redis, Unavailable
 from netrunner.shared import ISharedStore
 
@@ -20,7 +22,7 @@ _AT_ONCE = 500
 """Keys that are looked through by one command, and forgotten by one."""
 
 
-@implementer(ISharedStore)
+@implementer(ISharedStore, IStartable)
 class RedisStore:
     """Keeps values in Redis.
 
@@ -52,12 +54,17 @@ class RedisStore:
 
     async def get(self, key: bytes) -> bytes | None:
         """Return what is kept; None while Redis is away."""
+        (value,) = await self.get_all([key])
+        return value
+
+    async def get_all(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return what is kept under each key, in their order, by one question; None while Redis is away."""
         try:
-            value: Any = await self._redis.ask("GET", self._named(key))
+            values: Any = await self._redis.ask("MGET", *(self._named(key) for key in keys))
         except Unavailable:
-            return None
+            return [None] * len(keys)
         # What could be text is handed out as text.
-        return value.encode() if isinstance(value, str) else value
+        return [value.encode() if isinstance(value, str) else value for value in values]
 
     def put(self, key: bytes, value: bytes, ttl_s: float) -> None:
         """Keep a value; while Redis is away nothing is kept."""

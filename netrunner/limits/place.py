@@ -6,13 +6,16 @@ This module must not count.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netrunner import __version__
 from netrunner.config.settings import Settings
 from netrunner.interfaces import IClock, ICounters
 from netrunner.limits.memory import MemoryCounters
 from netrunner.shared import ISharedStore
+
+if TYPE_CHECKING:
+    from netrunner.limits.kept import RedisStore
 
 
 def open_counters(settings: Settings, clock: IClock, reactor: Any, boot_id: str) -> ICounters:
@@ -51,10 +54,22 @@ def open_store(settings: Settings, reactor: Any, space: str) -> ISharedStore:
         reactor: For a connection.
         space: Whose values they are.
     """
+    makers = [(one.type, one.settings) for one in (*settings.providers, *settings.filters)]
+    kind = hashlib.sha256(repr((__version__, makers)).encode()).hexdigest()[:16]
+    return _store(settings, reactor, space, kind)
+
+
+def open_seals(settings: Settings, reactor: Any) -> RedisStore:
+    """Return where the seals of calls are kept with others, as ``open_store`` does.
+
+    They are found whatever else the configuration says: no filter makes them, and their keys tell whose they are.
+    """
+    return _store(settings, reactor, "seals", kind="1")
+
+
+def _store(settings: Settings, reactor: Any, space: str, kind: str) -> RedisStore:
     # What only some have is loaded for them only.
     from netrunner.limits.kept import RedisStore
     from netrunner.limits.redis import Place, Redis
 
-    makers = [(one.type, one.settings) for one in (*settings.providers, *settings.filters)]
-    kind = hashlib.sha256(repr((__version__, makers)).encode()).hexdigest()[:16]
     return RedisStore(Redis(Place.of(settings.shared), reactor), space, kind)

@@ -5,7 +5,9 @@ This module must not know of bodies.
 
 from __future__ import annotations
 
+from netrunner.dialects.standing import limit_fields
 from netrunner.errors import MAX_RETRY_AFTER_S, UpstreamError
+from netrunner.pipeline.exchange import Exchange
 from netrunner.values import Headers, ResponseHead
 
 CORS = frozenset(
@@ -27,6 +29,22 @@ TIMING = b"server-timing"
 _FOREIGN = b"x-netrunner-upstream-"
 _ID_FIELDS = frozenset({b"x-request-id", b"request-id"})
 """In which providers tell their own id of a request."""
+
+
+def own_headers(exchange: Exchange) -> Headers:
+    """Return the header fields that every answer to ``exchange`` carries; to be asked for once, as it is committed."""
+    headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
+    if exchange.correlation_id is not None:
+        headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
+    if exchange.dropped:
+        headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
+    if exchange.standings:
+        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
+    if exchange.holder is not None:
+        headers += exchange.holder.told()
+    if exchange.stages is not None:
+        headers.append((TIMING, exchange.stages.commit(exchange)))
+    return headers
 
 
 def verbatim(head: ResponseHead, own: Headers) -> Headers:

@@ -5,7 +5,7 @@ This module must not read or write sockets.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from netrunner.dialects.estimate import of_length
 from netrunner.dialects.interfaces import IRepair, IRepairs, ITap, ITranslates
 from netrunner.dialects.spoken import SPOKEN
-from netrunner.dialects.standing import limit_fields
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
 from netrunner.http.headers import reason_of
 from netrunner.http.request import Request
@@ -26,7 +25,7 @@ from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.empty import nothing_said, says_something
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.heads import TIMING
+from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.intent import tell_intent
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, PlainLane, RepairLane
 from netrunner.pipeline.refusal import refusal
@@ -174,9 +173,10 @@ class Run(Breakable):
             call = calls.plain(pipeline, exchange, candidate, upgrade, self._repairs)
         else:
             translation = self._translated()
-            answer = translation.answer()
-            if answer is not None:
-                self._answer(answer)
+            if self._answered(translation):
+                return
+            lacking = pipeline.seals.lacking(exchange, SPOKEN[provider.dialect], translation.request)
+            if lacking and not await self._fetched(lacking):
                 return
             call = calls.translated(pipeline, exchange, candidate, translation)
             self._asked, self._repairs = call.endpoint, None
@@ -217,6 +217,18 @@ class Run(Breakable):
             self._exchange.let_go()
             self._go_on(wait_s)
             return False
+        return self._exchange.outcome is None
+
+    def _answered(self, translation: Translation) -> bool:
+        """Return whether it is answered here, since no model has to be asked."""
+        answer = translation.answer()
+        if answer is not None:
+            self._answer(answer)
+        return answer is not None
+
+    async def _fetched(self, seals: Sequence[bytes]) -> bool:
+        """Have seals at hand that other processes keep; return whether the exchange goes on."""
+        await self._pipeline.seals.fetch(seals)
         return self._exchange.outcome is None
 
     def _translated(self) -> Translation:
@@ -469,22 +481,6 @@ class Run(Breakable):
         exchange.bytes_out = len(answer.body)
         exchange.end(Outcome.DONE, answer.status)
         self._request.respond(answer.status, headers, answer.body)
-
-
-def own_headers(exchange: Exchange) -> Headers:
-    """Return the header fields that every answer to ``exchange`` carries; to be asked for once, as it is committed."""
-    headers = [(b"x-request-id", exchange.request_id.encode("ascii"))]
-    if exchange.correlation_id is not None:
-        headers.append((b"x-correlation-id", exchange.correlation_id.encode("ascii")))
-    if exchange.dropped:
-        headers.append((b"netrunner-dropped", ", ".join(exchange.dropped).encode("ascii")))
-    if exchange.standings:
-        headers += limit_fields(exchange.dialect.name, exchange.standings, exchange.clock.wall())
-    if exchange.holder is not None:
-        headers += exchange.holder.told()
-    if exchange.stages is not None:
-        headers.append((TIMING, exchange.stages.commit(exchange)))
-    return headers
 
 
 def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:

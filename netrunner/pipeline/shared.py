@@ -73,6 +73,7 @@ class Pipeline:
         choosing: What candidates are chosen with.
         names: What names mean; those of the table when not given.
         tracing: Gives exchanges their place in traces; None keeps no traces.
+        seals: Of calls, for callers that drop them; kept for this pipeline alone when not given.
     """
 
     def __init__(
@@ -89,10 +90,10 @@ class Pipeline:
         choosing: Choosing | None = None,
         names: Names | None = None,
         tracing: Tracing | None = None,
+        seals: Seals | None = None,
     ) -> None:
         self.tracing = tracing
-        self.seals = Seals()
-        """Of calls, for callers that drop them."""
+        self.seals = seals or Seals()
         self.telling = Telling()
         """Which streams tell their counts."""
         self.names = names or Names(table.names(), table.unknown_model)

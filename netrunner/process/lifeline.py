@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -62,6 +63,8 @@ class Report(msgspec.Struct, frozen=True):
 
     refused: str | None = None
     """Why the order could not be followed; everything is as it was before it."""
+    imported: tuple[str, ...] = ()
+    """Modules of ours that the order needed and the worker was not born with; told once it serves."""
 
 
 class _Line(Int32StringReceiver):
@@ -117,6 +120,7 @@ class Lifeline:
     """
 
     def __init__(self, descriptor: int) -> None:
+        self._born_with = frozenset(sys.modules)
         self._socket = socket.socket(fileno=descriptor)
         os.set_inheritable(descriptor, False)
         order = msgspec.msgpack.decode(self._read(_LENGTH.unpack(self._read(_LENGTH.size))[0]), type=Order)
@@ -150,8 +154,8 @@ class Lifeline:
         self._line = hold(reactor, self._socket, heard, end)
 
     def serving(self) -> None:
-        """Tell that this process serves."""
-        self._report(Report())
+        """Tell that this process serves, and what it had to import."""
+        self._report(Report(imported=tuple(filter(_is_ours, sys.modules.keys() - self._born_with))))
 
     def stopping(self) -> None:
         """Tell nothing: the end of the process tells it."""
@@ -167,3 +171,8 @@ class Lifeline:
     def _say(self, message: bytes) -> None:
         if self._line is not None:
             self._line.sendString(message)
+
+
+def _is_ours(module: str) -> bool:
+    """Return whether a module is part of netrunner: not in a package where anybody may put theirs."""
+    return module.startswith("netrunner.") and not module.startswith("netrunner.plugins.")

@@ -3,31 +3,45 @@
 The supervisor executes it and sends it one end of each worker's lifeline. It forks, and the worker goes on where a
 process would that was executed for it alone: nothing has been read yet, no reactor made, no thread started. The process
 in between ends at once, so that workers are children of the supervisor, who is told by the kernel how each ends.
+What a worker had to import for its configuration the nursery imports afterwards, for those to come.
 
 This module must not know what a worker is told or does.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
 import struct
+import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.process import registerReapProcessHandler, unregisterReapProcessHandler
+from twisted.internet.process import (
+    reapProcessHandlers,
+    registerReapProcessHandler,
+    unregisterReapProcessHandler,
+)
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from netrunner.process.command import WORKER_LIFELINE, Command
 from netrunner.process.lifeline import hold
 from netrunner.process.limits import adopt_orphans
+from netrunner.process.tuning import settle_memory
 
 _ASK = b"?"
+"""Comes with a lifeline."""
+_LEARN = b"+"
+"""Comes before names of modules: a length, and a list in MessagePack."""
+_LENGTH = struct.Struct("!I")
 _PID = struct.Struct("!I")
+_REACTOR = "twisted.internet.reactor"
 _IGNORED = (signal.SIGINT, signal.SIGHUP)
 """A terminal sends them to the nursery as well."""
 
@@ -44,8 +58,14 @@ def born(descriptor: int) -> int:
     """
     line = socket.socket(fileno=descriptor)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _IGNORED}
+    settle_memory()  # A collector that goes through what is shared would have the kernel copy it, in each worker.
     while True:
-        _, given, _, _ = socket.recv_fds(line, len(_ASK), 1)
+        asked, given, _, _ = socket.recv_fds(line, len(_ASK), 1)
+        if asked == _LEARN:
+            (size,) = _LENGTH.unpack(line.recv(_LENGTH.size, socket.MSG_WAITALL))
+            prepare(msgspec.msgpack.decode(line.recv(size, socket.MSG_WAITALL), type=list[str]))
+            settle_memory()
+            continue
         if not given:
             raise SystemExit(0)
         pid = _fork()
@@ -56,6 +76,19 @@ def born(descriptor: int) -> int:
             return given[0]
         os.close(given[0])
         line.sendall(_PID.pack(_PID.size) + _PID.pack(pid))
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Import modules; one that would make the reactor is left to workers, which cannot share it."""
+    sys.modules[_REACTOR] = None  # type: ignore[assignment]  # makes its import fail
+    try:
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue
+    finally:
+        del sys.modules[_REACTOR]
 
 
 def _fork() -> int:
@@ -108,6 +141,21 @@ class Child:
             os.kill(self.pid, number)
 
 
+def reap_orphans() -> None:
+    """Wait for the children that have ended and that nobody here waits for: orphans that came to this process.
+
+    One that somebody waits for is left to them, and with it those that ended after it, until the next time.
+    """
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in reapProcessHandlers:
+            return
+        os.waitpid(ended.si_pid, 0)
+
+
 class Nursery(ProcessProtocol):
     """The supervisor's side: executes the nursery when a worker is wanted and there is none.
 
@@ -131,6 +179,7 @@ class Nursery(ProcessProtocol):
         self._reactor = reactor
         self._line: Any = None
         self._asking: socket.socket | None = None
+        self._learnt: set[str] = set()
         self._wanted: deque[tuple[socket.socket, Callable[[int | None], object]]] = deque()
         """Lifelines of those that are not born yet; the first one is asked for."""
         self._gone: Callable[[], object] = _nothing
@@ -152,6 +201,20 @@ class Nursery(ProcessProtocol):
         self._wanted.append((lifeline, told))
         if len(self._wanted) == 1:
             self._ask()
+
+    def learn(self, modules: Iterable[str]) -> None:
+        """Have it import what a worker had to, for the next one."""
+        new = [name for name in modules if name not in self._learnt]
+        if self._asking is None or not new:
+            return
+        self._learnt.update(new)
+        names = msgspec.msgpack.encode(new)
+        self._say(_LEARN + _LENGTH.pack(len(names)) + names)
+
+    def reap_orphans(self) -> None:
+        """Reap what workers that are gone have left; not while one may be born, and dead, before that is told."""
+        if not self._wanted:
+            reap_orphans()
 
     def end(self, gone: Callable[[], object]) -> None:
         """Kill it, and call ``gone`` when it is no more; who is not born yet is not."""
@@ -178,6 +241,8 @@ class Nursery(ProcessProtocol):
         self._line = None
         assert self._asking is not None
         self._asking.close()
+        self._asking = None
+        self._learnt.clear()
         wanted, self._wanted = self._wanted, deque()
         for lifeline, told in wanted:
             lifeline.close()
@@ -207,11 +272,16 @@ class Nursery(ProcessProtocol):
         self._line = hold(self._reactor, ours, self._born, _nothing)
 
     def _ask(self) -> None:
+        self._say(_ASK, self._wanted[0][0])
+
+    def _say(self, message: bytes, *given: socket.socket) -> None:
         assert self._asking is not None
         try:
-            socket.send_fds(self._asking, [_ASK], [self._wanted[0][0].fileno()])
+            sent = socket.send_fds(self._asking, [message], [one.fileno() for one in given])
         except OSError:
-            self._signal()  # It is about to be told of as gone.
+            sent = 0
+        if sent < len(message):
+            self._signal()  # It reads no more, and is about to be told of as gone.
 
     def _born(self, message: bytes) -> None:
         lifeline, told = self._wanted.popleft()

@@ -81,7 +81,7 @@ class Worker:
         report = msgspec.msgpack.decode(message, type=Report)
         if not self.serves:
             self.serves = True
-            self._supervisor.serves(self)
+            self._supervisor.serves(self, report.imported)
         else:
             self.answered(report.refused)
 
@@ -255,9 +255,15 @@ class Supervisor(Service):
 
     # What workers tell.
 
-    def serves(self, worker: Worker) -> None:
-        """One accepts; what was reloaded while it started it has yet to be told."""
+    def serves(self, worker: Worker, imported: Sequence[str]) -> None:
+        """One accepts; what was reloaded while it started it has yet to be told.
+
+        Args:
+            worker: Which one.
+            imported: Modules that it was not born with.
+        """
         self._log.info("worker {number} serves, process {pid}", number=worker.number, pid=worker.pid)
+        self._nursery.learn(imported)
         if worker.runs is not self._current:
             self._order(worker)
         if sum(one.serves for one in self._workers.values()) == self._count and not self._ready.called:
@@ -299,6 +305,7 @@ class Supervisor(Service):
 
     def _beat(self) -> None:
         self._beating = self._reactor.callLater(BEAT_S, self._beat)
+        self._nursery.reap_orphans()
         for worker in self._workers.values():
             if worker.silent >= MAX_SILENT:
                 self._log.error("worker {number} hangs and is killed", number=worker.number)

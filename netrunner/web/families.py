@@ -172,6 +172,21 @@ FAMILIES = (
         "netrunner_cache_available", "gauge", (), "0 or 1", "Whether it finds answers, and keeps them, where it should."
     ),
     Family("netrunner_cache_bytes", "gauge", (), "bytes", "What the answers it keeps take."),
+    Family(
+        "netrunner_seals_asked_total",
+        "counter",
+        ("outcome",),
+        "calls",
+        "Calls whose seal others were asked for: found, missing, or unavailable while a Redis that is shared is away.",
+    ),
+    Family(
+        "netrunner_seals_available",
+        "gauge",
+        (),
+        "0 or 1",
+        "Whether seals of calls are found, and kept, where they should be; 0 while a Redis that is shared is away.",
+    ),
+    Family("netrunner_seals_bytes", "gauge", (), "bytes", "What the seals of calls take that are kept in memory."),
     Family("netrunner_sink_lag_records", "gauge", ("sink",), "records", "Records that wait for a sink."),
     Family("netrunner_sink_written_total", "counter", ("sink",), "records", "Records a sink took."),
     Family(

@@ -1,4 +1,4 @@
-"""What happens now: a feed of every exchange that begins and ends, and the tail of one while it flows.
+"""What happens now: a feed of every exchange that begins, is routed and ends, and the tail of one while it flows.
 
 Each as Server-Sent Events and as a WebSocket. This module must not look into records that are written.
 """
@@ -31,11 +31,11 @@ class Onlookers:
     """Everybody who looks on: there is a bound, and all can be sent home.
 
     Args:
-        clock: For keepalives.
+        clock: For those who look on, and for keepalives.
     """
 
     def __init__(self, clock: IClock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._open: set[Outbox] = set()
         self._missed = 0
         """By those who are gone."""
@@ -66,10 +66,10 @@ class Onlookers:
 
         outbox: EventStream | websocket.WebSocket
         if asked is None:
-            outbox = EventStream(request, self._clock, over)
+            outbox = EventStream(request, self.clock, over)
         else:
             key = websocket.check(request)
-            outbox = websocket.WebSocket(request, self._clock, over, asked, key)
+            outbox = websocket.WebSocket(request, self.clock, over, asked, key)
         self._open.add(outbox)
         return outbox
 
@@ -88,7 +88,7 @@ class Onlookers:
 
 
 class Feed(Guarded):
-    """Every exchange as it begins and ends.
+    """Every exchange as it begins, is routed and ends.
 
     Args:
         gate: Who is let in.
@@ -111,7 +111,7 @@ class Feed(Guarded):
 
     async def answer(self, request: Request) -> Answer | None:
         """Begin to tell."""
-        teller = Teller()
+        teller = Teller(self._live, self._onlookers.clock)
         elsewhere: list[Callable[[], None]] = []
 
         def asked(what: str) -> None:
@@ -123,7 +123,7 @@ class Feed(Guarded):
                 )
 
         def closed() -> None:
-            self._live.unfollow(teller)
+            teller.leave()
             for leave in elsewhere:
                 leave()
 
@@ -133,7 +133,7 @@ class Feed(Guarded):
             elsewhere.append(self._neighbours.follow(teller.outbox))
             await self._update(teller)
         if teller.outbox.is_open:
-            self._live.follow(teller, teller.began)
+            teller.follow()
         return None
 
     async def _update(self, teller: Teller) -> None:

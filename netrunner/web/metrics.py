@@ -36,6 +36,7 @@ from netrunner.journal.upkeep import Upkept
 from netrunner.pipeline.lag import Lag
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.measures import NONE, TOKENS, Measures, Spread
+from netrunner.pipeline.sealed import ASKED, Seals
 from netrunner.routing.targets import STATES, Targets
 from netrunner.values import Answer, Outcome
 from netrunner.web.crew import Crew
@@ -64,6 +65,7 @@ class Observed:
         pools: Returns every pool with the name of its provider or route.
         counters: Returns what limits count with.
         memory: Returns the filter that remembers answers, if there is one.
+        seals: Returns what keeps the seals of calls.
         resent: Returns what pools that are gone had sent again.
         targets: What is known of each target.
         clock: Time.
@@ -83,6 +85,7 @@ class Observed:
         pools: Callable[[], Iterable[tuple[str, Pool]]],
         counters: Callable[[], ICounters],
         memory: Callable[[], IRemembers | None],
+        seals: Callable[[], Seals],
         resent: Callable[[], int],
         targets: Targets,
         clock: IClock,
@@ -90,7 +93,7 @@ class Observed:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
         self.onlookers, self.targets, self.clock = onlookers, targets, clock
         self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
-        self.counters, self.memory = counters, memory
+        self.counters, self.memory, self.seals = counters, memory, seals
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
@@ -100,6 +103,7 @@ class Observed:
             **self._of_connections(),
             **self._of_limits(),
             **self._of_memory(),
+            **self._of_seals(),
             **self._of_the_journal(),
             **self._of_the_process(),
         }
@@ -198,6 +202,14 @@ class Observed:
             "netrunner_cache_requests_total": {("hit",): memory.hits, ("miss",): memory.misses},
             "netrunner_cache_available": {(): int(memory.available)},
             "netrunner_cache_bytes": {(): memory.held_bytes},
+        }
+
+    def _of_seals(self) -> dict[str, Values]:
+        seals = self.seals()
+        return {
+            "netrunner_seals_asked_total": {(outcome,): seals.memory.asked[outcome] for outcome in ASKED},
+            "netrunner_seals_available": {(): int(seals.available)},
+            "netrunner_seals_bytes": {(): seals.memory.bytes},
         }
 
     def _of_the_journal(self) -> dict[str, Values]:

@@ -87,7 +87,7 @@ class Neighbours:
         return await self.ask("metrics")
 
     def follow(self, outbox: Outbox) -> Callable[[], None]:
-        """Tell ``outbox`` of every exchange that begins and ends there, until the function returned is called."""
+        """Tell ``outbox`` of every exchange that begins, is routed and ends there, until the returned is called."""
         return self._watch("follow", {}, lambda line: outbox.put(line["type"], line["data"]))
 
     def tail(self, id: str, outbox: Outbox) -> Callable[[], None]:
@@ -158,12 +158,12 @@ class Telling:
         return Reply({"row": row_in_progress(exchange), "record": record_in_progress(exchange)})
 
     def _follow(self, transport: IUNIXTransport) -> Callable[[], object]:
-        teller = Teller()
+        teller = Teller(self._live, self._clock)
         teller.outbox = Lines(transport, self._clock)
-        self._live.follow(teller, teller.began)
+        teller.follow()
 
         def lost() -> None:
-            self._live.unfollow(teller)
+            teller.leave()
             teller.outbox.end()
 
         return lost

@@ -25,8 +25,9 @@ from netrunner.pipeline.breaking import broken
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.handshake import named_model
+from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.refusal import refusal
-from netrunner.pipeline.run import CLIENT_LEFT, Run, own_headers
+from netrunner.pipeline.run import CLIENT_LEFT, Run
 from netrunner.pipeline.shared import Pipeline
 from netrunner.routing.patterns import MAX_NAME_CHARACTERS
 from netrunner.values import Headers, Outcome

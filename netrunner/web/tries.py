@@ -35,6 +35,7 @@ class Tries:
         self._answers: OrderedDict[str, deque[float]] = OrderedDict()
         """When the last of them are answered, by account or address."""
         self._held: dict[Deferred[None], IDelayedCall] = {}
+        self._closed = False
 
     @property
     def held(self) -> int:
@@ -55,7 +56,7 @@ class Tries:
         at = max([now, *(one[0] + WINDOW_S for one in answers if len(one) == PER_MINUTE)])
         waiting: Deferred[None] = Deferred()
         if at > now:
-            if at - now > WINDOW_S or len(self._held) >= MAX_HELD:
+            if self._closed or at - now > WINDOW_S or len(self._held) >= MAX_HELD:
                 return None
             self._held[waiting] = self._clock.callLater(at - now, self._let_go, waiting)
         else:
@@ -65,7 +66,8 @@ class Tries:
         return waiting
 
     def close(self) -> None:
-        """Let nobody wait any more; idempotent."""
+        """Let nobody wait any more, from now on either: an end does not wait for them; idempotent."""
+        self._closed = True
         for waiting, call in list(self._held.items()):
             call.cancel()
             self._let_go(waiting)

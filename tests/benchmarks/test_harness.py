@@ -89,7 +89,7 @@ def test_streams_in_step_have_their_events_at_multiples_of_the_pace(paced_port: 
         received = b""
         while not received.endswith(b"0\r\n\r\n"):
             received += client.recv(65536)
-    chunks = received.partition(b"\r\n\r\n")[2].split(wire.CHUNK_HEAD)[1:]
+    chunks = received.partition(b"\r\n\r\n")[2].split(b"%x\r\n" % wire.EVENT_BYTES)[1:]
     sent_ns = [wire.sent_ns(chunk[: wire.EVENT_BYTES]) for chunk in chunks]
     assert sent_ns[2] // 20_000_000 > sent_ns[1] // 20_000_000 > sent_ns[0] // 20_000_000
 
@@ -140,6 +140,24 @@ def test_of_events_written_anew_the_texts_are_compared() -> None:
 @pytest.mark.parametrize("numbers", [(1, 0), (0,), (0, 1, 2)], ids=["the order", "one less", "one more"])
 def test_a_text_that_is_missing_or_misplaced_in_events_written_anew_is_noticed(numbers: tuple[int, ...]) -> None:
     assert rewritten(*numbers).fault
+
+
+@pytest.mark.parametrize(
+    ("path", "text_at"),
+    [
+        (b"/v1/chat/completions", ("choices", 0, "delta", "content")),
+        (b"/anthropic/v1/messages", ("delta", "text")),
+        (b"/gemini/models/m:streamGenerateContent", ("candidates", 0, "content", "parts", 0, "text")),
+    ],
+    ids=["openai", "anthropic", "gemini"],
+)
+def test_the_same_text_is_streamed_in_the_form_of_each_dialect(path: bytes, text_at: tuple[str | int, ...]) -> None:
+    event = wire.event(3, 5, 7, wire.form(path))
+    told = json.loads(event.splitlines()[-2].removeprefix(b"data: "))
+    for key in text_at:
+        told = told[key]
+    assert told.startswith("000003 000005 ")
+    assert wire.found(event) == (3, 5, 7)
 
 
 def test_peers_that_are_not_installed_are_told_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

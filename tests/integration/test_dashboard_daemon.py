@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.chromium import CHECKS, Visit, chromium
 from tests.support.daemon import ECHO, PATIENCE_S, Daemon
@@ -128,10 +128,17 @@ def open_all(page: Page) -> None:
 def test_the_first_page_moves_with_the_requests(daemon: Daemon, visit: Visit) -> None:
     page = visit.go("/", live=True)
     expect(page.locator(".try:visible")).to_contain_text(f"curl -N http://127.0.0.1:{daemon.port}")
+    held: list[Route] = []
+    page.route("**/now?*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks what it is given
     with running(daemon, model="gpt-3.5-turbo"):
+        # Told by the feed: what the page asks for besides is not answered yet.
         expect(flying(page)).to_have_count(1)
         expect(flying(page)).to_contain_text("llama3-8b was gpt-3.5-turbo")
+        expect(flying(page).locator('[data-cell="provider"]')).to_have_text("echo")
         expect(page.locator('[data-total="flying"]')).to_have_text("1")
+        page.unroute("**/now?*")
+        for route in held:
+            route.continue_()
     expect(flying(page)).to_have_count(0)
     expect(ended(page)).to_have_count(1)
     ask(daemon, "Hello there")

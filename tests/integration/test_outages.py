@@ -151,7 +151,7 @@ def test_another_writer_of_sqlite_delays_records_and_no_request(tmp_path: Path, 
         daemon.wait_for(lambda: rows(daemon.state) >= len(ids(daemon)))
         assert rows(daemon.state) == len(ids(daemon))
     assert callers.refused == []
-    assert "locked" not in daemon.log()
+    assert "database is locked" not in daemon.log()
 
 
 def test_postgresql_that_is_down_at_the_start_and_restarts_later_gets_each_record_once(

@@ -79,7 +79,7 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, before: i
 
 EACH_STEP = pytest.mark.parametrize(
     ("where", "name"),
-    [(Request, "take"), (Run, "_launch"), (Relay, "head_received"), (heads, "down"), (Run, "committed")],
+    [(Request, "take"), (Run, "_attempt"), (Relay, "head_received"), (heads, "down"), (Run, "committed")],
     ids=["dispatch", "attempt", "answer", "commit", "committed"],
 )
 

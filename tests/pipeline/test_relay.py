@@ -353,8 +353,8 @@ def test_an_answer_cut_anywhere_never_looks_complete(streaming: bool, declared: 
     body = (EVENT * 40)[:1950] + b"\n\n" + DONE if streaming else b'{"text": "' + b"a" * 1990 + b'"}'
     length = [(b"content-length", b"%d" % len(body))] if declared else []
     first = len(EVENT) if streaming else 0
+    stage = Stage()
     for cut in range(len(body)):
-        stage = Stage()
         client = stage.ask()
         stage.call.head(200, SSE if streaming else JSON, *length)
         if cut:
@@ -362,6 +362,7 @@ def test_an_answer_cut_anywhere_never_looks_complete(streaming: bool, declared: 
         stage.call.fail(UpstreamError("broke off", code="upstream_truncated"))
         heard = client.heard()
         record = stage.record()
+        stage.records.clear()
         if streaming and cut < first:
             assert error_of(answers(heard, b"POST")[0].body)["code"] == "upstream_truncated"
             assert record.outcome == "upstream_failed"

@@ -10,7 +10,7 @@ from typing import Any, Self
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def plain(attributes: Any) -> dict[str, Any]:

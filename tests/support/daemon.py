@@ -22,7 +22,7 @@ from netrunner.process.control import ask
 from netrunner.process.state import control_path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """Seconds for what should take a moment; whoever waits longer has failed."""
 PATIENCE_TURNS = 20_000
 """Turns of the reactor for the same."""

@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import Any, Self
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """Seconds before the other side's silence is a failure."""
 
 END_OF_BODY = b"0\r\n\r\n"

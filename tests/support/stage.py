@@ -23,6 +23,7 @@ from netrunner.limits.memory import MemoryCounters
 from netrunner.pipeline.aliases import AliasProviders
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
+from netrunner.pipeline.sealed import Seals
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.tracing import Tracing
 from netrunner.routing.names import Names
@@ -157,7 +158,7 @@ class Stage:
         other: What ``other`` is, the same when not given.
         settings: Of these providers, beside their address and key.
         names: What ``Names`` takes besides models: rules, map, aliases.
-        tracing: As of ``Pipeline``.
+        tracing, seals: As of ``Pipeline``.
         limits: Of the server.
     """
 
@@ -185,6 +186,7 @@ class Stage:
         settings: Mapping[str, Any] = MappingProxyType({}),
         names: Mapping[str, Any] = MappingProxyType({}),
         tracing: Tracing | None = None,
+        seals: Seals | None = None,
         **limits: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -228,6 +230,7 @@ class Stage:
             choosing=Choosing(targets, pools, claims, self.counters),
             names=Names(table, unknown_model, **names),
             tracing=tracing,
+            seals=seals,
         )
         AliasProviders(self.pipeline, self.upstream, token is None or header is not None).follow(
             names.get("aliases", {})

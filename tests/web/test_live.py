@@ -21,6 +21,7 @@ from netrunner.testing.fakes import FakeClock
 from netrunner.values import Record
 from netrunner.web.gate import Gate
 from netrunner.web.live import Feed, Onlookers
+from netrunner.web.tellers import LOOK_S
 from tests.support.client import Client
 from tests.support.office import Office
 from tests.support.stage import DONE, EVENT, SSE, body_of, request
@@ -109,6 +110,64 @@ def test_one_who_leaves_with_the_handshake_is_not_counted_as_looking_on() -> Non
     theatre.client.settle()
     assert len(theatre.onlookers) == 0
     assert not theatre.live._followers
+
+
+class Followed:
+    """A chat whose body comes after its head, and one who hears of it."""
+
+    def __init__(self) -> None:
+        self.office = Office()
+        self.clock = self.office.clock
+        self.feed = self.office.client()
+        self.feed.say(request("/api/live"))
+        head, separator, self.body = request("/v1/chat/completions", {"model": "alias", "messages": []}).partition(
+            b"\r\n\r\n"
+        )
+        self.caller = self.office.stage.client().say(head + separator)
+        self.heard = b""
+
+    def told(self, after_s: float) -> list[tuple[str, Any, Any]]:
+        """Return name, model and provider of all events but the first, some time later."""
+        self.clock.advance(after_s)
+        self.heard += self.feed.heard()
+        return [
+            (name, data.get("original_model"), data.get("provider")) for name, data in events(body_of(self.heard))[1:]
+        ]
+
+
+def test_a_feed_tells_of_an_exchange_again_when_it_is_known_who_is_asked() -> None:
+    followed = Followed()
+    assert followed.told(LOOK_S) == [("new_request", None, None)]
+    followed.caller.say(followed.body)
+    assert followed.told(LOOK_S)[1:] == [("request_routed", "alias", "up")]
+    assert len(followed.told(10 * LOOK_S)) == 2
+    (row,) = [data for name, data in events(body_of(followed.heard)) if name == "request_routed"]
+    assert (row["mapped_model"], row["is_inflight"]) == ("real", True)
+
+
+def test_of_an_exchange_that_has_ended_a_feed_tells_its_end_alone() -> None:
+    followed = Followed()
+    followed.caller.say(followed.body)
+    followed.office.stage.pipeline.live.end(next(iter(followed.office.live.inflight)))
+    assert [name for name, _, _ in followed.told(LOOK_S)] == ["new_request", "request_completed"]
+
+
+def test_a_feed_tells_who_is_asked_in_an_exchange_that_began_before_it() -> None:
+    followed = Followed()
+    late = followed.office.client()
+    late.say(request("/api/live"))
+    followed.caller.say(followed.body)
+    followed.clock.advance(LOOK_S)
+    assert [name for name, _ in events(body_of(late.heard()))] == ["dashboard_update", "request_routed"]
+
+
+def test_nothing_is_looked_for_when_nobody_looks_on_any_more() -> None:
+    followed = Followed()
+    followed.clock.advance(LOOK_S)
+    before = len(followed.clock.getDelayedCalls())
+    followed.feed.settle()
+    keepalive, look = 1, 1
+    assert len(followed.clock.getDelayedCalls()) == before - keepalive - look
 
 
 def test_a_feed_that_nobody_reads_is_cut_when_all_are_sent_home() -> None:

@@ -97,6 +97,7 @@ class Plant:
             pools=lambda: [("up", self.pool)],
             counters=lambda: self.counters,
             memory=lambda: self.memory,
+            seals=lambda: self.stage.pipeline.seals,
             resent=lambda: 0,
             targets=self.stage.pipeline.choosing.targets,
             clock=self.clock,

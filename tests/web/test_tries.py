@@ -27,3 +27,12 @@ def test_one_address_that_tries_many_accounts_gets_ten_answers_a_minute() -> Non
     waits = [tries.failed(f"account {number}", "address 10.0.0.1") for number in range(1000)]
     assert sum(one is not None and one.called for one in waits) == PER_MINUTE
     tries.close()
+
+
+def test_an_end_waits_for_no_answer_to_a_wrong_credential() -> None:
+    tries = Tries(FakeClock())
+    waits = [tries.failed("account ann", "address 10.0.0.1") for _ in range(2 * PER_MINUTE)]
+    tries.close()
+    assert all(one is not None and one.called for one in waits)
+    assert tries.failed("account ann", "address 10.0.0.1") is None
+    assert tries.held == 0

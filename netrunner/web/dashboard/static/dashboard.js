@@ -273,7 +273,7 @@
       const events = queue;
       queue = [];
       for (const [name, row] of events) {
-        if (name === "new_request") {
+        if (name !== "request_completed") {
           if (gone.has(row.id)) continue;
           if (!flying.get(row.id)) count += 1;
           flying.put({ ...row, is_inflight: true });
@@ -345,6 +345,7 @@
       "/api/live",
       {
         new_request: (row) => hear("new_request", row),
+        request_routed: (row) => hear("request_routed", row),
         request_completed: (row) => hear("request_completed", row),
       },
       () => refresh(true),
