@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from netrunner.errors import BadRequest
+from netrunner.ids import first_of
 from netrunner.values import Record
 
 FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -44,6 +45,8 @@ FOLDED_CHARACTERS = 400
 """So much of a field is searched; who names a model at greater length is found by its beginning."""
 FAILED_STATUS = 400
 """The first status that means failure."""
+SLACK_S = 60.0
+"""Between the time that an id was made at and the accept; a microsecond, unless somebody sets the clock."""
 MAX_CHARACTERS = 1000
 MAX_TERMS = 20
 """Bounds of what a caller may type."""
@@ -176,6 +179,15 @@ def matches(query: Query, record: Record, ended: bool = True) -> bool:
 def nearest(query: Query, found: Sequence[T], limit: int) -> list[T]:
     """Return a page of what was ``found``, newest first: the newest ``limit``, or those next to ``query.after``."""
     return list(found[:limit] if query.after is None else found[-limit:])
+
+
+def between(query: Query) -> tuple[str | None, str | None]:
+    """Return what the ids of all that matches lie between, neither included; None where they may lie anywhere."""
+    since = None if query.since_s is None else first_of(query.since_s - SLACK_S)
+    until = None if query.until_s is None else first_of(query.until_s + SLACK_S)
+    low = max((id for id in (query.after, since) if id is not None), default=None)
+    high = min((id for id in (query.before, until) if id is not None), default=None)
+    return low, high
 
 
 def edges(query: Query, ids: Sequence[str], searched: str | None) -> tuple[str | None, str | None]:

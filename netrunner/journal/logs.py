@@ -23,12 +23,12 @@ from netrunner.interfaces import ILogs
 from netrunner.journal.records import walk
 from netrunner.journal.segments import BLOCK, Reader, Span
 from netrunner.journal.verify import LANES, journals
-from netrunner.query import Found, Query, look_through, matches
+from netrunner.query import Found, Query, between, look_through, matches
 from netrunner.values import Record
 
 MAX_COUNTED = 200_000
 """Records that are counted, the newest; what is older is not."""
-MOST = 50_000
+MOST = 100_000
 """Records that are looked at for a page; each takes some 30 us."""
 
 
@@ -80,12 +80,14 @@ def find(state: Path, id: str) -> Record | None:
 
 
 def _page(state: Path, query: Query, limit: int, most: int) -> Found:
-    newest, after = newest_first(state, query.before), query.after
-    if after is None:
+    low, high = between(query)
+    newest = newest_first(state, high)
+    if low is not None:
+        newest = takewhile(lambda record: record.id > low, newest)
+    if query.after is None:
         return look_through(query, newest, limit, most)
     # What is next to it is come to last.
-    newer = takewhile(lambda record: record.id > after, newest)
-    return Found(list(deque((record for record in newer if matches(query, record)), limit)))
+    return Found(list(deque((record for record in newest if matches(query, record)), limit)))
 
 
 def _count(state: Path, query: Query) -> int:

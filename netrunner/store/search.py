@@ -18,8 +18,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, union, union_all
 
-from netrunner.ids import first_of
-from netrunner.query import FAILED_STATUS, PREFIXES, Found, Query, Term, fold, looked_at
+from netrunner.query import FAILED_STATUS, PREFIXES, Found, Query, Term, between, fold, looked_at
 from netrunner.store.tables import documents, records, texts
 from netrunner.values import Record
 
@@ -33,8 +32,6 @@ COUNTED = 120_000
 """So many are counted for a page at the most: of many conditions each has to be met by fewer to be found rare."""
 MOST = 60_000
 """So many records are looked through for a page where no condition is rare."""
-SLACK_S = 60.0
-"""An id is made so close to the time of the accept, or closer."""
 MOST_NUMBERS = 100
 """Of more words than that in a field, the database is left to find out the numbers while it looks for records.
 
@@ -70,15 +67,10 @@ class _Reach:
 
     def __init__(self, query: Query) -> None:
         self._upwards = query.after is not None
-        after = None if query.after is None else _plain(query.after)
-        before = None if query.before is None else _plain(query.before)
-        since = None if query.since_s is None else first_of(query.since_s - SLACK_S)
-        until = None if query.until_s is None else first_of(query.until_s + SLACK_S)
         # One bound at each end, since of two a database may look at the first alone.
-        low = max((id for id in (after, since) if id is not None), default=None)
-        high = min((id for id in (before, until) if id is not None), default=None)
-        self._low = [] if low is None else [records.c.id > low]
-        self._high = [] if high is None else [records.c.id < high]
+        low, high = between(query)
+        self._low = [] if low is None else [records.c.id > _plain(low)]
+        self._high = [] if high is None else [records.c.id < _plain(high)]
 
     @property
     def within(self) -> list[Test]:

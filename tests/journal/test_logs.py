@@ -103,6 +103,20 @@ async def test_a_page_ends_where_as_many_were_looked_at_as_may_be(
     assert await logs.page(msgspec.structs.replace(query, after=ids[0]), 3) == third
 
 
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_looked_at_that_was_long_before_the_time_asked_for(
+    journal_in: MakeJournal, clock: FakeClock, state: Path
+) -> None:
+    journal = journal_in("0190")
+    for number in range(8):
+        record(journal, clock, number)
+    clock.advance(1000)
+    since_s = clock.wall()
+    ids = [record(journal, clock, number) for number in range(8, 10)]
+    found = await JournalLogs(state, most=4).page(Query(since_s=since_s), 3)
+    assert ([one.id for one in found.records], found.searched) == (ids[::-1], None)
+
+
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(["journal", *arguments])

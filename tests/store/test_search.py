@@ -197,6 +197,17 @@ def test_a_page_ends_where_as_many_were_looked_at_as_may_be(
     assert database.read(search.page, upwards, 3) == Found([made[34]], made[28].id)
 
 
+def test_a_search_by_time_begins_at_that_time(
+    database: Database, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, bound in (("NEXT", 5), ("RARE_ALONE", 1), ("MOST", 1)):
+        monkeypatch.setattr(search, name, bound)
+    made = [record(at_accept=1_700_000_000.0 + 100 * number) for number in range(40)][::-1]
+    database.write(writing.add, made)
+    assert database.read(search.page, Query(until_s=made[29].at_accept), 3) == Found(made[30:33])
+    assert database.read(search.page, Query(since_s=made[2].at_accept), 9) == Found(made[:3])
+
+
 def test_a_condition_that_leads_farther_than_all_records_do_is_walked(
     database: Database, record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
