@@ -66,12 +66,14 @@ def line_of(counters: ICounters, clock: IClock, max_wait_s: float, max_waiting: 
 class Waiting:
     """One request in a line."""
 
-    __slots__ = ("_answer", "claim", "patience", "tokens")
+    __slots__ = ("_answer", "claim", "company", "patience", "tokens")
 
     def __init__(self, claim: Claim, tokens: int) -> None:
         self.claim = claim
         self.tokens = tokens
         self.patience: IDelayedCall | None = None
+        self.company: Callable[[], object] | None = None
+        """Told at its end: whoever keeps its caller company."""
         self._answer: Deferred[Answered] | None = Deferred()
 
     @property
@@ -89,6 +91,8 @@ class Waiting:
         deferred, self._answer = self._answer, None
         if self.patience is not None and self.patience.active():
             self.patience.cancel()
+        if self.company is not None:
+            self.company()
         if deferred is not None:
             deferred.callback(answer)
 

@@ -68,10 +68,13 @@ class IDialect(Interface):
     def error_event(error):
         """Return the bytes that tell an ``ExchangeError`` inside a stream already begun."""
 
+    def stream_type(method, endpoint, query):
+        """Return the Content-Type of an endpoint's streams, if they can begin with ``keepalive``; empty if not."""
+
     def keepalive(endpoint, model, at):
         """Return the bytes that keep an idle stream open without meaning anything; empty if nothing does.
 
-        They stand between two events, after the first.
+        They stand between two events, and before the first where there is a ``stream_type``.
 
         Args:
             endpoint: As of ``envelope``.

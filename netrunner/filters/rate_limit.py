@@ -1,7 +1,7 @@
 """The filter ``rate_limit``: so many requests, tokens, and requests at once, per caller, model or address, or in all.
 
 Where the head of a request tells enough, it is admitted before any of its body is read. Otherwise it is admitted once
-it is whole: where tokens are limited, or models.
+it is whole: where tokens are limited, or models, or where its caller is kept company if it waits for a stream.
 
 This module must not count anything itself.
 """
@@ -37,6 +37,19 @@ class QueueSettings:
     max_waiting: int = setting(
         100, doc="Most requests that wait at a time, in a process and in a shared line.", minimum=1
     )
+    keepalive_s: float | None = setting(
+        None,
+        doc="Seconds after which a stream that waits is begun with a sign of life, and from each to the next; its "
+        "status is 200 then, whatever comes of it. None sends nothing to who waits.",
+        minimum=0.1,
+        maximum=300.0,
+    )
+
+    def contradictions(self) -> list[str]:
+        """Return what cannot be meant, a clause each."""
+        if self.keepalive_s is None or self.keepalive_s < self.max_wait_s:
+            return []
+        return [f"queue: nobody waits for a sign after {self.keepalive_s:g} s, but for max_wait_s at the most"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +80,7 @@ class RateLimit:
         self._subject = _SUBJECTS[settings.per]
         self._counts_tokens = settings.counts_tokens
         queue = settings.queue
+        self._keepalive_s = None if queue is None else queue.keepalive_s
         self._line: Line | SharedLine | None = None
         if queue is not None:
             self._line = line_of(environment.counters, environment.clock, queue.max_wait_s, queue.max_waiting)
@@ -98,6 +112,8 @@ class RateLimit:
         """Remember that it waits, so that its place is given up with its end; that may have come before."""
         if exchange.outcome is None:
             exchange.notes[self] = waiting
+            if self._keepalive_s is not None and exchange.stream:
+                waiting.company = exchange.keep_company(self._keepalive_s)
         elif self._line is not None:
             self._line.leave(waiting)
 
@@ -135,9 +151,30 @@ class AtTheRequest(RateLimit):
         await self.admit(exchange, tokens)
 
 
+@implementer(IHeadPhase, IRequestPhase)
+class AtEither(RateLimit):
+    """Admits what may ask for a stream once it has come whole, and all else by the head alone; raw routes too."""
+
+    async def on_head(self, exchange: Any) -> None:
+        """Admit the request, or refuse it."""
+        if not _may_stream(exchange):
+            await self.admit(exchange, 0)
+
+    async def on_request(self, exchange: Any) -> None:
+        """Admit the request, or refuse it."""
+        if _may_stream(exchange):
+            await self.admit(exchange, 0)
+
+
+def _may_stream(exchange: Any) -> bool:
+    return bool(exchange.dialect.stream_type(exchange.method, exchange.endpoint, exchange.query))
+
+
 def _build(settings: RateLimitSettings, environment: IEnvironment) -> RateLimit:
-    late = settings.per == "model" or settings.counts_tokens
-    return (AtTheRequest if late else AtTheHead)(settings, environment)
+    if settings.per == "model" or settings.counts_tokens:
+        return AtTheRequest(settings, environment)
+    kept_company = settings.queue is not None and settings.queue.keepalive_s is not None
+    return (AtEither if kept_company else AtTheHead)(settings, environment)
 
 
 def _address(exchange: Any) -> str:
@@ -176,7 +213,9 @@ class _RateLimitFactory(FilterFactory[RateLimitSettings]):
     def parse(self, section: ISection) -> RateLimitSettings:
         """Read the section."""
         parsed: RateLimitSettings = section.read(RateLimitSettings)
-        problems = list(parsed.contradictions())
+        problems = parsed.contradictions()
+        if parsed.queue is not None:
+            problems += parsed.queue.contradictions()
         if not problems and not parsed.limiting:
             problems = ["expected at least one limit"]
         if problems:

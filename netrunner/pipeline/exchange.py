@@ -224,6 +224,17 @@ class Exchange:
         """Whether it waits for a limit."""
         return any(isinstance(note, Waiting) and not note.over for note in self.notes.values())
 
+    def keep_company(self, every_s: float) -> Callable[[], object]:
+        """Have a caller that waits told so every ``every_s`` seconds, its stream begun with that.
+
+        Only for a request that has come whole and asks for a stream; nothing is sent where that cannot begin so.
+
+        Returns:
+            What is to be called when the wait is over; once more does no harm.
+        """
+        told: Callable[[], object] = self.work.keep_company(every_s)
+        return told
+
     def mark(self, stage: str) -> None:
         """Note when ``stage`` was reached, in seconds since the request was accepted."""
         self.timings[stage] = self.clock.seconds() - self.started

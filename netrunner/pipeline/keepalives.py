@@ -1,8 +1,9 @@
 """Signs of life for clients of streams that are silent, between two events, in the caller's dialect.
 
 All streams are looked at now and then, whichever has sent nothing since the last look is told of; a stream that flows
-costs nothing for it, and none has a timer of its own. A sign is sent after the commit only (decision 0009), is no part
-of the answer, and is recorded nowhere. Whether the provider is waited for any longer is the pool's business.
+costs nothing for it, and none has a timer of its own. A sign is sent after the commit only (decision 0009; a
+``Prelude`` sends its own before that), is no part of the answer, and is recorded nowhere. Whether the provider is
+waited for any longer is the pool's business.
 
 This module must not know what a sign looks like.
 """

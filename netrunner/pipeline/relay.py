@@ -27,11 +27,12 @@ from netrunner.pipeline import heads
 from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.cut import is_cut, judged
 from netrunner.pipeline.empty import nothing_said
+from netrunner.pipeline.ends import break_off
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import told_in
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
-from netrunner.values import Attempt, Headers, Outcome, ResponseHead
+from netrunner.values import Attempt, Outcome, ResponseHead
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
@@ -128,18 +129,10 @@ class Relay(Breakable):
                 self._state = State.HOLDING
                 return
             if self._run.translates:
-                head = self._translate(head)
+                self._lane = lane = self._run.translating_lane(heads.is_stream(head))
+                self._exchange.tap = lane.tap
+                head = lane.head(head, recoded=self._inflater is not None)
         self._decide(head)
-
-    def _translate(self, head: ResponseHead) -> ResponseHead:
-        """Return the head that the caller gets where the answer is written anew; filters see this one."""
-        coding = head.get(b"content-encoding")
-        self._lane = lane = self._run.translating_lane(heads.is_stream(head))
-        self._exchange.tap = lane.tap
-        headers: Headers = [(b"content-type", lane.content_type), *heads.foreign_limits(head)]
-        if self._inflater is None and coding is not None:
-            headers.append((b"content-encoding", coding))
-        return ResponseHead(200, b"OK", headers)
 
     def _decide(self, head: ResponseHead) -> None:
         if self._run.decides_on_heads:
@@ -162,8 +155,11 @@ class Relay(Breakable):
                 self._choose_lane(head, readable)
             lane: Lane | None = self._lane
             exchange.tap = lane.tap if isinstance(lane, RepairLane) else self._run.tap(lane is None and readable)
-        streaming = exchange.stream
-        if self._lane is not None and not readable:
+        streaming, begun = exchange.stream, self._run.begun
+        if begun is not None and not (readable and begun.fits(head)):
+            self._abort()
+            self.failed(UpstreamError("The provider's answer is no stream.", code="upstream_invalid_response"))
+        elif self._lane is not None and not readable:
             self._abort()
             self.failed(UpstreamError("The provider's answer is in a coding.", code="upstream_bad_encoding"))
         elif self._lane is not None or (streaming and readable and head.status < 400 and not self._run.verbatim):
@@ -226,7 +222,7 @@ class Relay(Breakable):
         self._attempt.error = error.code
         error.of(self._attempt.provider, self._attempt.model)
         if self._draining is not None:
-            self._leave(state)
+            self._leave()
         elif state is State.RELAYING:
             self._truncate(Outcome.UPSTREAM_TRUNCATED, error)
         elif state is not State.ENDED:
@@ -310,7 +306,7 @@ class Relay(Breakable):
         held = b"".join(self._held)
         rejection = self._run.rejection(head.status, head.headers, held[:MAX_HELD_BYTES])
         self._attempt.error = rejection.code
-        if self._run.tries_on(rejection) or self._run.translates or self._run.keeps_to_itself(rejection):
+        if self._run.tries_on(rejection) or self._run.keeps_to_itself(rejection):
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
@@ -342,7 +338,19 @@ class Relay(Breakable):
             self._run.committed()
             self._pass(held, last)
             return
-        request = self._request
+        if self._run.begun is None:
+            self._begin(head, len(held))
+        else:
+            self._run.begun.follow()
+        self._run.committed()
+        self._state = State.RELAYING
+        if not last:
+            self._request.registerProducer(self, True)
+        if held or last or self._run.verbatim:
+            self._pass(held, last)
+
+    def _begin(self, head: ResponseHead, held_bytes: int) -> None:
+        """Commit to ``head``; so many bytes of the answer are held."""
         headers = self._run.own_headers
         if self._run.verbatim:
             headers = heads.verbatim(head, headers)
@@ -350,17 +358,11 @@ class Relay(Breakable):
             if self._exchange.standings:
                 head = heads.outranked(head)
             stream, recoded, rewritten = self._exchange.stream, self._inflater is not None, self._lane is not None
-            headers = heads.down(head, headers, stream, recoded, len(held) if rewritten else None)
+            headers = heads.down(head, headers, stream, recoded, held_bytes if rewritten else None)
         recording = self._exchange.recording
         if recording is not None:
             recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), headers, self._run.verbatim)
-        request.begin(head.status, head.reason, headers)
-        self._run.committed()
-        self._state = State.RELAYING
-        if not last:
-            request.registerProducer(self, True)
-        if held or last or self._run.verbatim:
-            self._pass(held, last)
+        self._request.begin(head.status, head.reason, headers)
 
     def _filtered(self, lane: Lane, data: bytes, last: bool) -> bytes | None:
         """Return what a lane makes of ``data``; None if that has ended the attempt."""
@@ -394,7 +396,7 @@ class Relay(Breakable):
         exchange = self._exchange
         if self._draining is not None:
             if last:
-                self._leave(State.RELAYING)
+                self._leave()
             return
         exchange.bytes_out += len(data)
         if exchange.recording is not None:
@@ -425,11 +427,7 @@ class Relay(Breakable):
             ends = exchange.dialect.event_ends
             complete = not self._tail or self._tail.endswith(ends)
             event = (b"" if complete else ends[0]) + exchange.dialect.error_event(error)
-        exchange.bytes_out += len(event)
-        if exchange.recording is not None:
-            exchange.recording.piece(RESPONSE, event)
-        exchange.end(outcome, self._request.code, error.code)
-        self._request.break_off(event)
+        break_off(exchange, self._request, error, outcome, event)
 
     # What ends it from our side.
 
@@ -439,7 +437,7 @@ class Relay(Breakable):
             return
         if self._call is None or not self._run.drains:
             self._abort()
-            self._leave(self._state)
+            self._leave()
             return
         self._draining = self._exchange.clock.callLater(DRAIN_S, self._drained)
         self._release("client")
@@ -447,14 +445,14 @@ class Relay(Breakable):
     def _drained(self) -> None:
         """It takes too long."""
         self._abort()
-        self._leave(self._state)
+        self._leave()
 
-    def _leave(self, state: State) -> None:
-        """End it for a client that has left when it had come as far as ``state``."""
+    def _leave(self) -> None:
+        """End it for a client that has left."""
         if self._draining is not None and self._draining.active():
             self._draining.cancel()
         self._state = State.ENDED
-        status = self._request.code if state is State.RELAYING and self._request.startedWriting else 499
+        status = self._request.code if self._request.startedWriting else 499
         self._exchange.end(Outcome.CLIENT_GONE, status, "client_gone")
 
     def stop(self, outcome: Outcome, error: ExchangeError) -> None:
@@ -464,7 +462,7 @@ class Relay(Breakable):
             return
         self._abort()
         if self._draining is not None:
-            self._leave(state)
+            self._leave()
         elif state is State.RELAYING:
             self._truncate(outcome, error)
         else:

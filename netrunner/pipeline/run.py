@@ -5,7 +5,7 @@ This module must not read or write sockets.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -15,20 +15,19 @@ from netrunner.dialects.estimate import of_length
 from netrunner.dialects.interfaces import IRepair, IRepairs, ITap, ITranslates
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, InternalError, NotFound, UpstreamError
-from netrunner.http.headers import reason_of
 from netrunner.http.request import Request
 from netrunner.http.turn import ATTEMPT
 from netrunner.interfaces import IProvider, IUpstream, IWatcher
-from netrunner.journal.entry import RESPONSE
 from netrunner.pipeline import calls
 from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.chain import begin
 from netrunner.pipeline.empty import nothing_said, says_something
+from netrunner.pipeline.ends import give, refuse
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.heads import own_headers
 from netrunner.pipeline.intent import tell_intent
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, PlainLane, RepairLane
-from netrunner.pipeline.refusal import refusal
+from netrunner.pipeline.prelude import Prelude
 from netrunner.pipeline.relay import Relay
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
@@ -56,6 +55,8 @@ class Run(Breakable):
     """Whether answers go through as they come, errors and codings too."""
     tunnels: type[Tunnel] = Tunnel
     """What carries the bytes after a protocol switch."""
+    begun: Prelude | None = None
+    """The stream that was begun before anybody answered, since its caller has to wait."""
     _listener: IWatcher | None = None
     """Hears the answer as the caller gets it, if a filter remembers it."""
 
@@ -91,6 +92,10 @@ class Run(Breakable):
         """Begin, unless it has ended in the meantime."""
         if self._exchange.outcome is None:
             self._launch(self._go() if self._pipeline.chain.request else self._attempt())
+
+    def keep_company(self, every_s: float) -> Callable[[], object]:
+        """Have the caller told that it still waits; see ``Exchange.keep_company``."""
+        return (self.begun or Prelude(self, self._exchange, self._request, every_s)).over
 
     def _launch(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run ``coroutine``; whatever it raises ends the exchange."""
@@ -404,8 +409,11 @@ class Run(Breakable):
         return body if key is None else body.replace(key, b"***")
 
     def keeps_to_itself(self, rejection: UpstreamError) -> bool:
-        """Return whether the provider's own words must not reach the caller: the fault is our key, not theirs."""
-        return rejection.code == "upstream_auth"
+        """Return whether the provider's own words do not reach the caller.
+
+        They are written in another dialect, or cannot follow what was sent, or the fault is our key, not theirs.
+        """
+        return self.translates or self.begun is not None or rejection.code == "upstream_auth"
 
     def check(self, body: bytes) -> None:
         """Look at a whole answer in the caller's dialect, where another try may be made, or where there is nothing.
@@ -463,33 +471,25 @@ class Run(Breakable):
 
     def fail(self, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
         """Answer with an error in the caller's dialect; nothing if it has ended already."""
-        if self._exchange.outcome is None:
+        if self._exchange.outcome is not None:
+            return
+        if self.begun is None:
             refuse(self._exchange, self._request, error, outcome)
+        else:
+            self.begun.fail(error, outcome)
 
     def client_gone(self) -> None:
         """The client left while filters were at work."""
         if self._exchange.outcome is None:
-            self._exchange.end(Outcome.CLIENT_GONE, CLIENT_LEFT, "client_gone")
+            status = CLIENT_LEFT if self.begun is None else self._request.code
+            self._exchange.end(Outcome.CLIENT_GONE, status, "client_gone")
 
     def stop(self, outcome: Outcome, error: ExchangeError) -> None:
         """End it for a reason of ours while filters are at work."""
         self.fail(error, outcome)
 
     def _answer(self, answer: Answer) -> None:
-        exchange = self._exchange
-        headers = [*answer.headers, *self.own_headers]
-        exchange.bytes_out = len(answer.body)
-        exchange.end(Outcome.DONE, answer.status)
-        self._request.respond(answer.status, headers, answer.body)
-
-
-def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
-    """End ``exchange`` with ``error`` and tell the caller in its dialect."""
-    status, headers, body = refusal(exchange.dialect, error)
-    headers += own_headers(exchange)
-    exchange.bytes_out = len(body)
-    if exchange.recording is not None:
-        exchange.recording.answer(b"HTTP/1.1 %d %b" % (status, reason_of(status)), headers, False)
-        exchange.recording.piece(RESPONSE, body)
-    exchange.end(outcome, status, error.code)
-    request.respond(status, headers, body)
+        if self.begun is None:
+            give(self._exchange, self._request, answer)
+        else:
+            self.begun.answer(answer)

@@ -18,11 +18,12 @@ from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.interfaces import IDecoder, IDraws, IEncoder, ILoads, ISpoken, ITap, ITranslates
 from netrunner.errors import NotFound, UpstreamError
 from netrunner.events import Event, Finish, KeepAlive, Start, UsageSeen
+from netrunner.pipeline import heads
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.failures import error_of
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_IMAGE_BYTES
-from netrunner.values import Answer, ResponseHead, Usage
+from netrunner.values import Answer, Headers, ResponseHead, Usage
 
 
 class Translation:
@@ -206,6 +207,19 @@ class TranslatingLane:
         tell = getattr(self._encoder, "error", self._exchange.dialect.error_event)
         told: bytes = tell(error)
         return told
+
+    def head(self, head: ResponseHead, recoded: bool) -> ResponseHead:
+        """Return the head that the caller gets for the provider's; filters see this one.
+
+        Args:
+            head: The provider's.
+            recoded: Whether its content coding is taken off.
+        """
+        coding = head.get(b"content-encoding")
+        headers: Headers = [(b"content-type", self.content_type), *heads.foreign_limits(head)]
+        if not recoded and coding is not None:
+            headers.append((b"content-encoding", coding))
+        return ResponseHead(200, b"OK", headers)
 
     def typed(self, head: ResponseHead) -> ResponseHead:
         """Return the head of a whole answer with its type, where that shows only in what was written."""

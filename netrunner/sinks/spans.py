@@ -163,7 +163,9 @@ def _first_token_s(record: Record) -> float | None:
     """Return when a stream's first event went to the client."""
     if not record.streaming:
         return None
-    return record.timings.get("committed", record.timings.get("first_byte"))
+    # A stream may have been begun while its caller waited, before there was an event.
+    reached = [record.timings[mark] for mark in ("first_byte", "committed") if mark in record.timings]
+    return max(reached, default=None)
 
 
 def _error_type(record: Record) -> str | None:

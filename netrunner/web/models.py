@@ -17,8 +17,8 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import BadRequest, ExchangeError, InternalError, NotFound, UpstreamError, UpstreamRejected
 from netrunner.http.request import IReadsHead, Request
 from netrunner.pipeline.chain import begin
+from netrunner.pipeline.ends import refuse
 from netrunner.pipeline.heads import own_headers
-from netrunner.pipeline.run import refuse
 from netrunner.times import stamp
 from netrunner.values import Outcome
 from netrunner.web.pages import JSON

@@ -72,6 +72,11 @@ def test_a_request_is_a_servers_span_with_what_the_model_did() -> None:
     }
 
 
+def test_a_stream_begun_before_its_answer_has_its_first_token_with_that() -> None:
+    (span,) = spans_of(traced(streaming=True, timings={"committed": 0.1, "first_byte": 0.5}, attempts=[]))
+    assert plain(span.attributes)["gen_ai.response.time_to_first_chunk"] == 0.5
+
+
 def test_each_attempt_is_a_clients_span_below_it() -> None:
     attempts = [
         Attempt("acme", "gpt", 503, "provider_error", True, dialect="gemini"),

@@ -17,7 +17,7 @@ from netrunner import sse
 from netrunner.dialects import splice
 from netrunner.dialects.anthropic import errors, reading, writing
 from netrunner.dialects.anthropic.decoder import Decoder
-from netrunner.dialects.anthropic.encoder import PING, Encoder
+from netrunner.dialects.anthropic.encoder import EVENTS, PING, Encoder
 from netrunner.dialects.anthropic.events import EventCodec
 from netrunner.dialects.anthropic.repair import Repair
 from netrunner.dialects.anthropic.tap import AnswerTap, StreamTap
@@ -133,6 +133,10 @@ class AnthropicDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return an error as the event that every client of this dialect raises."""
         return errors.event(error)
+
+    def stream_type(self, method: bytes, endpoint: str, query: bytes) -> bytes:
+        """Return what messages are streamed as."""
+        return EVENTS if self.operation(method, endpoint) is Operation.CHAT else b""
 
     def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
         """Return the event that this dialect has for it."""

@@ -38,6 +38,7 @@ from netrunner.events import (
 )
 from netrunner.values import Usage
 
+EVENTS = b"text/event-stream; charset=utf-8"
 PING = named("ping", {"type": "ping"})
 
 REASONS = {
@@ -78,7 +79,7 @@ class Encoder:
     """
 
     def __init__(self, asked: Asked) -> None:
-        self.content_type = b"text/event-stream; charset=utf-8" if asked.stream else b"application/json"
+        self.content_type = EVENTS if asked.stream else b"application/json"
         self._stream = asked.stream
         self._identity = asked.id.replace("-", "")
         self._model = asked.model

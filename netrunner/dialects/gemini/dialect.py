@@ -19,7 +19,7 @@ from netrunner.dialects.conversation import Asked, Conversation, Embedding, Oper
 from netrunner.dialects.gaps import Gaps
 from netrunner.dialects.gemini import embeddings, paths, requests, writing
 from netrunner.dialects.gemini.decoder import Decoder
-from netrunner.dialects.gemini.encoder import KEEPALIVE, Encoder
+from netrunner.dialects.gemini.encoder import EVENTS, KEEPALIVE, Encoder, alt
 from netrunner.dialects.gemini.events import EventCodec
 from netrunner.dialects.gemini.failures import written
 from netrunner.dialects.gemini.tap import AnswerTap, StreamTap
@@ -192,6 +192,11 @@ class GeminiDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as an event, which Google's Python client raises; others see a stream that is cut."""
         return sse.event(written(error))
+
+    def stream_type(self, method: bytes, endpoint: str, query: bytes) -> bytes:
+        """Return what answers are streamed as; nothing precedes one that is a list."""
+        events = alt(query) == "sse" and self.operation(method, endpoint) is Operation.CHAT
+        return EVENTS if events else b""
 
     def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
         """Return an empty line: Google's Python client fails at comments."""

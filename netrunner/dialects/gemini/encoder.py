@@ -49,6 +49,7 @@ REASONS = {
     FinishKind.PAUSE: "CONTINUATION",
 }
 """Gemini's word for a finish; it has none for an error, which is never told as one."""
+EVENTS = b"text/event-stream"
 KEEPALIVE = b"\n\n"
 """Nothing: between two events, as between two elements of a list, white space means nothing."""
 
@@ -74,7 +75,7 @@ class Encoder:
     def __init__(self, asked: Asked) -> None:
         events = asked.stream and alt(asked.query) == "sse"
         self._form = "events" if events else "list" if asked.stream else "document"
-        self.content_type = b"text/event-stream" if events else b"application/json"
+        self.content_type = EVENTS if events else b"application/json"
         request = asked.request
         thinking = request.thinking if isinstance(request, Conversation) else None
         self._shows = thinking is not None and thinking.shown is True

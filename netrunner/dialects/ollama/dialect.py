@@ -20,7 +20,7 @@ from netrunner.dialects.interfaces import IDecoder, IDialect, IEncoder, ILists, 
 from netrunner.dialects.listing import names_in
 from netrunner.dialects.ollama import documents
 from netrunner.dialects.ollama.decoder import Decoder
-from netrunner.dialects.ollama.encoder import Encoder, VectorEncoder
+from netrunner.dialects.ollama.encoder import LINES, Encoder, VectorEncoder
 from netrunner.dialects.ollama.events import EventCodec
 from netrunner.dialects.ollama.reading import READERS
 from netrunner.dialects.ollama.tap import AnswerTap, StreamTap
@@ -115,6 +115,10 @@ class OllamaDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as the line that every client raises."""
         return self.error(error) + b"\n"
+
+    def stream_type(self, method: bytes, endpoint: str, query: bytes) -> bytes:
+        """Return what chats and completions are streamed as."""
+        return LINES if self.operation(method, endpoint) is Operation.CHAT else b""
 
     def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
         """Return an empty piece of an answer; there is none of what else Ollama streams."""

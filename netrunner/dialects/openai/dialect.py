@@ -21,7 +21,7 @@ from netrunner.dialects.interfaces import IDecoder, IDialect, IDraws, IEncoder, 
 from netrunner.dialects.listing import names_in
 from netrunner.dialects.openai import images, reading, writing
 from netrunner.dialects.openai.decoder import ChatDecoder, EmbeddingDecoder
-from netrunner.dialects.openai.encoder import AnswerEncoder, EmbeddingEncoder, StreamEncoder
+from netrunner.dialects.openai.encoder import EVENTS, AnswerEncoder, EmbeddingEncoder, StreamEncoder
 from netrunner.dialects.openai.events import EventCodec
 from netrunner.dialects.openai.repair import Repair
 from netrunner.dialects.openai.tap import AnswerTap, StreamTap
@@ -239,6 +239,10 @@ class OpenAIDialect:
     def error_event(self, error: ExchangeError) -> bytes:
         """Return the error as the event that every client of this family raises."""
         return sse.event(_error_document(error))
+
+    def stream_type(self, method: bytes, endpoint: str, query: bytes) -> bytes:
+        """Return what answers of models are streamed as."""
+        return EVENTS if self.operation(method, endpoint) is Operation.CHAT else b""
 
     def keepalive(self, endpoint: str, model: str, at: float) -> bytes:
         """Return a comment, which every client of this family passes over."""

@@ -23,7 +23,7 @@ from netrunner.errors import InternalError
 from netrunner.events import Event, Vectors
 from netrunner.values import Usage
 
-_EVENTS = b"text/event-stream; charset=utf-8"
+EVENTS = b"text/event-stream; charset=utf-8"
 _JSON = b"application/json"
 _NO_CALLS = {"tool_calls": "stop"}
 """A completion knows no calls."""
@@ -55,7 +55,7 @@ def counts(usage: Usage) -> Document:
 class StreamEncoder:
     """Writes a stream of chunks."""
 
-    content_type = _EVENTS
+    content_type = EVENTS
 
     def __init__(self, asked: Asked) -> None:
         self._deltas = Deltas(asked.id.replace("-", ""))

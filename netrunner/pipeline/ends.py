@@ -1,0 +1,50 @@
+"""Ends of exchanges that are not an upstream's: an answer given here, an error, an error inside what has begun.
+
+This module must not decide that something ends.
+"""
+
+from __future__ import annotations
+
+from netrunner.errors import ExchangeError
+from netrunner.http.headers import reason_of
+from netrunner.http.request import Request
+from netrunner.journal.entry import RESPONSE
+from netrunner.pipeline.exchange import Exchange
+from netrunner.pipeline.heads import own_headers
+from netrunner.pipeline.refusal import refusal
+from netrunner.values import Answer, Outcome
+
+
+def give(exchange: Exchange, request: Request, answer: Answer) -> None:
+    """End ``exchange`` with an answer that was made here, or was given before."""
+    headers = [*answer.headers, *own_headers(exchange)]
+    exchange.bytes_out = len(answer.body)
+    exchange.end(Outcome.DONE, answer.status)
+    request.respond(answer.status, headers, answer.body)
+
+
+def refuse(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome = Outcome.REFUSED) -> None:
+    """End ``exchange`` with ``error`` and tell the caller in its dialect."""
+    status, headers, body = refusal(exchange.dialect, error)
+    headers += own_headers(exchange)
+    exchange.bytes_out = len(body)
+    if exchange.recording is not None:
+        exchange.recording.answer(b"HTTP/1.1 %d %b" % (status, reason_of(status)), headers, False)
+        exchange.recording.piece(RESPONSE, body)
+    exchange.end(outcome, status, error.code)
+    request.respond(status, headers, body)
+
+
+def break_off(exchange: Exchange, request: Request, error: ExchangeError, outcome: Outcome, event: bytes) -> None:
+    """End ``exchange``, whose answer has begun, so that it cannot be taken for a complete one.
+
+    Args:
+        exchange, request: What ends.
+        error, outcome: Why.
+        event: Tells the caller; empty where the answer has no room for it.
+    """
+    exchange.bytes_out += len(event)
+    if exchange.recording is not None:
+        exchange.recording.piece(RESPONSE, event)
+    exchange.end(outcome, request.code, error.code)
+    request.break_off(event)
