@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 
 import pytest_twisted
 from netrunner.errors import StoreError
-from netrunner.figures import Point, Stats
+from netrunner.figures import Stats
 from netrunner.interfaces import ILogStore
 from netrunner.query import Query
 from netrunner.store import database as database_module
@@ -26,7 +26,7 @@ from netrunner.store.logs import LogStore, open_store
 from netrunner.store.migrate import migrate
 from netrunner.store.threads import REMEMBERED_S, Store
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import Record, Usage
+from netrunner.values import Record
 from tests.support.logs import WarningLog
 
 pytestmark = pytest.mark.integration
@@ -77,7 +77,7 @@ async def test_a_new_database_is_migrated_and_keeps_records_over_a_restart(
     await first.stop()
     second = open_store(setting, folder, the_reactor, clock)
     await second.start()
-    assert await second.page(EVERYTHING, 10) == kept[::-1]
+    assert (await second.page(EVERYTHING, 10)).records == kept[::-1]
     assert await second.one(kept[0].id) == kept[0]
     assert await second.count(EVERYTHING) == 2
     await second.stop()
@@ -139,20 +139,6 @@ async def test_figures_are_of_all_records_and_of_the_last_day(store: LogStore, r
         ]
     )
     assert await store.stats(now_s) == Stats(4, 3, {"ollama": 1, "openai": 2})
-
-
-@pytest_twisted.ensureDeferred
-async def test_points_tell_tokens_and_time_and_which_are_estimated(store: LogStore, record: Make) -> None:
-    await store.start()
-    counted = record(usage=Usage(input_total=10, output_total=20), model="My-Model", bytes_in=1, bytes_out=1)
-    uncounted = record(usage=Usage(input_total=10), bytes_out=800)
-    await store.add([counted, uncounted, record(dialect="ollama")])
-    points = await store.performance(Query(dialect="openai"), 2)
-    assert [(point.input_tokens, point.output_tokens, point.estimated) for point in points] == [
-        (10, 200, True),
-        (10, 20, False),
-    ]
-    assert points[1] == Point(counted.id, counted.at_accept, "openai", "My-Model", "gpt", 200, 1.2345, 10, 20, False)
 
 
 @pytest_twisted.ensureDeferred
@@ -267,7 +253,7 @@ async def test_a_writer_waits_for_another_process_and_loses_nothing(
     other = sqlite3.connect(migrated_folder / FILE, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     adding = Deferred.fromCoroutine(store.add([record()]))
-    assert await store.page(EVERYTHING, 10) == []
+    assert (await store.page(EVERYTHING, 10)).records == []
     assert not adding.called
     other.execute("COMMIT")
     await adding

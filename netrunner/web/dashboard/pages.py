@@ -5,7 +5,7 @@ This module must not read the journal or the store itself, and must not decide w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,8 +15,10 @@ from twisted.web.resource import Resource
 from netrunner import summary
 from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
 from netrunner.http.request import Request
+from netrunner.ids import made_at
 from netrunner.interfaces import ICopies, ILogs
-from netrunner.query import Query
+from netrunner.query import Found, Query, edges
+from netrunner.times import stamp
 from netrunner.values import Answer, Headers, Record
 from netrunner.web import download
 from netrunner.web.dashboard import form, messages, performance, rows
@@ -25,6 +27,7 @@ from netrunner.web.dashboard.look import JSON, SAFE
 from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.neighbours import ALONE, Neighbours
+from netrunner.web.records import newest
 from netrunner.web.rows import newest_first
 from netrunner.web.said import messages as messages_said
 
@@ -45,6 +48,19 @@ class InFlight(NamedTuple):
 
     rows: list[rows.Row]
     total: int
+
+
+class Listed(NamedTuple):
+    """A page of the log."""
+
+    records: Sequence[Record] = ()
+    newer: str | None = None
+    older: str | None = None
+    """Ids behind which the pages next to this one begin; None where there is none."""
+    searched: str | None = None
+    """As of ``Found``."""
+    upwards: bool = False
+    """Whether newer records are searched."""
 
 
 class Dashboard:
@@ -93,13 +109,26 @@ class Dashboard:
             b"static": Static(self),
         }
 
-    async def page(self, query: Query, limit: int) -> list[Record]:
+    async def page(self, query: Query, limit: int) -> Found:
         """Return up to ``limit`` records that match, newest first, those too that the log does not know yet.
 
         Raises:
             StoreError: when the log cannot be read.
         """
         found = await self.logs.page(query, limit)
+        merged = await self._merged(found.records, query, limit)
+        records = [record for record in merged if found.reaches(query, record.id)]
+        return Found(records, found.searched if len(records) < limit else None)
+
+    async def newest(self, query: Query, limit: int) -> list[Record]:
+        """Return the newest ``limit`` records that match, however far they have to be looked for.
+
+        Raises:
+            StoreError: when the log cannot be read.
+        """
+        return await self._merged(await newest(self.logs, query, limit), query, limit)
+
+    async def _merged(self, found: Sequence[Record], query: Query, limit: int) -> list[Record]:
         return self.recent.merged([*found, *await self.neighbours.recent(query, limit)], limit, query)
 
     async def in_flight(self) -> InFlight:
@@ -131,7 +160,7 @@ class Dashboard:
         Raises:
             StoreError: when the log cannot be read.
         """
-        return [rows.row_of(record) for record in await self.page(Query(), LATEST)]
+        return [rows.row_of(record) for record in await self.newest(Query(), LATEST)]
 
     def charts(self, span: Span) -> tuple[Any, ...]:
         """Return the charts of ``span``."""
@@ -165,7 +194,7 @@ class Page(Guarded):
 async def _ended_within(dashboard: Dashboard, span: Span) -> list[Record]:
     """Return what ended lately, as far back as ``span`` reaches and as much as a page looks at."""
     since = dashboard.clock.wall() - span.slots * span.minutes * 60
-    return await dashboard.page(Query(since_s=since), performance.MOST)
+    return await dashboard.newest(Query(since_s=since), performance.MOST)
 
 
 def _span(request: Request) -> Span:
@@ -259,35 +288,45 @@ class Logs(Page):
 
     async def _list(self, request: Request) -> Answer:
         asked = form.read(request.args, self.dashboard.terms)
-        found: list[Record] = []
-        newer = older = False
+        listed = Listed()
         if asked.problem is None:
             try:
-                found, newer, older = await self._found(asked.query)
+                listed = await self._listed(asked.query)
             except StoreError as error:
                 raise _unreadable(error) from error
         values = {
             "here": "logs",
             "form": asked,
-            "rows": [rows.row_of(record) for record in found],
-            "newer": asked.url(after=found[0].id) if newer else None,
-            "older": asked.url(before=found[-1].id) if older else None,
+            "rows": [rows.row_of(record) for record in listed.records],
+            "newer": None if listed.newer is None else asked.url(after=listed.newer),
+            "older": None if listed.older is None else asked.url(before=listed.older),
+            "searched": None if listed.searched is None else stamp(made_at(listed.searched)),
+            "upwards": listed.upwards,
             "statuses": form.STATUSES,
             "services": form.SERVICES,
             "host": _host(request),
         }
         return self.dashboard.look.page("logs", values, 400 if asked.problem else 200)
 
-    async def _found(self, query: Query) -> tuple[list[Record], bool, bool]:
-        """Return a page of the list, and whether there are newer and older ones."""
-        if query.after is not None:
-            found = await self.dashboard.page(query, PAGE + 1)
-            if len(found) > PAGE:
-                return found[1:], True, True
-            # Less than a page is newer: the first one has all of that.
-            query = msgspec.structs.replace(query, after=None)
+    async def _listed(self, query: Query) -> Listed:
+        """Return a page of the list."""
         found = await self.dashboard.page(query, PAGE + 1)
-        return found[:PAGE], query.before is not None and bool(found), len(found) > PAGE
+        records, searched = found.records, found.searched
+        full = len(records) > PAGE
+        if query.after is not None and not full and searched is None:
+            # Less than a page is newer: the first one has all of that.
+            return await self._listed(msgspec.structs.replace(query, after=None))
+        upwards = query.after is not None
+        records = records[-PAGE:] if upwards else records[:PAGE]
+        newer, older = edges(query, [record.id for record in records], searched)
+        goes_on = full or searched is not None
+        return Listed(
+            records,
+            newer if (goes_on if upwards else query.before is not None) else None,
+            older if upwards or goes_on else None,
+            searched,
+            upwards,
+        )
 
     async def _one(self, id: str) -> Answer:
         dashboard = self.dashboard
