@@ -136,6 +136,13 @@ def filters(records: int) -> dict[str, Callable[[random.Random], Query]]:
         "absent: model:x": typed(lambda chance: f"model:absent{chance.randrange(1000)}"),
         "absent bare word": typed(lambda chance: f"absent{chance.randrange(1000)}"),
         "two common ones that never meet": typed(lambda chance: "provider:qwen model:mistral"),
+        "the same before some time": lambda chance: Query(
+            terms=parse("provider:qwen model:mistral"), until_s=START_S + chance.randrange(records) * 0.5
+        ),
+        "the same newer than far down": lambda chance: Query(
+            terms=parse("provider:qwen model:mistral"), after=somewhere(chance)
+        ),
+        "two common bare words that never meet": typed(lambda chance: "qwen mistral"),
     }
 
 

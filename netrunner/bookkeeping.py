@@ -111,6 +111,10 @@ class Bookkeeping:
         opened: ILogStore = self._store
         return opened
 
+    def database_available(self) -> bool | None:
+        """Return whether the database does what it is asked; None while nobody uses it."""
+        return None if self._database is None else self._database.available
+
     @property
     def logs(self) -> ILogs:
         """Where records are found again: the database if a sink keeps them there, else the journal itself."""

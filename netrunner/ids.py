@@ -24,3 +24,14 @@ def uuid7(wall_s: float, randbits: Callable[[int], int]) -> str:
         0x8000 | tail >> 48 & 0x3FFF,
         tail & 0xFFFFFFFFFFFF,
     )
+
+
+def first_of(wall_s: float) -> str:
+    """Return what sorts before every UUIDv7 made at a Unix time or later, and behind all made before it."""
+    milliseconds = f"{int(max(0.0, wall_s) * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def made_at(id: str) -> float:
+    """Return the Unix time at which a UUIDv7 was made."""
+    return int(id[:8] + id[9:13], 16) / 1000

@@ -470,7 +470,10 @@ class ILogs(Interface):
     """Finds records again; newest first. The store, or the journal itself where nothing is stored."""
 
     async def page(query, limit):
-        """Return up to ``limit`` records that match a ``netrunner.query.Query``, in a list; ``nearest`` says which."""
+        """Return up to ``limit`` records that match a ``netrunner.query.Query``, as ``Found``; ``nearest`` says which.
+
+        A page looks at a bounded number of records: it may hold fewer though more match, and then says so.
+        """
 
     async def one(id):
         """Return the ``Record`` of that id, or None."""
@@ -480,9 +483,6 @@ class ILogs(Interface):
 
     async def stats(now_s):
         """Return the ``netrunner.figures.Stats`` of all records, at the Unix time ``now_s``."""
-
-    async def performance(query, limit):
-        """Return the ``netrunner.figures.Point`` of each of the newest ``limit`` records that match, newest first."""
 
 
 class ILogStore(ILogs):

@@ -64,6 +64,7 @@ from netrunner.web.access import Door, Sources
 from netrunner.web.admin.entrance import Entrance
 from netrunner.web.admin.pages import Shelf
 from netrunner.web.admin.root import Admin
+from netrunner.web.alerts import AlertsPage, Watch
 from netrunner.web.cors import CrossOrigin
 from netrunner.web.crew import Crew
 from netrunner.web.dashboard.pages import Dashboard
@@ -103,6 +104,7 @@ class Lasting:
     """Those of the other workers; None where there is one process."""
     crew: Crew | None
     """Tells of all workers; None where there is one process."""
+    watch: Watch
 
 
 class Parts:
@@ -127,6 +129,8 @@ class Parts:
         self._reception = reception
         self.pools: list[tuple[str, Pool]] = []
         """With the names of their providers and routes."""
+        self.certificates: dict[str, float] = {}
+        """When those end that are signed with, in Unix time, by the settings that name them."""
         self._random = random.SystemRandom()
         self._via = Via(self._random.getrandbits) if _may_loop(settings) else None
         """Marks what leaves, where it might come back."""
@@ -230,6 +234,7 @@ class Parts:
         if settings is None:
             return None
         authority = Authority.read(settings.certificate, settings.key)
+        self.certificates["forward.intercept"] = authority.certificate.not_valid_after_utc.timestamp()
         interceptor = Interceptor(authority, self._lasting.reactor, self._clock)
         return Interception(interceptor, settings.include, settings.exclude)
 
@@ -279,16 +284,17 @@ class Parts:
         admin = self.settings.admin
         gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password, self._late)
         books, observed = self._lasting.books, self._lasting.observed
-        recent, neighbours = books.lookout.recent, self._lasting.neighbours
+        recent, neighbours, watch = books.lookout.recent, self._lasting.neighbours, self._lasting.watch
         records = Records(
-            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, recent, neighbours
+            lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, recent, neighbours, watch
         )
-        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse, neighbours)
+        dashboard = Dashboard(gate, lambda: books.logs, books.copies, books.lookout, parse, neighbours, watch.rows)
         metrics = Metrics(gate, registry(observed), self._lasting.crew)
         pages = {**api(gate, records), **dashboard.resources(), b"metrics": metrics}
         health = Branch()
         targets = TargetsPage(gate, observed.targets, self.pipeline.table, self._clock)
         health.putChild(b"targets", targets)
+        health.putChild(b"alerts", AlertsPage(gate, watch))
         pages[b"api"].putChild(b"health", health)
         pages[b"admin"] = self._admin(targets.told)
         return pages

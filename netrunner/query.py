@@ -9,7 +9,7 @@ This module must not know where records are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from netrunner.errors import BadRequest
+from netrunner.ids import first_of
 from netrunner.values import Record
 
 FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -44,6 +45,8 @@ FOLDED_CHARACTERS = 400
 """So much of a field is searched; who names a model at greater length is found by its beginning."""
 FAILED_STATUS = 400
 """The first status that means failure."""
+SLACK_S = 60.0
+"""Between the time that an id was made at and the accept; a microsecond, unless somebody sets the clock."""
 MAX_CHARACTERS = 1000
 MAX_TERMS = 20
 """Bounds of what a caller may type."""
@@ -80,6 +83,31 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Id of a record: only older ones, for the next page."""
     after: str | None = None
     """Id of a record: only newer ones, for the page before. A page then holds those that come next to it."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One page of what matches."""
+
+    records: list[Record]
+    """Newest first."""
+    searched: str | None = None
+    """Id of the last record that was looked at, where enough had been looked at before the page was full: whether more
+    matches beyond it is not known yet. None where the page is full, or holds all that is left."""
+
+    def reaches(self, query: Query, id: str) -> bool:
+        """Return whether a record of that id would be on this page if it matched ``query``, or on one before it."""
+        if self.searched is None:
+            return True
+        return id >= self.searched if query.after is None else id <= self.searched
+
+    def onward(self, query: Query, limit: int) -> Query | None:
+        """Return what asks for the page behind this one, which ``query`` and ``limit`` asked for; None at the end."""
+        last = self.searched
+        if last is None and len(self.records) >= limit:
+            last = self.records[-1 if query.after is None else 0].id
+        if last is None:
+            return None
+        return msgspec.structs.replace(query, **{"before" if query.after is None else "after": last})
 
 
 def parse(text: str) -> tuple[Term, ...]:
@@ -151,6 +179,54 @@ def matches(query: Query, record: Record, ended: bool = True) -> bool:
 def nearest(query: Query, found: Sequence[T], limit: int) -> list[T]:
     """Return a page of what was ``found``, newest first: the newest ``limit``, or those next to ``query.after``."""
     return list(found[:limit] if query.after is None else found[-limit:])
+
+
+def between(query: Query) -> tuple[str | None, str | None]:
+    """Return what the ids of all that matches lie between, neither included; None where they may lie anywhere."""
+    since = None if query.since_s is None else first_of(query.since_s - SLACK_S)
+    until = None if query.until_s is None else first_of(query.until_s + SLACK_S)
+    low = max((id for id in (query.after, since) if id is not None), default=None)
+    high = min((id for id in (query.before, until) if id is not None), default=None)
+    return low, high
+
+
+def edges(query: Query, ids: Sequence[str], searched: str | None) -> tuple[str | None, str | None]:
+    """Return the ids behind which the page of newer and that of older records begin; None where nothing tells.
+
+    Args:
+        query: What the page answers.
+        ids: What is on it, newest first.
+        searched: As of ``Found``.
+    """
+    newest, oldest = (ids[0], ids[-1]) if ids else (searched, searched)
+    if searched is None:
+        return newest, oldest
+    return (newest, searched) if query.after is None else (searched, oldest)
+
+
+def look_through(query: Query, records: Iterable[Record], limit: int, most: int) -> Found:
+    """Return up to ``limit`` of ``records`` that match, when ``most`` of them have been looked at.
+
+    Args:
+        query: What is asked for.
+        records: Within ``before`` or ``after``, and in that direction: newest first, but oldest first for ``after``.
+        limit: Records on a page.
+        most: Records that are looked at, if there are so many.
+    """
+    found: list[Record] = []
+    searched = None
+    for number, record in enumerate(records):
+        if number == most:
+            break
+        searched = record.id
+        if matches(query, record):
+            found.append(record)
+            if len(found) == limit:
+                searched = None
+                break
+    else:
+        searched = None
+    return Found(found if query.after is None else found[::-1], searched)
 
 
 def _holds(record: Record, term: Term, unknown: frozenset[str]) -> bool:

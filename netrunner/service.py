@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
+from netrunner.alarm import Alarm
 from netrunner.asked import IRemembers
 from netrunner.bookkeeping import Bookkeeping
 from netrunner.clock import SystemClock
@@ -52,6 +52,7 @@ from netrunner.room import limits, max_streams
 from netrunner.routing.targets import Targets
 from netrunner.values import Outcome
 from netrunner.web.admin.across import offer as offer_sessions
+from netrunner.web.alerts import Watch
 from netrunner.web.crew import Crew, page
 from netrunner.web.metrics import Observed, registry
 from netrunner.web.neighbours import Neighbours, Telling
@@ -75,6 +76,10 @@ class NetrunnerService(Service):
     """
 
     log = Logger()
+    _resent = 0
+    """By pools that are gone."""
+    _stale = False
+    """Whether the configuration was refused when it was read last."""
 
     def __init__(
         self,
@@ -107,9 +112,8 @@ class NetrunnerService(Service):
         self._boot_id = state[1].name
         self._counters = open_counters(settings, self._clock, reactor, self._boot_id)
         self._retired: list[Parts] = []
-        self._resent = 0
-        """By pools that are gone."""
         self._observed = self._observe()
+        self._alarm = Alarm(reactor, self._clock)
         self._lasting = Lasting(
             reactor,
             self._clock,
@@ -123,6 +127,7 @@ class NetrunnerService(Service):
             self._seals,
             None if worker is None else SiblingSeals(siblings),
             None if worker is None else Crew(worker, self.neighbours),
+            Watch(self._observed.figures, self._clock, self.neighbours),
         )
         self._parts = self._build(settings, self._counters)
         self._ready: Deferred[None] = Deferred()
@@ -199,6 +204,7 @@ class NetrunnerService(Service):
         """Add the commands by which other processes look at what this one does."""
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
         offer_sessions(self.books.lookout.sessions, commands)
+        self._lasting.watch.offer(commands)
         commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
             offer_seals(self._seals.get, commands)
@@ -224,13 +230,9 @@ class NetrunnerService(Service):
         if settings.access.mode != "projects":
             return None
         from netrunner.projects.reception import Reception
-        from netrunner.projects.trail import Trail
-        from netrunner.store.threads import Threads
+        from netrunner.projects.trail import trail
 
         if self._reception is None:
-            # Of its own, since it may hang where the file does.
-            thread = Threads(0, 1, "audit")
-            thread.start()
             self._reception = Reception(
                 receiving(settings),
                 self.books.open_database,
@@ -239,7 +241,7 @@ class NetrunnerService(Service):
                 self.live.holders,
                 self.live.end_of,
                 self._tell_of_project,
-                Trail(partial(deferToThreadPool, self._reactor, thread), self._clock),
+                trail(self._reactor, self._clock),
             )
             self._board.follow(PROJECTS, self._reception.hear)
         return self._reception
@@ -249,6 +251,8 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.apply(receiving(self.settings))
         self._board.use(wires(self.settings, self.books.open_database, self._reactor, self._clock))
+        if self._worker in (None, 1):
+            self._alarm.use(self.settings.alerts, self._lasting.watch.follow)
 
     def _start_counters(self) -> None:
         if IStartable.providedBy(self._counters):
@@ -277,6 +281,9 @@ class NetrunnerService(Service):
             seals=lambda: self._parts.pipeline.seals,
             resent=lambda: self._resent,
             targets=Targets(),
+            database=self.books.database_available,
+            stale=lambda: self._stale,
+            certificates=lambda: self._parts.certificates,
             clock=self._clock,
         )
 
@@ -354,6 +361,10 @@ class NetrunnerService(Service):
         if self._reception is not None:
             self._reception.hear(id)
 
+    def configuration_read(self, refused: bool) -> None:
+        """The configuration was read again, and refused or not."""
+        self._stale = refused
+
     async def _tell_of_project(self, id: str) -> list[str]:
         """Tell the processes of the state folder, and those that share its database."""
         threads, told = self._reactor.getThreadPool(), {"id": id}
@@ -391,6 +402,7 @@ class NetrunnerService(Service):
         self._ports.clear()
         self.books.onlookers.close()
         self.books.lookout.tries.close()
+        self._alarm.stop()
         for site in self._sites:
             site.stop_accepting()
 

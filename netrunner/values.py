@@ -9,6 +9,7 @@ This module must not import anything of netrunner but itself.
 from __future__ import annotations
 
 import enum
+import ipaddress
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -39,6 +40,15 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         return cls("https" if secure else "http", parts.hostname or "", parts.port or (443 if secure else 80))
+
+    @property
+    def is_readable_by_others(self) -> bool:
+        """Whether what is sent there crosses a network unencrypted."""
+        try:
+            local = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            local = self.host == "localhost"
+        return self.scheme != "https" and not local
 
     def _authority(self) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host

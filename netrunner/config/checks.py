@@ -97,6 +97,14 @@ def _redaction(subject: Subject) -> Iterator[Problem]:
             yield Problem(subject.root.at("journal", "redact"), f"redact: expected {error}")
 
 
+def _alerts(subject: Subject) -> Iterator[Problem]:
+    """Alerts are not told to everybody on the way, as records are not."""
+    alerts = subject.document.alerts
+    if alerts.webhook is not None and not alerts.allow_http and Origin.of(alerts.webhook).is_readable_by_others:
+        expected = "webhook: expected https, or a loopback address; allow_http: true sends it unencrypted"
+        yield Problem(subject.root.at("alerts", "webhook"), expected)
+
+
 def _shared(subject: Subject) -> Iterator[Problem]:
     if subject.document.shared != "memory" and importlib.util.find_spec("txredisapi") is None:
         yield Problem(subject.root.at("shared"), "shared: Redis needs txredisapi: pip install 'netrunner[redis]'")
@@ -326,5 +334,6 @@ _CHECKS: Mapping[tuple[str, ...], Callable[[Subject], Iterator[Problem]]] = {
     ("routes",): _route_names,
     ("journal",): _redaction,
     ("shared",): _shared,
+    ("alerts",): _alerts,
     ("shared", "workers", "models", "access", "providers"): _counting,
 }

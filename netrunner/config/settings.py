@@ -275,6 +275,19 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """Who is told of what an operator has to know now, besides those who look at the dashboard."""
+
+    webhook: str | None = setting(
+        None,
+        form="url",
+        doc="Where a JSON object is posted to when an alert begins and when it ends; https, or on this machine.",
+    )
+    headers: dict[str, Secret] | None = setting(None, form="header", doc="Fields sent with each.")
+    allow_http: bool = setting(False, doc="Whether `webhook` may be plain http to another machine.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
     """The record of every exchange, from which everything else that records is fed."""
 
@@ -343,6 +356,7 @@ class Common:
     secrets: SecretsSettings = setting(SecretsSettings(), doc="What seals the keys of projects.")
     audit: AuditSettings = setting(AuditSettings(), doc="Where changes of who may call are told of.")
     admin: AdminSettings | None = setting(None, doc="Who may look at records, pages and metrics.")
+    alerts: AlertSettings = setting(AlertSettings(), doc="Who is told of what an operator has to know now.")
     plugins: PluginsSettings = setting(PluginsSettings(), doc="Where plugins are found.")
     models: tuple[ModelSettings, ...] = setting((), doc="Names that callers use, and who serves them.")
     rules: tuple[RuleSettings, ...] = setting((), doc="What requests mean by source, model and path; the first wins.")

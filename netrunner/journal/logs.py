@@ -17,16 +17,19 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from netrunner.errors import Expired
-from netrunner.figures import DAY_S, Point, Stats, point
+from netrunner.figures import DAY_S, Stats
+from netrunner.ids import first_of
 from netrunner.interfaces import ILogs
 from netrunner.journal.records import walk
 from netrunner.journal.segments import BLOCK, Reader, Span
 from netrunner.journal.verify import LANES, journals
-from netrunner.query import Query, matches
+from netrunner.query import Found, Query, between, look_through, matches
 from netrunner.values import Record
 
-MAX_SCANNED = 200_000
-"""Records looked at for one question; what is older is not found."""
+MAX_COUNTED = 200_000
+"""Records that are counted, the newest; what is older is not."""
+MOST = 100_000
+"""Records that are looked at for a page; each takes some 30 us."""
 
 
 @implementer(ILogs)
@@ -36,15 +39,17 @@ class JournalLogs:
     Args:
         state: The state folder.
         reactor, pool: The pool reads; None in a test that reads at once.
+        most: Records that are looked at for a page.
     """
 
-    def __init__(self, state: Path, reactor: Any = None, pool: Any = None) -> None:
+    def __init__(self, state: Path, reactor: Any = None, pool: Any = None, most: int = MOST) -> None:
         self._state = state
+        self._most = most
         self._reactor, self._pool = reactor, pool
 
-    async def page(self, query: Query, limit: int) -> list[Record]:
+    async def page(self, query: Query, limit: int) -> Found:
         """Return up to ``limit`` records that match."""
-        found: list[Record] = await self._read(_page, query, limit)
+        found: Found = await self._read(_page, query, limit, self._most)
         return found
 
     async def one(self, id: str) -> Record | None:
@@ -53,19 +58,14 @@ class JournalLogs:
         return found
 
     async def count(self, query: Query) -> int:
-        """Return how many match, of the newest ``MAX_SCANNED``."""
+        """Return how many match, of the newest ``MAX_COUNTED``."""
         found: int = await self._read(_count, query)
         return found
 
     async def stats(self, now_s: float) -> Stats:
-        """Return how many records there are, of the newest ``MAX_SCANNED``."""
+        """Return how many records there are, of the newest ``MAX_COUNTED``."""
         found: Stats = await self._read(_stats, now_s)
         return found
-
-    async def performance(self, query: Query, limit: int) -> list[Point]:
-        """Return tokens and times of the newest ``limit`` records that match."""
-        found: list[Record] = await self._read(_page, query, limit)
-        return [point(record) for record in found]
 
     async def _read(self, function: Any, *arguments: Any) -> Any:
         if self._pool is None:
@@ -79,22 +79,25 @@ def find(state: Path, id: str) -> Record | None:
     return newest if newest is not None and newest.id == id else None
 
 
-def _page(state: Path, query: Query, limit: int) -> list[Record]:
-    newest, after = newest_first(state, query.before), query.after
-    if after is not None:
-        newest = takewhile(lambda record: record.id > after, newest)
-    found = (record for record in newest if matches(query, record))
-    return list(islice(found, limit) if after is None else deque(found, limit))
+def _page(state: Path, query: Query, limit: int, most: int) -> Found:
+    low, high = between(query)
+    newest = newest_first(state, high)
+    if low is not None:
+        newest = takewhile(lambda record: record.id > low, newest)
+    if query.after is None:
+        return look_through(query, newest, limit, most)
+    # What is next to it is come to last.
+    return Found(list(deque((record for record in newest if matches(query, record)), limit)))
 
 
 def _count(state: Path, query: Query) -> int:
-    return sum(matches(query, record) for record in newest_first(state, query.before))
+    return sum(matches(query, record) for record in islice(newest_first(state, query.before), MAX_COUNTED))
 
 
 def _stats(state: Path, now_s: float) -> Stats:
     total = recent = 0
     by_dialect: Counter[str] = Counter()
-    for record in newest_first(state):
+    for record in islice(newest_first(state), MAX_COUNTED):
         total += 1
         recent += record.at_accept >= now_s - DAY_S
         if record.dialect is not None:
@@ -103,11 +106,9 @@ def _stats(state: Path, now_s: float) -> Stats:
 
 
 def newest_first(state: Path, before: str | None = None) -> Iterator[Record]:
-    """Yield the newest ``MAX_SCANNED`` records of every journal; those of one process in the order of their ids."""
+    """Yield the records of every journal, the newest first; those of one process in the order of their ids."""
     rows = [_lane(folder, lane, before) for folder in journals(state) for lane in LANES]
-    merged = heapq.merge(*rows, key=lambda record: record.id, reverse=True)
-    for record, _ in zip(merged, range(MAX_SCANNED), strict=False):
-        yield record
+    return heapq.merge(*rows, key=lambda record: record.id, reverse=True)
 
 
 def _lane(folder: Path, lane: str, before: str | None) -> Iterator[Record]:
@@ -151,5 +152,4 @@ def _first_id(span: Span) -> str:
             _, _, began, _ = BLOCK.unpack(file.read(BLOCK.size))
     except (OSError, struct.error):
         return ""
-    milliseconds = f"{int(began * 1000):012x}"
-    return f"{milliseconds[:8]}-{milliseconds[8:]}"
+    return first_of(began)

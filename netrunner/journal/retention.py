@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
@@ -47,6 +48,8 @@ class Room(msgspec.Struct, frozen=True):
     """Whether that is too much, and the rest may not go."""
     deleted: int
     """Files that went."""
+    free: float
+    """The share of the disk that has nothing on it."""
 
 
 def retain(folder: Path, max_bytes: int, oldest: float, reached: Reached, gone: set[str]) -> Room:
@@ -79,7 +82,8 @@ def retain(folder: Path, max_bytes: int, oldest: float, reached: Reached, gone: 
         total -= one.size
         deleted += 1
     _sweep_folders(folder, gone)
-    return Room(total, crowded and total > max_bytes, deleted)
+    disk = shutil.disk_usage(folder)
+    return Room(total, crowded and total > max_bytes, deleted, disk.free / max(1, disk.total))
 
 
 def _files(folder: Path, gone: set[str]) -> list[Kept]:

@@ -82,6 +82,9 @@ class Serving(Protocol):
     def project_changed(self, id: str) -> object:
         """Hear that another process has changed something about a project or its tokens."""
 
+    def configuration_read(self, refused: bool) -> object:
+        """Hear that the configuration was read again, and whether it was refused."""
+
 
 class EndArguments(msgspec.Struct, forbid_unknown_fields=True):
     """What ``end`` takes."""
@@ -261,9 +264,14 @@ class Daemon(Service):
         return failure.getErrorMessage()
 
     def _reload_now(self) -> Deferred[list[str]]:
-        return maybeDeferred(self._reload).addCallback(self._reloaded)
+        return maybeDeferred(self._reload).addCallbacks(self._reloaded, self._refused)
+
+    def _refused(self, failure: Failure) -> Failure:
+        self._service.configuration_read(True)
+        return failure
 
     def _reloaded(self, warnings: list[str]) -> list[str]:
+        self._service.configuration_read(False)
         for warning in warnings:
             self._log.warn("{warning}", warning=warning)
         self._log.info("configuration reloaded")

@@ -46,6 +46,9 @@ MAX_SILENT = 3
 ANSWER_S = 30.0
 """How long a worker may take to reload before it is killed, and started again with the new configuration."""
 
+_RESTARTS = "Workers that died and were started again, as their supervisor counts them."
+_STALE = "Whether the configuration was refused when it was read last, so that the one before is in force."
+
 
 class Worker:
     """One worker, from its start to its end.
@@ -157,6 +160,8 @@ class Supervisor(Service):
         self._gone: Deferred[None] | None = None
         self._limit: IDelayedCall | None = None
         self.restarts = 0
+        self._stale = False
+        """Whether the configuration was refused when it was read last."""
 
     # What the daemon asks.
 
@@ -224,6 +229,10 @@ class Supervisor(Service):
     def project_changed(self, id: str) -> None:
         """Workers are told themselves."""
 
+    def configuration_read(self, refused: bool) -> None:
+        """Remember whether it was refused; workers do not hear of one that cannot be read."""
+        self._stale = refused
+
     def counts(self) -> dict[str, int]:
         """Return how many workers there are, how many of them serve, and how many took the place of another."""
         serving = sum(worker.serves for worker in self._workers.values())
@@ -233,19 +242,27 @@ class Supervisor(Service):
         """Add what only a supervisor can be asked."""
         commands.add("workers", NoArguments, lambda _: Reply({"workers": self._listed()}))
         commands.add("metrics", NoArguments, lambda _: Reply(self._metrics()))
+        commands.add("figures", NoArguments, lambda _: Reply({"figures": self._samples()}))
         commands.add(PURGE, NoArguments, lambda _: Reply({"forgotten": 0}))
 
     def _metrics(self) -> dict[str, Any]:
         """Return what the supervisor adds to the metrics of its workers, as they tell theirs to each other."""
         if self._gone is not None:
             raise ControlError("this process is ending")
-        name = "netrunner_worker_restarts"
-        sample = {"name": f"{name}_total", "labels": {}, "value": self.restarts}
-        meaning = "Workers that died and were started again, as their supervisor counts them."
+        restarts, stale = self._samples()
         return {
             "worker": "supervisor",
-            "families": [{"name": name, "type": "counter", "help": meaning, "samples": [sample]}],
+            "families": [
+                {"name": "netrunner_worker_restarts", "type": "counter", "help": _RESTARTS, "samples": [restarts]},
+                {"name": "netrunner_configuration_stale", "type": "gauge", "help": _STALE, "samples": [stale]},
+            ],
         }
+
+    def _samples(self) -> list[dict[str, Any]]:
+        return [
+            {"name": "netrunner_worker_restarts_total", "labels": {}, "value": self.restarts},
+            {"name": "netrunner_configuration_stale", "labels": {}, "value": int(self._stale)},
+        ]
 
     def _listed(self) -> list[dict[str, Any]]:
         return [

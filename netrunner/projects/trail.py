@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from netrunner.config.settings import AuditSettings
@@ -22,6 +25,7 @@ from netrunner.interfaces import IClock
 from netrunner.linefile import LineFile, alone, one_line
 from netrunner.projects.wanted import entry_document
 from netrunner.store.audit import Entry
+from netrunner.store.threads import Threads
 
 MAX_WAITING = 1000
 """Entries that wait for a file."""
@@ -156,3 +160,15 @@ class Trail:
         for _ in range(count):
             self._waiting.popleft()
             self.counts["dropped"] += 1
+
+
+def trail(reactor: Any, clock: IClock) -> Trail:
+    """Return a trail with a thread of its own, since that may hang where the file does.
+
+    Args:
+        reactor: Hears from the thread.
+        clock: Time.
+    """
+    thread = Threads(0, 1, "audit")
+    thread.start()
+    return Trail(partial(deferToThreadPool, reactor, thread), clock)

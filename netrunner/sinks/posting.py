@@ -10,10 +10,8 @@ This module must not follow redirects, and must not tell the URL or a header in 
 from __future__ import annotations
 
 import gzip
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
@@ -23,6 +21,7 @@ from netrunner.errors import ConfigurationError, Problem
 from netrunner.interfaces import IClock, IEnvironment
 from netrunner.settings import Secret
 from netrunner.sinks.delivery import Refused, Undelivered
+from netrunner.values import Origin
 
 ABOUT_THE_DOOR = frozenset({401, 402, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429})
 """Statuses that would meet every batch alike, or that ask for patience: no record is at fault (RFC 9110, 15.5)."""
@@ -37,17 +36,9 @@ def check_url(url: str, allow_http: bool, where: str) -> None:
     Raises:
         ConfigurationError: for plain http to another machine, at the section ``where``.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not allow_http and not _loopback(parts.hostname or ""):
+    if not allow_http and Origin.of(url).is_readable_by_others:
         expected = "url: expected https, or a loopback address; allow_http: true sends it unencrypted"
         raise ConfigurationError([Problem(where, expected)])
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Post:

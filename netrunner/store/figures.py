@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from netrunner.figures import DAY_S, Point, Stats, point
-from netrunner.query import Query
-from netrunner.store import search
+from netrunner.figures import DAY_S, Stats
 from netrunner.store.tables import records, texts
 
 
@@ -28,8 +26,3 @@ def stats(connection: Connection, now_s: float) -> Stats:
 
 def _count(connection: Connection, *which: ColumnElement[bool]) -> int:
     return connection.scalar(select(func.count()).select_from(records).where(*which)) or 0
-
-
-def performance(connection: Connection, query: Query, limit: int) -> list[Point]:
-    """Return the newest ``limit`` answers that match as points, newest first."""
-    return [point(record) for record in search.page(connection, query, limit)]

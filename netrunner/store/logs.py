@@ -12,9 +12,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from netrunner.figures import Point, Stats
+from netrunner.figures import Stats
 from netrunner.interfaces import IClock, ILogStore, IStartable
-from netrunner.query import Query
+from netrunner.query import Found, Query
 from netrunner.store import figures, search, writing
 from netrunner.store.threads import Store
 from netrunner.values import Record
@@ -44,7 +44,7 @@ class LogStore:
         if records:
             await self._store.write(writing.add, tuple(records))
 
-    async def page(self, query: Query, limit: int) -> list[Record]:
+    async def page(self, query: Query, limit: int) -> Found:
         """Return up to ``limit`` records that match, newest first."""
         return await self._store.read(search.page, query, limit)
 
@@ -63,14 +63,6 @@ class LogStore:
             StoreError: when the database cannot be read.
         """
         return await self._store.read(figures.stats, now_s)
-
-    async def performance(self, query: Query, limit: int) -> list[Point]:
-        """Return tokens and times of the newest ``limit`` records that match.
-
-        Raises:
-            StoreError: when the database cannot be read.
-        """
-        return await self._store.read(figures.performance, query, limit)
 
     async def forget(self, before_s: float, vacuum: bool = True) -> int:
         """Delete what was accepted before a Unix time, piece by piece: new records get their turn in between."""

@@ -1,9 +1,11 @@
 """A ``Query`` as SQL: which records match, newest first.
 
 Most pages are full of the records next to where they begin, so those are looked through first. After that, a
-condition that few records meet is asked of its index; what many meet is looked for in passing. Which of the two it is,
-is found out by counting, and counting ends at ``RARE``. Words are looked up before records are: a database that is told
-their numbers knows how many records have them, and asks the right index.
+condition that few records meet is asked of its index, for all of them; which one that is, is found out by counting, and
+counting ends at ``RARE``. Where many records meet every condition a page looks at a bounded number of them, and says
+how far it came: at the next ``MOST`` of all, or at the next of those that meet one condition, whichever leads further.
+Words are looked up before records are: a database that is told their numbers knows how many records have them, and asks
+the right index.
 
 This module must not write.
 """
@@ -14,16 +16,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, union, union_all
 
-from netrunner.query import FAILED_STATUS, PREFIXES, Query, Term, fold, looked_at
+from netrunner.query import FAILED_STATUS, PREFIXES, Found, Query, Term, between, fold, looked_at
 from netrunner.store.tables import documents, records, texts
 from netrunner.values import Record
 
 NEXT = 5_000
 """So many of the records next to where a page begins are looked through before anything else."""
-RARE = 100_000
+RARE = 30_000
 """Fewer records than that are found by an index, whatever else is asked of them."""
+RARE_ALONE = 100_000
+"""The same where nothing else is asked of them."""
+COUNTED = 120_000
+"""So many are counted for a page at the most: of many conditions each has to be met by fewer to be found rare."""
+MOST = 60_000
+"""So many records are looked through for a page where no condition is rare."""
 MOST_NUMBERS = 100
 """Of more words than that in a field, the database is left to find out the numbers while it looks for records.
 
@@ -46,26 +54,28 @@ class _Condition:
     Attributes:
         ways: Each can be found by an index; one of them has to hold, so with none nothing does.
         test: The same for a row at hand, written so that no index is tempting.
+        in_order: Whether the index of each way has its records in the order of their ids.
     """
 
     ways: tuple[Test, ...]
     test: Test
+    in_order: bool = False
 
 
 class _Reach:
-    """Where the records of a page may be, and from which end of that it is filled.
-
-    Attributes:
-        within: What holds for all of their ids.
-    """
+    """Where the records of a page may be, and from which end of that it is filled."""
 
     def __init__(self, query: Query) -> None:
         self._upwards = query.after is not None
-        self.within: list[Test] = []
-        if query.before is not None:
-            self.within.append(records.c.id < _plain(query.before))
-        if query.after is not None:
-            self.within.append(records.c.id > _plain(query.after))
+        # One bound at each end, since of two a database may look at the first alone.
+        low, high = between(query)
+        self._low = [] if low is None else [records.c.id > _plain(low)]
+        self._high = [] if high is None else [records.c.id < _plain(high)]
+
+    @property
+    def within(self) -> list[Test]:
+        """What holds for all of their ids."""
+        return [*self._low, *self._high]
 
     def nearest(self, connection: Connection, tests: Sequence[Test], limit: int, few: bool = False) -> list[str]:
         """Return the ids of the first ``limit`` records that pass, newest first.
@@ -81,24 +91,42 @@ class _Reach:
         found = sorted(ids, reverse=not self._upwards)[:limit]
         return found[::-1] if self._upwards else found
 
-    def next(self) -> Test:
-        """Tell the first ``NEXT`` records from the others."""
-        last = select(records.c.id).where(*self.within).order_by(self._order()).limit(1).offset(NEXT).scalar_subquery()
-        return records.c.id <= func.coalesce(last, _LAST) if self._upwards else records.c.id >= func.coalesce(last, "")
+    def last(self, connection: Connection, of: int, *way: Test) -> str | None:
+        """Return the id behind the next ``of`` records, or those found by a way; None where there are no more."""
+        chosen = select(records.c.id).where(*way, *self.within).order_by(self._order()).limit(1).offset(of)
+        return connection.scalar(chosen)
+
+    def nearest_of(self, ids: Iterable[str]) -> str | None:
+        """Return the one that is come to first; None without any."""
+        return (min if self._upwards else max)(ids, default=None)
+
+    def is_beyond(self, last: str | None, other: str | None) -> bool:
+        """Return whether ``last`` is farther than ``other``; None is the end."""
+        if last is None or other is None:
+            return last is None and other is not None
+        return last > other if self._upwards else last < other
+
+    def up_to(self, last: str | None) -> list[Test]:
+        """Return what holds for the ids of all records from the first one to that."""
+        if last is None:
+            return self.within
+        return [*self._low, records.c.id <= last] if self._upwards else [records.c.id >= last, *self._high]
 
     def _order(self, few: bool = False) -> ColumnElement[str]:
         key = records.c.id.concat("") if few else records.c.id
         return key.asc() if self._upwards else key.desc()
 
 
-def page(connection: Connection, query: Query, limit: int) -> list[Record]:
-    """Return up to ``limit`` records that match, newest first."""
+def page(connection: Connection, query: Query, limit: int) -> Found:
+    """Return up to ``limit`` records that match, newest first; fewer where enough were looked at."""
     conditions = list(_conditions(connection, query))
     reach = _Reach(query)
-    ids = reach.nearest(connection, [*reach.within, reach.next(), *_tests(conditions)], limit)
-    if len(ids) < limit:
-        ids = _further(connection, reach, conditions, limit)
-    return [record for piece in _pieces(ids) for record in _whole(connection, piece)]
+    last = reach.last(connection, NEXT)
+    searched = None
+    ids = reach.nearest(connection, [*reach.up_to(last), *_tests(conditions)], limit)
+    if len(ids) < limit and last is not None:
+        ids, searched = _further(connection, reach, conditions, limit)
+    return Found([record for piece in _pieces(ids) for record in _whole(connection, piece)], searched)
 
 
 def count(connection: Connection, query: Query) -> int:
@@ -118,22 +146,47 @@ def one(connection: Connection, id: str) -> Record | None:
     return None if document is None else _decode(document)
 
 
-def _further(connection: Connection, reach: _Reach, conditions: Sequence[_Condition], limit: int) -> list[str]:
-    """Return the ids of the first ``limit`` records that match, wherever they are."""
+def _further(
+    connection: Connection, reach: _Reach, conditions: Sequence[_Condition], limit: int
+) -> tuple[list[str], str | None]:
+    """Return the ids of the first ``limit`` records that match, and the last one looked at if there may be more."""
     chosen = _chosen(connection, reach.within, conditions)
     if chosen is None:
-        return []
+        return [], None
     ways, rest = chosen
-    if rest or not ways:
-        return reach.nearest(connection, [*_found(reach.within, ways), *_tests(rest)], limit, few=bool(ways))
-    # Nothing else is asked, so that each index by itself tells which come first.
-    return reach.page({id for way in ways for id in reach.nearest(connection, [*reach.within, way], limit)}, limit)
+    if ways and not rest:
+        # Nothing else is asked, so that each index by itself tells which come first.
+        each = {id for way in ways for id in reach.nearest(connection, [*reach.within, way], limit)}
+        return reach.page(each, limit), None
+    last = None
+    if not ways:
+        ways, rest, last = _farthest(connection, reach, conditions)
+    tests = [*_found(reach.up_to(last), ways), *_tests(rest)]
+    ids = reach.nearest(connection, tests, limit, few=bool(ways))
+    return ids, last if len(ids) < limit else None
+
+
+def _farthest(
+    connection: Connection, reach: _Reach, conditions: Sequence[_Condition]
+) -> tuple[Sequence[Test], Sequence[_Condition], str | None]:
+    """Return by which ways a bounded number of records leads farthest, what is left to test, and how far that is."""
+    ways: Sequence[Test] = ()
+    rest = conditions
+    last = reach.last(connection, MOST)
+    for condition in conditions:
+        if condition.in_order and len(condition.ways) <= ALONE:
+            each = _rare(conditions) // len(condition.ways)
+            lasts = (reach.last(connection, each, way) for way in condition.ways)
+            reached = reach.nearest_of(id for id in lasts if id is not None)
+            if reach.is_beyond(reached, last):
+                ways, rest, last = condition.ways, [one for one in conditions if one is not condition], reached
+    return ways, rest, last
 
 
 def _found(within: Sequence[Test], ways: Sequence[Test]) -> Sequence[Test]:
     """Return what leads to the records of one of the ``ways``; to all of them when there are none."""
-    if not ways:
-        return within
+    if len(ways) < 2:
+        return [*within, *ways]
     ids = union(*(select(records.c.id).where(way, *within) for way in ways)).subquery()
     return [records.c.id.in_(select(ids.c.id))]
 
@@ -152,11 +205,13 @@ def _chosen(
 ) -> tuple[Sequence[Test], Sequence[_Condition]] | None:
     """Return the ways to the rarest condition, if it is rare, and the other ones; None when nothing can match."""
     rest = list(conditions)
-    rarest, fewest = None, RARE
+    if len(rest) == 1 and rest[0].in_order and rest[0].ways:
+        return rest[0].ways, ()
+    rarest, fewest = None, _rare(conditions)
     for condition in conditions:
         if not condition.ways:
             return None
-        ids = union_all(*(select(records.c.id).where(way, *within) for way in condition.ways)).limit(RARE).subquery()
+        ids = union_all(*(select(records.c.id).where(way, *within) for way in condition.ways)).limit(fewest).subquery()
         found = connection.scalar(select(func.count()).select_from(ids)) or 0
         if found == 0:
             return None
@@ -166,6 +221,11 @@ def _chosen(
         return (), rest
     rest.remove(rarest)
     return rarest.ways, rest
+
+
+def _rare(conditions: Sequence[_Condition]) -> int:
+    """Return the number of records that is too many to be looked at for one of some conditions."""
+    return RARE_ALONE if len(conditions) < 2 else min(RARE, COUNTED // len(conditions))
 
 
 def _conditions(connection: Connection, query: Query) -> Iterator[_Condition]:
@@ -190,7 +250,10 @@ def _conditions(connection: Connection, query: Query) -> Iterator[_Condition]:
 def _of_term(connection: Connection, term: Term) -> _Condition:
     wanted = fold(term.text)
     fields = [_of_field(connection, field, wanted) for field in looked_at(term)]
-    return _Condition(tuple(way for field in fields for way in field.ways), or_(*(field.test for field in fields)))
+    # Without those that no record can meet, since each test counts when there are many records.
+    fields = [field for field in fields if field.ways]
+    ways = tuple(way for field in fields for way in field.ways)
+    return _Condition(ways, or_(false(), *(field.test for field in fields)), all(field.in_order for field in fields))
 
 
 def _of_field(connection: Connection, field: str, wanted: str) -> _Condition:
@@ -212,7 +275,7 @@ def _of_words(connection: Connection, field: str, which: Test) -> _Condition:
         return _Condition((column.in_(asked),), (column + 0).in_(asked))
     if len(numbers) > ALONE:
         return _Condition((column.in_(numbers),), (column + 0).in_(numbers))
-    return _Condition(tuple(column == number for number in numbers), (column + 0).in_(numbers))
+    return _Condition(tuple(column == number for number in numbers), (column + 0).in_(numbers), in_order=True)
 
 
 def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:

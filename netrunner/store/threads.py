@@ -29,6 +29,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 2
+REMEMBERED_S = 90.0
+"""More than any sink waits before it asks again."""
 _MIGRATE = "netrunner.store.migrate"
 
 
@@ -65,6 +67,9 @@ class Store:
         self._readers = Threads(0, READERS, "store-reader")
         self._working: set[Deferred[Any]] = set()
         self._running = False
+        self._clock = clock
+        self._failed_at: dict[ThreadPool, float] = {}
+        """When the last work of threads was not done, if nothing has been done since."""
         self._migration: subprocess.Popen[str] | None = None
 
     def start(self) -> Deferred[None]:
@@ -95,6 +100,15 @@ class Store:
             if threads.started:
                 threads.stop()
 
+    @property
+    def available(self) -> bool:
+        """Whether the database did what it was asked last, by those who read and by the one who writes.
+
+        What it did not do is forgotten after ``REMEMBERED_S``: whoever asked has given up by then.
+        """
+        now = self._clock.seconds()
+        return all(now - at >= REMEMBERED_S for at in self._failed_at.values())
+
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``work(connection, ...)`` returns in a reader's thread.
 
@@ -118,7 +132,13 @@ class Store:
         self._working.add(over)
         # Told by the thread itself: whoever asked may have given up long before.
         done: Deferred[T] = deferToThreadPool(self._reactor, threads, self._work, work, over)
-        return await done
+        try:
+            result = await done
+        except StoreError:
+            self._failed_at[threads] = self._clock.seconds()
+            raise
+        self._failed_at.pop(threads, None)
+        return result
 
     def _work(self, work: Callable[[], T], over: Deferred[None]) -> T:
         try:

@@ -229,6 +229,28 @@ FAMILIES = (
         "bytes",
         "Parts of the journals of such processes that could not be read.",
     ),
+    Family("netrunner_journal_free_ratio", "gauge", (), "0 to 1", "The share of its disk that the journal finds free."),
+    Family(
+        "netrunner_database_available",
+        "gauge",
+        (),
+        "0 or 1",
+        "Whether the database did what it was asked last; only where it is used.",
+    ),
+    Family(
+        "netrunner_configuration_stale",
+        "gauge",
+        (),
+        "0 or 1",
+        "Whether the configuration was refused when it was read last, so that the one before is in force.",
+    ),
+    Family(
+        "netrunner_certificate_remaining_seconds",
+        "gauge",
+        ("certificate",),
+        "seconds",
+        "Until a certificate ends that is signed with here.",
+    ),
     Family(
         "netrunner_audit_entries_total",
         "counter",

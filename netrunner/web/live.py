@@ -18,6 +18,7 @@ from netrunner.interfaces import IClock
 from netrunner.pipeline.live import Live
 from netrunner.values import Answer, Record
 from netrunner.web import websocket
+from netrunner.web.alerts import Watch
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.rows import newest_first, row_in_progress
@@ -96,18 +97,26 @@ class Feed(Guarded):
         onlookers: Those who look on.
         sockets: Whether this is the WebSocket.
         neighbours: What goes on in other processes.
+        watch: Sees what an operator has to know; None where nobody does.
     """
 
     log = Logger()
 
     def __init__(
-        self, gate: Gate, live: Live, onlookers: Onlookers, sockets: bool, neighbours: Neighbours = ALONE
+        self,
+        gate: Gate,
+        live: Live,
+        onlookers: Onlookers,
+        sockets: bool,
+        neighbours: Neighbours = ALONE,
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(gate)
         self._live = live
         self._onlookers = onlookers
         self._sockets = sockets
         self._neighbours = neighbours
+        self._watch = watch
 
     async def answer(self, request: Request) -> Answer | None:
         """Begin to tell."""
@@ -131,6 +140,9 @@ class Feed(Guarded):
         teller.outbox.begin()
         if teller.outbox.is_open:
             elsewhere.append(self._neighbours.follow(teller.outbox))
+            if self._watch is not None:
+                watch = self._watch
+                elsewhere.append(watch.follow(lambda *_: teller.outbox.put("alerts", {"alerts": watch.seen})))
             await self._update(teller)
         if teller.outbox.is_open:
             teller.follow()

@@ -25,9 +25,10 @@ def api(gate: Gate, records: Records) -> Mapping[bytes, Resource]:
         b"stats": Stats(gate, records),
         b"inflight": InFlight(gate, records),
         b"performance": Performance(gate, records),
-        b"live": Feed(gate, records.live, records.onlookers, False, records.neighbours),
+        b"live": Feed(gate, records.live, records.onlookers, False, records.neighbours, records.watch),
         **summaries(gate, records),
     }.items():
         root.putChild(name, resource)
-    sockets.putChild(b"dashboard", Feed(gate, records.live, records.onlookers, True, records.neighbours))
+    feed = Feed(gate, records.live, records.onlookers, True, records.neighbours, records.watch)
+    sockets.putChild(b"dashboard", feed)
     return {b"api": root, b"ws": sockets}

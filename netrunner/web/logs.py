@@ -12,9 +12,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from netrunner.errors import Expired, Forbidden, MethodNotAllowed, NotFound
-from netrunner.figures import DAY_S
+from netrunner.figures import DAY_S, point
 from netrunner.http.request import Request
+from netrunner.ids import made_at
 from netrunner.interfaces import ICopies
+from netrunner.query import edges
 from netrunner.times import stamp
 from netrunner.values import Answer, Copy, Headers
 from netrunner.web import download
@@ -29,6 +31,8 @@ MAX_SHOWN_BYTES = 262144
 """Of each body, in the JSON of one record; all of it is to be had as bytes."""
 BY_SCRIPT = b"x-requested-with"
 """A field that no form of another site can send: who changes something has to."""
+SEARCHED = b"netrunner-searched"
+"""How far was searched, in time, for a page that may be short of what matches."""
 DIRECTIONS = ("request", "response")
 JSON: Headers = [
     (b"content-type", b"application/json"),
@@ -121,7 +125,7 @@ class Performance(Told):
         limit = arguments.number("limit", 1000, 10_000)
         hours = arguments.number("hours", 24, 24 * 366)
         query = msgspec.structs.replace(arguments.query(), since_s=self._records.clock.wall() - hours * DAY_S / 24)
-        points = await self._records.logs().performance(query, limit)
+        points = map(point, await self._records.ended(query, limit))
         told = [
             {
                 "id": point.id,
@@ -173,13 +177,19 @@ class Logs(Told):
         arguments = Arguments(request, self.known)
         limit = arguments.number("limit", 100, MAX_ROWS)
         query = arguments.query()
-        rows, more = await self._records.page(query, limit)
-        links = []
-        if rows and (more or query.after is not None):
-            links.append(self._link(arguments, "next", before=rows[-1]["id"]))
-        if rows and (query.before is not None or (more and query.after is not None)):
-            links.append(self._link(arguments, "prev", after=rows[0]["id"]))
-        return tell(rows, *([(b"link", ", ".join(links).encode("ascii"))] if links else []))
+        rows, more, searched = await self._records.page(query, limit)
+        newest, oldest = edges(query, [row["id"] for row in rows], searched)
+        goes_on = more or searched is not None
+        links, fields = [], []
+        if oldest is not None and (goes_on or query.after is not None):
+            links.append(self._link(arguments, "next", before=oldest))
+        if newest is not None and (query.before is not None or (goes_on and query.after is not None)):
+            links.append(self._link(arguments, "prev", after=newest))
+        if links:
+            fields.append((b"link", ", ".join(links).encode("ascii")))
+        if searched is not None:
+            fields.append((SEARCHED, stamp(made_at(searched)).encode("ascii")))
+        return tell(rows, *fields)
 
     def _link(self, arguments: Arguments, relation: str, **place: str) -> str:
         kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 import twisted
 from netrunner import __version__
+from netrunner.alerts import WATCHED, Figure
 from netrunner.asked import IRemembers
 from netrunner.errors import NotFound
 from netrunner.http.pool import Pool
@@ -48,6 +49,7 @@ _encode = msgspec.json.Encoder().encode
 Labels = tuple[str, ...]
 Values = Mapping[Any, Any]
 """By the labels' values, in the family's order."""
+_LABELS = {family.name: family.labels for family in FAMILIES}
 
 
 class Observed:
@@ -69,6 +71,9 @@ class Observed:
         seals: Returns what keeps the seals of calls.
         resent: Returns what pools that are gone had sent again.
         targets: What is known of each target.
+        database: Returns whether the database does what it is asked; None where it is not used.
+        stale: Returns whether the configuration was refused when it was read last.
+        certificates: Returns the Unix time at which each certificate ends that is signed with.
         clock: Time.
     """
 
@@ -90,12 +95,16 @@ class Observed:
         seals: Callable[[], Seals],
         resent: Callable[[], int],
         targets: Targets,
+        database: Callable[[], bool | None],
+        stale: Callable[[], bool],
+        certificates: Callable[[], Mapping[str, float]],
         clock: IClock,
     ) -> None:
         self.measures, self.lag, self.live, self.journal, self.recovered = measures, lag, live, journal, recovered
         self.onlookers, self.targets, self.clock = onlookers, targets, clock
         self.sinks, self.sites, self.pools, self.resent = sinks, sites, pools, resent
         self.counters, self.memory, self.audit, self.seals = counters, memory, audit, seals
+        self.database, self.stale, self.certificates = database, stale, certificates
 
     def values(self) -> dict[str, Values]:
         """Return the values of every family by its name."""
@@ -107,8 +116,24 @@ class Observed:
             **self._of_memory(),
             **self._of_seals(),
             **self._of_the_journal(),
+            **self._of_what_is_around(),
             **self._of_the_process(),
         }
+
+    def figures(self) -> list[Figure]:
+        """Return the samples that alerts are about; none of them takes longer the more there was to measure."""
+        values = {
+            **self._of_targets(),
+            **self._of_limits(),
+            **self._of_memory(),
+            **self._of_the_journal(),
+            **self._of_what_is_around(),
+        }
+        return [
+            Figure(name, float(value), dict(zip(_LABELS[name], labels, strict=True)))
+            for name in WATCHED & values.keys()
+            for labels, value in values[name].items()
+        ]
 
     def _of_exchanges(self) -> dict[str, Values]:
         measures = self.measures
@@ -230,6 +255,17 @@ class Observed:
             "netrunner_journal_crowded": {(): int(journal.crowded)},
             "netrunner_journal_interrupted_total": {(): self.recovered.interrupted},
             "netrunner_journal_damaged_bytes_total": {(): self.recovered.damaged_bytes},
+            "netrunner_journal_free_ratio": {} if self.recovered.room is None else {(): self.recovered.room.free},
+        }
+
+    def _of_what_is_around(self) -> dict[str, Values]:
+        database, now = self.database(), self.clock.wall()
+        return {
+            "netrunner_database_available": {} if database is None else {(): int(database)},
+            "netrunner_configuration_stale": {(): int(self.stale())},
+            "netrunner_certificate_remaining_seconds": {
+                (name,): end - now for name, end in self.certificates().items()
+            },
         }
 
     def _of_the_process(self) -> dict[str, Values]:

@@ -23,7 +23,10 @@ SECRETS = ("auth_token", "openai_api_key", "admin_user", "admin_password")
 ENVIRON = {"OPENAI_API_KEY": "k", "DATABASE_URL": "postgresql://netrunner@db.example/netrunner"}
 PAGES = [
     PAGE,
-    *((ROOT / "docs" / name).read_text() for name in ("dialects.md", "projects.md", "providers.md", "raw-routes.md")),
+    *(
+        (ROOT / "docs" / name).read_text()
+        for name in ("dialects.md", "metrics.md", "projects.md", "providers.md", "raw-routes.md")
+    ),
 ]
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", "".join(PAGES), re.MULTILINE | re.DOTALL)
 

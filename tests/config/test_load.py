@@ -185,6 +185,15 @@ def test_an_open_door_may_be_chosen_and_every_start_warns(loaded: Loader) -> Non
     ]
 
 
+def test_alerts_are_not_posted_readable_for_everybody_unless_that_is_asked_for(loaded: Loader) -> None:
+    assert loaded.problems(f'{ECHO}alerts: {{webhook: "http://a.example/"}}\n') == [
+        "netrunner.yaml:2: webhook: expected https, or a loopback address; allow_http: true sends it unencrypted"
+    ]
+    for good in ("https://a.example/", "http://127.0.0.1:1/", "http://localhost/", "http://[::1]/"):
+        assert loaded(f'{ECHO}alerts: {{webhook: "{good}"}}\n')[0].alerts.webhook == good
+    assert loaded(f'{ECHO}alerts: {{webhook: "http://a.example/", allow_http: true}}\n')[0].alerts.allow_http
+
+
 def test_a_listener_beyond_loopback_requires_the_names_of_its_hosts(loaded: Loader) -> None:
     assert loaded.problems(f"{ECHO}{TOKEN}listen: tcp:80\n", TOKEN="t") == [
         "netrunner.yaml:3: listen: tcp:80 is not on loopback,"

@@ -81,11 +81,13 @@ def furnish(theatre: Theatre) -> dict[str, str]:
         "record", number=2, age_s=30, status=502, outcome="upstream_failed", error="upstream_timeout", usage=None
     )
     theatre.do("record", number=3, age_s=20, status=499, outcome="client_gone", dialect="ollama")
+    theatre.do("bound", most=2)
     flying = theatre.do("begin", number=4, model="gpt-3.5-turbo", upstream_model="llama3-8b")
     return {
         "overview": "/",
         "log": "/logs",
         "narrowed log": "/logs?q=nothing:known&status=failed&since=2026-01-01T00:00",
+        "log searched in part": "/logs?q=model:absent",
         "exchange": f"/logs/{done}",
         "live": f"/logs/{flying}",
         "performance": "/performance?span=24h",
@@ -232,6 +234,23 @@ def test_the_log_is_paged_and_narrowed_by_its_form(theatre: Theatre, visit: Visi
     page.keyboard.press("Enter")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("rare")
+    visit.assert_quiet()
+
+
+def test_a_search_goes_on_by_the_keyboard_until_something_is_found(theatre: Theatre, visit: Visit) -> None:
+    for number in range(5):
+        theatre.do("record", number=number, age_s=200 - number, model="rare" if number == 0 else "gpt-4o")
+    theatre.do("bound", most=2)
+    page = visit.go("/logs?q=model:rare")
+    for _ in range(2):
+        expect(page.get_by_text("Nothing was found so far.")).to_be_visible()
+        onward = page.get_by_role("link", name="Search on")
+        address = page.url
+        onward.focus()
+        page.keyboard.press("Enter")
+        expect(page).not_to_have_url(address)
+    expect(page.locator("tbody tr[data-id]")).to_contain_text("rare")
+    expect(page.get_by_text("Searched back to")).to_have_count(0)
     visit.assert_quiet()
 
 

@@ -15,8 +15,10 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from netrunner.process.control import ControlError
 from tests.support.chromium import CHECKS, Visit, chromium
 from tests.support.daemon import ECHO, PATIENCE_S, Daemon
+from tests.support.dialogue import Provider
 from tests.support.payloads import PAYLOADS
 
 pytestmark = pytest.mark.integration
@@ -153,6 +155,43 @@ def test_the_first_page_moves_with_the_requests(daemon: Daemon, visit: Visit) ->
     expect(visit.go("/", live=True).locator('[data-total="all"]')).to_have_text("3")
     expect(ended(page)).to_have_count(3)
     visit.assert_quiet()
+
+
+def posted(hook: Provider) -> tuple[str, str]:
+    """Take what is posted next; return what is told of which alert."""
+    with hook.accept() as post:
+        document = json.loads(post.message()[1])
+        post.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+    return document["state"], document["name"]
+
+
+def test_what_an_operator_has_to_know_is_shown_until_it_is_over(browser: Browser, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        hook, context = stack.enter_context(Provider()), stack.enter_context(browser.new_context())
+        config = f"{MAPPED}alerts: {{webhook: 'http://127.0.0.1:{hook.port}/hook'}}\n"
+        daemon = stack.enter_context(Daemon(tmp_path, config))
+        visit = Visit(context.new_page(), f"http://127.0.0.1:{daemon.port}")
+        page = visit.go("/", live=True)
+        alerts = page.locator("[data-alerts] li")
+        expect(alerts).to_have_count(0)
+        daemon.write_config(config + "lisen: 1\n")
+        with pytest.raises(ControlError, match="lisen"):
+            daemon.control("reload")
+        # The feed tells it, though no request has come, and so is told who is elsewhere.
+        expect(alerts).to_have_count(1)
+        assert posted(hook) == ("began", "configuration_refused")
+        expect(alerts).to_contain_text("The configuration was refused")
+        expect(alerts).to_contain_text("netrunner check")
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate(CHECKS) == []
+        page = visit.go("/", live=True)
+        expect(alerts).to_have_count(1)
+        daemon.write_config(config)
+        daemon.control("reload")
+        expect(alerts).to_have_count(0)
+        assert posted(hook) == ("ended", "configuration_refused")
+        visit.assert_quiet()
 
 
 def test_the_log_is_narrowed_and_paged(daemon: Daemon, visit: Visit) -> None:

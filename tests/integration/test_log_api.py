@@ -31,7 +31,7 @@ NOBODY = "0193a1b2-0000-7000-8000-000000000009"
 GUARDED = [
     "/api/logs", "/api/stats", "/api/inflight", "/api/performance", "/api/live", "/ws/dashboard", "/logs",
     f"/logs/{NOBODY}", f"/api/logs/{NOBODY}", "/performance", "/clients", "/now",
-    "/api/clients", "/api/errors", "/api/repeats",
+    "/api/clients", "/api/errors", "/api/repeats", "/api/health/alerts",
     *(f"/api/logs/{NOBODY}/{what}" for what in ("request", "response", "live", "ws")),
 ]  # fmt: skip
 HANDSHAKE = {

@@ -168,6 +168,12 @@ def test_when_the_nursery_dies_workers_go_on_and_the_next_one_is_born_in_another
     assert len(children(daemon.pid)) == 3
 
 
+def alerts(daemon: Daemon) -> list[list[str]]:
+    """Return the names of what is the case, as whichever workers answer tell it."""
+    answers = [told(daemon, "/api/health/alerts")["alerts"] for _ in range(6)]
+    return [[alert["name"] for alert in answer] for answer in answers]
+
+
 def test_a_reload_reaches_every_worker_and_a_bad_one_none(daemon: Daemon, provider: Provider) -> None:
     good = provider.config + TWO
 
@@ -181,11 +187,13 @@ def test_a_reload_reaches_every_worker_and_a_bad_one_none(daemon: Daemon, provid
     daemon.write_config(good.replace("workers: 2", "workers: 3"))
     with pytest.raises(ControlError, match=r"^workers: cannot change"):
         daemon.control("reload")
+    daemon.wait_for(lambda: alerts(daemon) == [["configuration_refused"]] * 6)
     assert models() == before
     more = good.replace("models: [", "models: [{name: more, targets: [{provider: up, model: m}]}, ")
     daemon.write_config(more)
     assert daemon.control("reload") == {"warnings": []}
     assert all(b'"more"' in told for told in models())
+    daemon.wait_for(lambda: alerts(daemon) == [[]] * 6)
     # A worker that begins now runs what the others run, whatever the file says by then.
     daemon.write_config("nonsense")
     victim = workers(daemon)[1]

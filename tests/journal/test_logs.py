@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import pytest_twisted
@@ -15,7 +16,7 @@ from netrunner.cli.main import main
 from netrunner.ids import uuid7
 from netrunner.journal.journal import Journal
 from netrunner.journal.logs import JournalLogs, newest_first
-from netrunner.query import Query, parse
+from netrunner.query import Found, Query, parse
 from netrunner.testing.fakes import FakeClock
 from tests.journal.conftest import MakeJournal, begin, make_record, tell
 
@@ -54,9 +55,9 @@ async def test_records_come_newest_first_across_segments_lanes_and_processes(
             clock.advance(1)
         assert len(list(journal.folder.glob("main.*"))) > 1
     assert [one.id for one in newest_first(logs._state)] == ids[::-1]
-    assert [one.id for one in await logs.page(Query(before=ids[10]), 4)] == ids[9:5:-1]
-    assert [one.id for one in await logs.page(Query(after=ids[5]), 4)] == ids[9:5:-1]
-    assert [one.id for one in await logs.page(Query(after=ids[-3]), 4)] == ids[:-3:-1]
+    assert [one.id for one in (await logs.page(Query(before=ids[10]), 4)).records] == ids[9:5:-1]
+    assert [one.id for one in (await logs.page(Query(after=ids[5]), 4)).records] == ids[9:5:-1]
+    assert [one.id for one in (await logs.page(Query(after=ids[-3]), 4)).records] == ids[:-3:-1]
     assert await logs.count(Query(failed=True)) == 10
     found = await logs.one(ids[3])
     assert found is not None
@@ -83,7 +84,37 @@ async def test_a_filter_is_applied(journal_in: MakeJournal, clock: FakeClock, lo
     journal = journal_in("0190")
     record(journal, clock, 1, model="gpt-4o")
     wanted = record(journal, clock, 2, model="llama3")
-    assert [one.id for one in await logs.page(Query(terms=parse("model:LLAMA")), 10)] == [wanted]
+    assert [one.id for one in (await logs.page(Query(terms=parse("model:LLAMA")), 10)).records] == [wanted]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_page_ends_where_as_many_were_looked_at_as_may_be(
+    journal_in: MakeJournal, clock: FakeClock, state: Path
+) -> None:
+    journal = journal_in("0190")
+    ids = [record(journal, clock, number, model="rare" if number == 2 else "m") for number in range(12)]
+    logs = JournalLogs(state, most=4)
+    query = Query(terms=parse("model:rare"))
+    first = await logs.page(query, 3)
+    assert first == Found([], ids[8])
+    second = await logs.page(msgspec.structs.replace(query, before=first.searched), 3)
+    third = await logs.page(msgspec.structs.replace(query, before=second.searched), 3)
+    assert ([one.id for one in third.records], third.searched) == ([ids[2]], None)
+    assert await logs.page(msgspec.structs.replace(query, after=ids[0]), 3) == third
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_looked_at_that_was_long_before_the_time_asked_for(
+    journal_in: MakeJournal, clock: FakeClock, state: Path
+) -> None:
+    journal = journal_in("0190")
+    for number in range(8):
+        record(journal, clock, number)
+    clock.advance(1000)
+    since_s = clock.wall()
+    ids = [record(journal, clock, number) for number in range(8, 10)]
+    found = await JournalLogs(state, most=4).page(Query(since_s=since_s), 3)
+    assert ([one.id for one in found.records], found.searched) == (ids[::-1], None)
 
 
 def run(*arguments: str) -> int:

@@ -40,7 +40,7 @@ async def test_restarts_of_postgresql_lose_nothing_and_double_nothing(
     for _ in range(3):
         await deferToThread(postgres.restart)
     await loading
-    kept = await store.page(Query(), 1000)
+    kept = (await store.page(Query(), 1000)).records
     await store.stop()
     assert [one.id for one in kept] == [one.id for batch in reversed(made) for one in reversed(batch)]
 
@@ -69,5 +69,5 @@ async def test_a_batch_whose_connection_is_cut_is_added_whole_or_not_at_all(
     engine.dispose()
     assert await store.count(Query()) == 0
     await store.add(made)
-    assert await store.page(Query(), 10) == made[::-1]
+    assert (await store.page(Query(), 10)).records == made[::-1]
     await store.stop()

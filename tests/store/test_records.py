@@ -21,7 +21,7 @@ EVERYTHING = Query()
 
 
 def ids(database: Database, query: Query = EVERYTHING, limit: int = 100) -> list[str]:
-    return [record.id for record in database.read(search.page, query, limit)]
+    return [record.id for record in database.read(search.page, query, limit).records]
 
 
 def rows(connection: Connection) -> list[int]:
@@ -46,7 +46,7 @@ def test_a_record_comes_back_whole(database: Database, record: Make) -> None:
     )
     bare = record(dialect=None, model=None, upstream_model=None, provider=None, upstream=None, path="/\0\U0001f600")
     assert database.write(writing.add, [full, bare]) == 2
-    assert database.read(search.page, EVERYTHING, 10) == [bare, full]
+    assert database.read(search.page, EVERYTHING, 10).records == [bare, full]
     assert database.read(search.one, full.id) == full
 
 
@@ -55,7 +55,7 @@ def test_a_record_that_is_added_again_is_there_once_and_as_it_was(database: Data
     database.write(writing.add, [first])
     again = record(id=first.id, model="other")
     assert database.write(writing.add, [again, second, second]) == 1
-    assert database.read(search.page, EVERYTHING, 10) == [second, first]
+    assert database.read(search.page, EVERYTHING, 10).records == [second, first]
 
 
 def test_all_records_of_a_call_are_added_or_none(database: Database, record: Make) -> None:
@@ -121,7 +121,7 @@ def test_the_oldest_records_are_forgotten_with_their_words(
     database.write(writing.add, [record(at_accept=float(second), model=f"m{second}") for second in range(5)])
     assert [database.write(writing.forget, 3.0) for _ in range(3)] == [2, 1, 0]
     database.write(writing.prune)
-    assert [one.model for one in database.read(search.page, EVERYTHING, 10)] == ["m4", "m3"]
+    assert [one.model for one in database.read(search.page, EVERYTHING, 10).records] == ["m4", "m3"]
     words = database.read(lambda connection: connection.scalars(select(texts.c.folded).order_by(texts.c.id)).all())
     assert {"m3", "m4", "acme"} <= set(words)
     assert not {"m0", "m1", "m2"} & set(words)

@@ -6,12 +6,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netrunner.ids import uuid7
-from netrunner.query import FIELDS, MAX_TERMS, Query, Term, matches, nearest, parse
+from netrunner.query import FIELDS, MAX_TERMS, Found, Query, Term, matches, nearest, parse
 from netrunner.store import search, writing
 from netrunner.store.database import Database
 from netrunner.values import Record
@@ -101,9 +102,18 @@ def unique(made: Sequence[Record]) -> list[Record]:
     return sorted(first.values(), key=lambda record: record.id, reverse=True)
 
 
-LIMITS = ("NEXT", "RARE", "MOST_NUMBERS", "ALONE")
+LIMITS = ("NEXT", "RARE", "RARE_ALONE", "MOST", "MOST_NUMBERS", "ALONE")
 BOUNDS = st.sampled_from(
-    [(5000, 100_000, 100, 16), (2, 100_000, 2, 1), (2, 3, 100, 16), (2, 100_000, 0, 0), (0, 1, 1, 0)]
+    [
+        (5000, 30_000, 100_000, 60_000, 100, 16),
+        (2, 30_000, 100_000, 60_000, 2, 1),
+        (2, 3, 3, 60_000, 100, 16),
+        (2, 30_000, 100_000, 60_000, 0, 0),
+        (0, 1, 1, 60_000, 1, 0),
+        (0, 1, 1, 3, 1, 0),
+        (0, 1, 1, 1, 100, 16),
+        (1, 3, 1, 0, 100, 16),
+    ]
 )
 """Of these: each way to find a page is gone."""
 whatever_is_made_and_asked = given(
@@ -153,8 +163,60 @@ def check(database: Database, made: list[Record], queries: list[Query], limit: i
             patch.setattr(search, name, bound)
         for query in queries:
             expected = [record for record in unique(made) if matches(query, record)]
-            assert database.read(search.page, query, limit) == nearest(query, expected, limit)
+            found = database.read(search.page, query, limit)
+            if found.searched is None:
+                assert found.records == nearest(query, expected, limit)
+            assert followed(database, query, limit) == expected
             assert database.read(search.count, query) == len(expected)
+
+
+def followed(database: Database, query: Query, limit: int) -> list[Record]:
+    """Return what is on all pages, newest first; check that none is longer than it may be."""
+    pages: list[list[Record]] = []
+    further: Query | None = query
+    while further is not None:
+        found = database.read(search.page, further, limit)
+        assert len(found.records) <= limit
+        assert found.searched is None or len(found.records) < limit
+        pages.append(found.records)
+        further = found.onward(further, limit)
+    return [record for page in (pages if query.after is None else pages[::-1]) for record in page]
+
+
+def test_a_page_ends_where_as_many_were_looked_at_as_may_be(
+    database: Database, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, bound in (("NEXT", 1), ("RARE", 2), ("MOST", 10)):
+        monkeypatch.setattr(search, name, bound)
+    made = [record(status=401 if number == 5 else (101, 404)[number % 2]) for number in range(40)][::-1]
+    database.write(writing.add, made)
+    query = Query(terms=parse("status:1 status:4"))
+    assert database.read(search.page, query, 3) == Found([], made[10].id)
+    assert followed(database, query, 3) == [made[34]]
+    upwards = msgspec.structs.replace(query, after=made[-1].id)
+    assert database.read(search.page, upwards, 3) == Found([made[34]], made[28].id)
+
+
+def test_a_search_by_time_begins_at_that_time(
+    database: Database, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, bound in (("NEXT", 5), ("RARE_ALONE", 1), ("MOST", 1)):
+        monkeypatch.setattr(search, name, bound)
+    made = [record(at_accept=1_700_000_000.0 + 100 * number) for number in range(40)][::-1]
+    database.write(writing.add, made)
+    assert database.read(search.page, Query(until_s=made[29].at_accept), 3) == Found(made[30:33])
+    assert database.read(search.page, Query(since_s=made[2].at_accept), 9) == Found(made[:3])
+
+
+def test_a_condition_that_leads_farther_than_all_records_do_is_walked(
+    database: Database, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, bound in (("NEXT", 1), ("RARE", 2), ("MOST", 3)):
+        monkeypatch.setattr(search, name, bound)
+    made = [record(path=f"/{number % 4}", status=(200, 404)[number == 3]) for number in range(40)][::-1]
+    database.write(writing.add, made)
+    query = Query(terms=parse("path:/3 status:0"), failed=False)
+    assert database.read(search.page, query, 4) == Found(made[0:9:4], made[8].id)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +245,7 @@ def test_what_is_typed_finds_its_records(database: Database, record: Make, text:
     ]
     database.write(writing.add, [record(**changes) for changes in made])
     assert database.read(search.count, Query(terms=parse(text))) == found
-    assert len(database.read(search.page, Query(terms=parse(text)), 10)) == found
+    assert len(database.read(search.page, Query(terms=parse(text)), 10).records) == found
 
 
 def test_as_many_terms_as_may_be_typed_are_looked_for_in_as_many_words_as_are_told(
@@ -193,5 +255,5 @@ def test_as_many_terms_as_may_be_typed_are_looked_for_in_as_many_words_as_are_to
     made = [record(**dict.fromkeys(words, f"ab{number}")) for number in range(search.MOST_NUMBERS)]
     database.write(writing.add, made)
     query = Query(terms=tuple([Term(None, "a"), Term(None, "b")] * (MAX_TERMS // 2)))
-    assert len(database.read(search.page, query, 1000)) == search.MOST_NUMBERS
+    assert len(database.read(search.page, query, 1000).records) == search.MOST_NUMBERS
     assert database.read(search.count, query) == search.MOST_NUMBERS

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 import pytest_twisted
 from netrunner.errors import StoreError
-from netrunner.figures import Point, Stats
+from netrunner.figures import Stats
 from netrunner.interfaces import ILogStore
 from netrunner.query import Query
 from netrunner.store import database as database_module
@@ -23,8 +24,9 @@ from netrunner.store import writing
 from netrunner.store.database import FILE, Database, locate
 from netrunner.store.logs import LogStore, open_store
 from netrunner.store.migrate import migrate
+from netrunner.store.threads import REMEMBERED_S, Store
 from netrunner.testing.fakes import FakeClock
-from netrunner.values import Record, Usage
+from netrunner.values import Record
 from tests.support.logs import WarningLog
 
 pytestmark = pytest.mark.integration
@@ -75,7 +77,7 @@ async def test_a_new_database_is_migrated_and_keeps_records_over_a_restart(
     await first.stop()
     second = open_store(setting, folder, the_reactor, clock)
     await second.start()
-    assert await second.page(EVERYTHING, 10) == kept[::-1]
+    assert (await second.page(EVERYTHING, 10)).records == kept[::-1]
     assert await second.one(kept[0].id) == kept[0]
     assert await second.count(EVERYTHING) == 2
     await second.stop()
@@ -140,20 +142,6 @@ async def test_figures_are_of_all_records_and_of_the_last_day(store: LogStore, r
 
 
 @pytest_twisted.ensureDeferred
-async def test_points_tell_tokens_and_time_and_which_are_estimated(store: LogStore, record: Make) -> None:
-    await store.start()
-    counted = record(usage=Usage(input_total=10, output_total=20), model="My-Model", bytes_in=1, bytes_out=1)
-    uncounted = record(usage=Usage(input_total=10), bytes_out=800)
-    await store.add([counted, uncounted, record(dialect="ollama")])
-    points = await store.performance(Query(dialect="openai"), 2)
-    assert [(point.input_tokens, point.output_tokens, point.estimated) for point in points] == [
-        (10, 200, True),
-        (10, 20, False),
-    ]
-    assert points[1] == Point(counted.id, counted.at_accept, "openai", "My-Model", "gpt", 200, 1.2345, 10, 20, False)
-
-
-@pytest_twisted.ensureDeferred
 async def test_what_is_asked_of_a_closed_store_fails(store: LogStore, record: Make) -> None:
     with pytest.raises(StoreError, match="closed"):
         await store.add([record()])
@@ -179,6 +167,37 @@ async def test_a_database_that_cannot_be_opened_is_a_warning_and_is_tried_again(
     await store.add([record()])
     assert await store.count(EVERYTHING) == 1
     await store.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_database_is_available_when_it_does_what_it_is_asked_or_nobody_asks_any_more(
+    folder: Path, clock: FakeClock, record: Make, warnings: list[str]
+) -> None:
+    missing = folder / "missing"
+    database = Store("sqlite", missing, the_reactor, clock)
+    store = LogStore(database)
+    await store.start()
+    assert not available(database)
+    missing.mkdir()
+    clock.advance(Database.RETRY_S)
+    assert await store.count(EVERYTHING) == 0
+    assert not available(database)  # Nothing was written since.
+    await store.add([record()])
+    assert available(database)
+    with pytest.raises(StoreError):
+        await database.read(_refuse)
+    assert not available(database)
+    clock.advance(REMEMBERED_S)
+    assert available(database)
+    await store.stop()
+
+
+def available(database: Store) -> bool:
+    return database.available
+
+
+def _refuse(connection: Connection) -> None:
+    raise StoreError("no")
 
 
 @pytest_twisted.ensureDeferred
@@ -234,7 +253,7 @@ async def test_a_writer_waits_for_another_process_and_loses_nothing(
     other = sqlite3.connect(migrated_folder / FILE, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     adding = Deferred.fromCoroutine(store.add([record()]))
-    assert await store.page(EVERYTHING, 10) == []
+    assert (await store.page(EVERYTHING, 10)).records == []
     assert not adding.called
     other.execute("COMMIT")
     await adding

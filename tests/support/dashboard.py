@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -24,7 +24,7 @@ from netrunner.testing.fakes import FakeClock
 from netrunner.values import Attempt, Copy, Headers, MessageHead, Record, Usage
 from netrunner.web.dashboard.look import Look
 from netrunner.web.dashboard.lookout import Lookout
-from netrunner.web.dashboard.pages import Dashboard
+from netrunner.web.dashboard.pages import Dashboard, quiet
 from netrunner.web.gate import Gate
 from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.tree import Branch
@@ -126,10 +126,16 @@ class Stage:
         gate: Who is let in; local requests unless told otherwise.
         clock: Time; a fake one at ``NOW_S`` unless told otherwise.
         neighbours: What goes on in other processes.
+        alerts: Tells what an operator has to know now.
     """
 
     def __init__(
-        self, *records: Record, gate: Gate | None = None, clock: Any = None, neighbours: Neighbours = ALONE
+        self,
+        *records: Record,
+        gate: Gate | None = None,
+        clock: Any = None,
+        neighbours: Neighbours = ALONE,
+        alerts: Callable[[], Awaitable[list[dict[str, Any]]]] = quiet,
     ) -> None:
         self.clock = clock or FakeClock(NOW_S)
         self.log = Log(records)
@@ -137,7 +143,7 @@ class Stage:
         self.live = Live()
         self.lookout = Lookout(self.live, self.clock, look())
         self.dashboard = Dashboard(
-            gate or Gate(None, None), lambda: self.log, self.copies, self.lookout, parse, neighbours
+            gate or Gate(None, None), lambda: self.log, self.copies, self.lookout, parse, neighbours, alerts
         )
         self.root = Branch()
         for name, resource in self.dashboard.resources().items():

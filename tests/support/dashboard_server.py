@@ -159,6 +159,10 @@ class Theatre(Resource):
         changes = {"id": base.id, "at_accept": at, **changes}
         return self.stage.with_bodies(number, asked, answer, content_type, **changes).id
 
+    def bound(self, told: dict[str, Any]) -> None:
+        """Let a page of the log look at so many records."""
+        self.stage.log.most = told["most"]
+
     def begin(self, changes: dict[str, Any]) -> str:
         """Begin an exchange; return its id."""
         changes = {name: value.encode() if name in ("path", "method") else value for name, value in changes.items()}

@@ -14,6 +14,7 @@ from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICopies
 from netrunner.testing.fakes import FakeClock
 from netrunner.values import Copy, MessageHead, Record
+from netrunner.web.alerts import Watch
 from netrunner.web.gate import Gate
 from netrunner.web.live import Onlookers
 from netrunner.web.log_api import api
@@ -50,7 +51,7 @@ class Bodies:
 class Office:
     """The API over a shelf, and a stage whose exchanges it sees."""
 
-    def __init__(self, neighbours: Neighbours = ALONE) -> None:
+    def __init__(self, neighbours: Neighbours = ALONE, watch: Watch | None = None) -> None:
         self.stage = Stage()
         self.clock: FakeClock = self.stage.clock
         self.shelf = Log()
@@ -59,7 +60,7 @@ class Office:
         self.live = self.stage.pipeline.live
         self.recent = Recent(self.live)
         records = Records(
-            lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers, self.recent, neighbours
+            lambda: self.shelf, self.bodies, self.live, self.clock, self.onlookers, self.recent, neighbours, watch
         )
         self.site = Site(
             pages_alone(api(Gate(None, None), records), self.clock), Sweep(self.clock), Limits(), NOTHING.refusal

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
 
 
 class Response:
@@ -25,7 +27,7 @@ class Response:
         protocol.makeConnection(self)
         protocol.dataReceived(self.body)
         if self.ends:
-            protocol.connectionLost()
+            protocol.connectionLost(Failure(ResponseDone()))
 
     def abortConnection(self) -> None:
         """Note that nobody wants the rest."""

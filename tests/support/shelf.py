@@ -8,24 +8,29 @@ from collections.abc import Sequence
 from zope.interface import implementer
 
 from netrunner.errors import StoreError
-from netrunner.figures import DAY_S, Point, Stats, point
+from netrunner.figures import DAY_S, Stats
 from netrunner.interfaces import ILogs
-from netrunner.query import Query, matches, nearest
+from netrunner.query import Found, Query, look_through, matches
 from netrunner.values import Record
 
 
 @implementer(ILogs)
 class Log:
-    """Keeps records in memory; ``broken`` lets every question fail."""
+    """Keeps records in memory; ``broken`` lets every question fail, ``most`` of them are looked at for a page."""
 
     def __init__(self, records: Sequence[Record] = ()) -> None:
         self.records = list(records)
         self.broken = False
+        self.most = 1_000_000
         self.asked: list[Query] = []
 
-    async def page(self, query: Query, limit: int) -> list[Record]:
+    async def page(self, query: Query, limit: int) -> Found:
         """Return a page of those that match."""
-        return nearest(query, self._matching(query), limit)
+        self._check()
+        self.asked.append(query)
+        near = [one for one in self.records if matches(Query(before=query.before, after=query.after), one)]
+        near.sort(key=lambda record: record.id, reverse=query.after is None)
+        return look_through(query, near, limit, self.most)
 
     async def one(self, id: str) -> Record | None:
         """Find one."""
@@ -52,7 +57,3 @@ class Log:
         spoken = Counter((record.dialect or "").lower() for record in self.records)
         recent = sum(record.at_accept >= now_s - DAY_S for record in self.records)
         return Stats(len(self.records), recent, dict(spoken))
-
-    async def performance(self, query: Query, limit: int) -> list[Point]:
-        """Return the points of the newest that match."""
-        return [point(record) for record in await self.page(query, limit)]

@@ -94,7 +94,7 @@ async def kept(store: LogStore) -> list[str]:
     """Return the ids of everything in the store, page by page."""
     ids: list[str] = []
     before = None
-    while page := await store.page(Query(before=before), 1000):
+    while page := (await store.page(Query(before=before), 1000)).records:
         ids += [one.id for one in page]
         before = ids[-1]
     return ids

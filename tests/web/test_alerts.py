@@ -40,6 +40,14 @@ FIRING: dict[str, list[dict[str, str]]] = {
     "NetrunnerTargetLeftAlone": [minutes('target_state{instance="a", provider="p", state="open"}', "1x30")],
     "NetrunnerLimitsReached": [minutes('limit_denials_total{instance="a", scope="s", limit="l"}', "0+60x30")],
     "NetrunnerCountsAlone": [minutes('counters_available{instance="a"}', "0x30")],
+    "NetrunnerForgets": [minutes('cache_available{instance="a"}', "0x30")],
+    "NetrunnerDatabaseAway": [minutes('database_available{instance="a"}', "0x30")],
+    "NetrunnerSinkBehind": [minutes('sink_lag_records{instance="a", sink="s"}', "20000x30")],
+    "NetrunnerJournalNearlyFull": [minutes('journal_free_ratio{instance="a"}', "0.02x30")],
+    "NetrunnerConfigurationRefused": [minutes('configuration_stale{instance="a"}', "1x30")],
+    "NetrunnerCertificateEnds": [
+        minutes('certificate_remaining_seconds{instance="a", certificate="c"}', "86400x30"),
+    ],
     "NetrunnerRecordsLost": [minutes('sink_dropped_total{instance="a", sink="s"}', "0x15 7x15")],
     "NetrunnerSinkFails": [minutes('sink_failures{instance="a", sink="s"}', "9x30")],
     "NetrunnerJournalFull": [

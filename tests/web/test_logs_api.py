@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from netrunner.ids import uuid7
 from netrunner.web.logs import MAX_SHOWN_BYTES
 from tests.journal.conftest import make_record
 from tests.support.office import Office
@@ -66,6 +67,47 @@ def test_pages_lead_back_by_their_link_and_to_what_came_since(office: Office) ->
         assert "next" in links(headers)
         path = links(headers).get("prev", "")
     assert seen == [list("54"), list("76"), list("8")]
+
+
+def test_a_page_that_ends_before_it_is_full_says_so_and_leads_on(office: Office) -> None:
+    for number in range(1, 31):
+        office.record(number, model="rare" if number in (2, 11) else "m")
+    office.shelf.most = 10
+    path, seen = "/api/logs?limit=5&model=rare", []
+    while path:
+        _, headers, body = office.ask(path)
+        seen.append(([int(row["id"][-12:], 16) for row in json.loads(body)], "netrunner-searched" in headers))
+        last = headers.get("netrunner-searched"), path
+        path = links(headers).get("next", "")
+    assert seen == [([], True), ([11], True), ([2], False)]
+    assert last == (None, f"/api/logs?limit=5&model=rare&before={make_record(11).id}")
+
+
+def test_pages_lead_back_over_what_was_searched_in_vain(office: Office) -> None:
+    for number in range(1, 31):
+        office.record(number, model="rare" if number in (2, 28) else "m")
+    office.shelf.most = 10
+    path, seen = f"/api/logs?model=rare&before={make_record(3).id}", []
+    while path:
+        _, headers, body = office.ask(path)
+        seen.append(([int(row["id"][-12:], 16) for row in json.loads(body)], headers.get("netrunner-searched")))
+        path = links(headers).get("prev", "")
+    at = "2024-12-07T15:16:57.472Z"
+    assert seen == [([2], None), ([], at), ([], at), ([28], None)]
+    _, headers, _ = office.ask(links(headers)["next"])
+    assert "next" in links(headers)
+
+
+def test_what_is_in_progress_waits_for_the_page_of_its_time(office: Office) -> None:
+    office.stage.ask()
+    begun = office.json("/api/logs")[0]["id"]
+    later = [uuid7(office.clock.wall() + number, lambda _: 0) for number in range(1, 16)]
+    for number, id in enumerate(later):
+        office.record(number, id=id, dialect="anthropic")
+    office.shelf.most = 10
+    _, headers, body = office.ask("/api/logs?service_type=openai")
+    assert json.loads(body) == []
+    assert [row["id"] for row in office.json(links(headers)["next"])] == [begun]
 
 
 def test_what_is_newer_than_an_exchange_is_told_with_what_is_in_progress(office: Office) -> None:

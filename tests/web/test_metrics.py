@@ -13,6 +13,7 @@ import yaml
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from netrunner.alerts import WATCHED
 from netrunner.errors import UpstreamError
 from netrunner.filters.cache import Cache, CacheSettings
 from netrunner.http.outbox import MAX_WAITING_BYTES
@@ -21,6 +22,7 @@ from netrunner.http.site import Limits, Site
 from netrunner.http.sweep import Sweep
 from netrunner.journal.journal import MAX_REFUSED_PER_S, Journal, Policy
 from netrunner.journal.records import walk
+from netrunner.journal.retention import Room
 from netrunner.journal.segments import Reader
 from netrunner.journal.upkeep import Upkept
 from netrunner.limits.memory import MemoryCounters
@@ -57,6 +59,9 @@ def in_order(name: str, labels: dict[str, str]) -> tuple[str, ...]:
     return tuple(value for _, value in sorted(labels.items(), key=lambda one: order.index(one[0])))
 
 
+ROOM = Room(size=0, crowded=False, deleted=0, free=0.25)
+
+
 class Plant:
     """A stage with a journal of its own, everything of it measured, and a page that tells it.
 
@@ -86,13 +91,17 @@ class Plant:
         self.counters = MemoryCounters(self.clock)
         self.memory: Any = None
         self.audit: dict[str, int] = {}
+        self.database: bool | None = None
+        self.stale = False
+        self.certificates: dict[str, float] = {}
+        self.recovered = Upkept()
         self.observed = Observed(
             measures=self.measures,
             lag=self.lag,
             live=live,
             onlookers=self.onlookers,
             journal=self.journal,
-            recovered=Upkept(),
+            recovered=self.recovered,
             sinks=lambda: self.sinks,
             sites=lambda: [self.stage.site],
             pools=lambda: [("up", self.pool)],
@@ -102,6 +111,9 @@ class Plant:
             seals=lambda: self.stage.pipeline.seals,
             resent=lambda: 0,
             targets=self.stage.pipeline.choosing.targets,
+            database=lambda: self.database,
+            stale=lambda: self.stale,
+            certificates=lambda: self.certificates,
             clock=self.clock,
         )
         page = Metrics(gate or Gate(None, None), registry(self.observed))
@@ -397,6 +409,32 @@ def test_what_a_pool_does_is_told_of_its_provider(plant: Plant) -> None:
     assert seen["netrunner_upstream_waiting"] == {("up",): 0}
 
 
+def test_what_is_around_is_told_where_it_is_known(plant: Plant) -> None:
+    seen = plant.scrape()
+    assert seen["netrunner_configuration_stale"] == {(): 0}
+    assert not seen.get("netrunner_database_available")
+    assert not seen.get("netrunner_journal_free_ratio")
+    plant.stale, plant.database, plant.recovered.room = True, False, ROOM
+    plant.certificates["forward.intercept"] = plant.clock.wall() + 3600
+    seen = plant.scrape()
+    assert seen["netrunner_configuration_stale"] == {(): 1}
+    assert seen["netrunner_database_available"] == {(): 0}
+    assert seen["netrunner_journal_free_ratio"] == {(): 0.25}
+    assert seen["netrunner_certificate_remaining_seconds"] == {("forward.intercept",): 3600}
+
+
+def test_alerts_go_by_the_same_figures(plant: Plant) -> None:
+    plant.sinks.append({"name": "a", "lag": 7, "dropped": 0, "damaged_bytes": 0, "failures": 2, "written": 0})
+    plant.memory = Cache(CacheSettings(), FakeEnvironment())
+    plant.stage.pipeline.choosing.targets.keep([("up", "m")], {"up": Health()})
+    plant.recovered.room, plant.database = ROOM, True
+    plant.certificates["forward.intercept"] = plant.clock.wall()
+    seen, figures = plant.scrape(), plant.observed.figures()
+    assert {figure.name for figure in figures} == WATCHED
+    for figure in figures:
+        assert seen[figure.name][tuple(figure.labels.values())] == figure.value
+
+
 # How it is told.
 
 
@@ -474,6 +512,9 @@ def test_every_metric_has_the_labels_it_is_said_to_have(plant: Plant) -> None:
     plant.counters.denials["rate_limit", "concurrency"] += 1
     plant.memory = Cache(CacheSettings(), FakeEnvironment())
     plant.audit["written"] = 1
+    plant.recovered.room = ROOM
+    plant.database = True
+    plant.certificates["forward.intercept"] = plant.clock.wall()
     plant.complete(EVENT, USAGE)
     plant.stage.ask(CHAT)
     plant.stage.call.fail(UpstreamError("broken"))

@@ -19,6 +19,7 @@ from netrunner.web.admin import configuration, usage
 from netrunner.web.admin.entrance import Fields
 from netrunner.web.dashboard.charts import SPANS
 from netrunner.web.dashboard.lookout import Lookout
+from netrunner.web.records import newest
 
 MANAGED = ("projects", "tokens", "audit")
 """What is there with projects only, as pages and as JSON."""
@@ -132,15 +133,9 @@ class Pages:
         return self._shelf.page("usage", asked, values)
 
     async def _records(self, since_s: float) -> list[Record]:
-        logs, query = self._shelf.logs(), Query(since_s=since_s)
-        records: list[Record] = []
-        while len(records) < usage.MOST_RECORDS:
-            page = await logs.page(query, 1000)
-            records += page
-            if len(page) < 1000:
-                break
-            query = msgspec.structs.replace(query, before=page[-1].id)
-        return self._shelf.lookout.recent.merged(records, usage.MOST_RECORDS, Query(since_s=since_s))
+        query = Query(since_s=since_s)
+        records = await newest(self._shelf.logs(), query, usage.MOST_RECORDS)
+        return self._shelf.lookout.recent.merged(records, usage.MOST_RECORDS, query)
 
     async def _health(self, asked: Asked) -> Answer:
         return self._shelf.page("health", asked, {"tab": "health", "targets": self._shelf.targets()})

@@ -10,12 +10,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from twisted.internet.defer import DeferredLock
 
 from netrunner.figures import is_failure
 from netrunner.interfaces import IClock, ILogs
-from netrunner.query import Query
+from netrunner.query import Found, Query
 from netrunner.values import Record
 
 MINUTES = 1440
@@ -103,16 +102,16 @@ class Figures:
         finally:
             self._turn.release()
 
-    def _take(self, page: Sequence[Record]) -> None:
+    def _take(self, page: Found) -> None:
         """Sum up one page of what was before; piece by piece, so that nobody else waits for long."""
-        for record in page:
+        for record in page.records:
             at = record.at_accept + record.duration_s
             if at < self._since:
                 self._add(record, at)
-        self._taken += len(page)
-        self._recalled = len(page) < _PAGE or self._taken >= MAX_RECALLED
-        if page:
-            self._past = msgspec.structs.replace(self._past, before=page[-1].id)
+        self._taken += len(page.records)
+        further = page.onward(self._past, _PAGE)
+        self._recalled = further is None or self._taken >= MAX_RECALLED
+        self._past = further or self._past
 
     def slots(self, count: int, minutes: int) -> list[Minute]:
         """Return the sums of the last ``count`` spans of ``minutes`` each, oldest first; the last is not over."""

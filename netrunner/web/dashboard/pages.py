@@ -5,7 +5,7 @@ This module must not read the journal or the store itself, and must not decide w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,8 +15,10 @@ from twisted.web.resource import Resource
 from netrunner import summary
 from netrunner.errors import ExchangeError, NotFound, Overloaded, StoreError
 from netrunner.http.request import Request
+from netrunner.ids import made_at
 from netrunner.interfaces import ICopies, ILogs
-from netrunner.query import Query
+from netrunner.query import Found, Query, edges
+from netrunner.times import stamp
 from netrunner.values import Answer, Headers, Record
 from netrunner.web import download
 from netrunner.web.dashboard import form, messages, performance, rows
@@ -25,6 +27,7 @@ from netrunner.web.dashboard.look import JSON, SAFE
 from netrunner.web.dashboard.lookout import Lookout
 from netrunner.web.gate import Gate, Guarded
 from netrunner.web.neighbours import ALONE, Neighbours
+from netrunner.web.records import newest
 from netrunner.web.rows import newest_first
 from netrunner.web.said import messages as messages_said
 
@@ -35,11 +38,29 @@ LATEST = 25
 SHOWN_IN_FLIGHT = 200
 
 
+async def quiet() -> list[dict[str, Any]]:
+    """Return no alerts."""
+    return []
+
+
 class InFlight(NamedTuple):
     """What is in progress in all processes."""
 
     rows: list[rows.Row]
     total: int
+
+
+class Listed(NamedTuple):
+    """A page of the log."""
+
+    records: Sequence[Record] = ()
+    newer: str | None = None
+    older: str | None = None
+    """Ids behind which the pages next to this one begin; None where there is none."""
+    searched: str | None = None
+    """As of ``Found``."""
+    upwards: bool = False
+    """Whether newer records are searched."""
 
 
 class Dashboard:
@@ -52,6 +73,7 @@ class Dashboard:
         lookout: What is remembered of exchanges, and how pages look.
         terms: Reads the filter ``q`` as it is typed.
         neighbours: What goes on in other processes.
+        alerts: Tells what an operator has to know now, as ``netrunner.web.alerts.row`` does.
     """
 
     def __init__(
@@ -62,11 +84,13 @@ class Dashboard:
         lookout: Lookout,
         terms: form.Terms,
         neighbours: Neighbours = ALONE,
+        alerts: Callable[[], Awaitable[list[dict[str, Any]]]] = quiet,
     ) -> None:
         self.gate, self._logs, self.copies, self.terms = gate, logs, copies, terms
         self.live, self.clock, self.look = lookout.live, lookout.clock, lookout.look
         self.figures, self.recent = lookout.figures, lookout.recent
         self.neighbours = neighbours
+        self.alerts = alerts
 
     @property
     def logs(self) -> ILogs:
@@ -85,13 +109,26 @@ class Dashboard:
             b"static": Static(self),
         }
 
-    async def page(self, query: Query, limit: int) -> list[Record]:
+    async def page(self, query: Query, limit: int) -> Found:
         """Return up to ``limit`` records that match, newest first, those too that the log does not know yet.
 
         Raises:
             StoreError: when the log cannot be read.
         """
         found = await self.logs.page(query, limit)
+        merged = await self._merged(found.records, query, limit)
+        records = [record for record in merged if found.reaches(query, record.id)]
+        return Found(records, found.searched if len(records) < limit else None)
+
+    async def newest(self, query: Query, limit: int) -> list[Record]:
+        """Return the newest ``limit`` records that match, however far they have to be looked for.
+
+        Raises:
+            StoreError: when the log cannot be read.
+        """
+        return await self._merged(await newest(self.logs, query, limit), query, limit)
+
+    async def _merged(self, found: Sequence[Record], query: Query, limit: int) -> list[Record]:
         return self.recent.merged([*found, *await self.neighbours.recent(query, limit)], limit, query)
 
     async def in_flight(self) -> InFlight:
@@ -123,7 +160,7 @@ class Dashboard:
         Raises:
             StoreError: when the log cannot be read.
         """
-        return [rows.row_of(record) for record in await self.page(Query(), LATEST)]
+        return [rows.row_of(record) for record in await self.newest(Query(), LATEST)]
 
     def charts(self, span: Span) -> tuple[Any, ...]:
         """Return the charts of ``span``."""
@@ -157,7 +194,7 @@ class Page(Guarded):
 async def _ended_within(dashboard: Dashboard, span: Span) -> list[Record]:
     """Return what ended lately, as far back as ``span`` reaches and as much as a page looks at."""
     since = dashboard.clock.wall() - span.slots * span.minutes * 60
-    return await dashboard.page(Query(since_s=since), performance.MOST)
+    return await dashboard.newest(Query(since_s=since), performance.MOST)
 
 
 def _span(request: Request) -> Span:
@@ -192,6 +229,7 @@ class Overview(Page):
         in_flight = await dashboard.in_flight()
         values = {
             "here": "overview",
+            "alerts": await dashboard.alerts(),
             "totals": totals,
             "in_flight": in_flight.rows,
             "count_in_flight": in_flight.total,
@@ -203,6 +241,7 @@ class Overview(Page):
             "host": _host(request),
             "services": form.SERVICES,
             "blank": rows.BLANK,
+            "no_alert": rows.NO_ALERT,
         }
         return dashboard.look.page("overview", values)
 
@@ -226,6 +265,7 @@ class Now(Page):
             "count_in_flight": in_flight.total,
             "latest": latest,
             "totals": totals,
+            "alerts": await dashboard.alerts(),
             "charts": dashboard.charts(_span(request)),
         }
         return Answer(200, JSON, msgspec.json.encode(document))
@@ -248,35 +288,45 @@ class Logs(Page):
 
     async def _list(self, request: Request) -> Answer:
         asked = form.read(request.args, self.dashboard.terms)
-        found: list[Record] = []
-        newer = older = False
+        listed = Listed()
         if asked.problem is None:
             try:
-                found, newer, older = await self._found(asked.query)
+                listed = await self._listed(asked.query)
             except StoreError as error:
                 raise _unreadable(error) from error
         values = {
             "here": "logs",
             "form": asked,
-            "rows": [rows.row_of(record) for record in found],
-            "newer": asked.url(after=found[0].id) if newer else None,
-            "older": asked.url(before=found[-1].id) if older else None,
+            "rows": [rows.row_of(record) for record in listed.records],
+            "newer": None if listed.newer is None else asked.url(after=listed.newer),
+            "older": None if listed.older is None else asked.url(before=listed.older),
+            "searched": None if listed.searched is None else stamp(made_at(listed.searched)),
+            "upwards": listed.upwards,
             "statuses": form.STATUSES,
             "services": form.SERVICES,
             "host": _host(request),
         }
         return self.dashboard.look.page("logs", values, 400 if asked.problem else 200)
 
-    async def _found(self, query: Query) -> tuple[list[Record], bool, bool]:
-        """Return a page of the list, and whether there are newer and older ones."""
-        if query.after is not None:
-            found = await self.dashboard.page(query, PAGE + 1)
-            if len(found) > PAGE:
-                return found[1:], True, True
-            # Less than a page is newer: the first one has all of that.
-            query = msgspec.structs.replace(query, after=None)
+    async def _listed(self, query: Query) -> Listed:
+        """Return a page of the list."""
         found = await self.dashboard.page(query, PAGE + 1)
-        return found[:PAGE], query.before is not None and bool(found), len(found) > PAGE
+        records, searched = found.records, found.searched
+        full = len(records) > PAGE
+        if query.after is not None and not full and searched is None:
+            # Less than a page is newer: the first one has all of that.
+            return await self._listed(msgspec.structs.replace(query, after=None))
+        upwards = query.after is not None
+        records = records[-PAGE:] if upwards else records[:PAGE]
+        newer, older = edges(query, [record.id for record in records], searched)
+        goes_on = full or searched is not None
+        return Listed(
+            records,
+            newer if (goes_on if upwards else query.before is not None) else None,
+            older if upwards or goes_on else None,
+            searched,
+            upwards,
+        )
 
     async def _one(self, id: str) -> Answer:
         dashboard = self.dashboard

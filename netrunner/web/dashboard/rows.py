@@ -47,6 +47,8 @@ BLANK: Row = {
     "elapsed_ms": 0,
 }
 """What a page's script makes rows of."""
+NO_ALERT: Row = dict.fromkeys(("severity", "text", "remedy", "since"), "")
+"""What it makes alerts of."""
 
 
 def word(record: Record) -> str:

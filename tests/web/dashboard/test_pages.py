@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from netrunner.ids import made_at
 from netrunner.interfaces import ICopies, ILogs
-from netrunner.query import Query, parse
+from netrunner.query import Found, Query, parse
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock
+from netrunner.times import stamp
 from netrunner.values import Outcome, Record
 from netrunner.web.dashboard import form
 from netrunner.web.dashboard.look import Look
@@ -35,7 +37,7 @@ class SlowLog(Log):
         super().__init__(records)
         self._read = read
 
-    async def page(self, query: Query, limit: int) -> list[Record]:
+    async def page(self, query: Query, limit: int) -> Found:
         """Answer at once, but for what was since some time."""
         if query.since_s is not None:
             await self._read
@@ -169,6 +171,35 @@ def test_the_page_before_holds_what_came_since_and_the_first_one_is_always_full(
     newer = turned(stage, second, "prev")
     assert shown(newer) == ids[10:110]
     assert shown(turned(stage, newer, "prev")) == ids[:100]
+
+
+def test_a_page_that_ends_before_it_is_full_says_how_far_was_searched_and_searches_on() -> None:
+    stage = Stage(*(record(number, NOW_S + number, model="rare" if number == 4 else "m") for number in range(30)))
+    stage.log.most = 10
+    ids = [one.id for one in reversed(stage.log.records)]
+    page = stage.text("/logs?q=model:rare")
+    assert "Nothing was found so far." in page
+    assert "Nothing matches" not in page
+    assert f'<a rel="next" href="/logs?q=model%3Arare&amp;before={ids[9]}">Search on</a>' in page
+    at = stamp(made_at(ids[9]))
+    assert f'back to\n  <time datetime="{at}">{at[:10]} {at[11:19]}</time>' in page
+    page = turned(stage, turned(stage, page, "next"), "next")
+    assert shown(page) == [ids[25]]
+    assert "Search on" not in page
+    back = turned(stage, page, "prev")
+    assert (shown(back), "Searched up to" in back) == ([], True)
+    last = turned(stage, turned(stage, turned(stage, back, "prev"), "prev"), "next")
+    assert "Nothing was found so far." in last
+
+
+def test_what_ended_lately_waits_for_the_page_of_its_time() -> None:
+    stage = Stage(*(record(number, NOW_S + number) for number in range(1, 30)))
+    stage.log.most = 10
+    late = record(0, NOW_S, model="rare")
+    stage.lookout.recent.ended(late)
+    page = stage.text("/logs?q=model:rare")
+    assert shown(page) == []
+    assert shown(turned(stage, turned(stage, page, "next"), "next")) == [late.id]
 
 
 def test_the_fields_of_the_form_narrow_the_log() -> None:

@@ -249,12 +249,14 @@
     const flying = new Rows("flying");
     const ended = new Rows("ended");
     const charts = find("[data-charts]");
+    const alerts = find("[data-alerts]");
     const gone = new Set();
     let queue = [];
     let drawing = 0;
     let waiting = 0;
     let count = Number(find('[data-total="flying"]').textContent);
     let drawn = performance.now();
+    let shown = "";
 
     function add(key) {
       const element = find(`[data-total="${key}"]`);
@@ -299,6 +301,24 @@
       drawing ||= requestAnimationFrame(draw);
     }
 
+    function showAlerts(found) {
+      const told = JSON.stringify(found);
+      if (told === shown) return;
+      shown = told;
+      const items = found.map((alert) => {
+        const item = find('template[data-row="alert"]').content.firstElementChild.cloneNode(true);
+        const since = find('[data-cell="since"]', item);
+        item.dataset.severity = alert.severity;
+        say(find('[data-cell="text"]', item), alert.text);
+        say(find('[data-cell="remedy"]', item), alert.remedy);
+        say(since, `Since ${alert.since.slice(11, 19)}.`);
+        since.dateTime = since.title = alert.since;
+        return item;
+      });
+      find("ul", alerts).replaceChildren(...items);
+      alerts.hidden = items.length === 0;
+    }
+
     async function refresh(withTotals) {
       clearTimeout(waiting);
       waiting = 0;
@@ -320,6 +340,7 @@
         element.dataset.value = String(total);
         say(element, brief(total));
       }
+      showAlerts(now.alerts);
       for (const chart of now.charts) drawChart(chart);
       drawn = performance.now();
       shift();
@@ -347,6 +368,7 @@
         new_request: (row) => hear("new_request", row),
         request_routed: (row) => hear("request_routed", row),
         request_completed: (row) => hear("request_completed", row),
+        alerts: (told) => showAlerts(told.alerts ?? []),
       },
       () => refresh(true),
     );
