@@ -19,6 +19,8 @@ from netrunner.dialects.interfaces import ITap
 from netrunner.dialects.taps import HELD_BYTES
 from netrunner.values import Usage
 
+LOOK_BYTES = 4096
+"""So many bytes are looked at together: nobody asks how many there are before the end."""
 _FIELDS = {
     "responses": b"delta",
     "anthropic": b"text|thinking|partial_json",
@@ -47,44 +49,56 @@ class CountingTap:
         told: Called at the end if the provider has told its counts.
     """
 
-    __slots__ = ("_find", "_rest", "_tap", "_told", "made", "usage")
+    __slots__ = ("_due", "_find", "_held", "_held_bytes", "_made", "_tap", "_told", "usage")
 
     def __init__(self, tap: ITap, dialect: str, told: Callable[[], None]) -> None:
         self._tap: Any = tap
         self._find = _TEXTS[dialect].finditer
         self._told = told
-        self._rest = b""
-        """What came of a line whose end has not come."""
-        self.made = 0.0
+        self._held: list[bytes] = []
+        """What came and was not looked at, the beginning of a line before it."""
+        self._held_bytes = 0
+        self._due = LOOK_BYTES
+        self._made = 0.0
         self.usage: Usage | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Return what the other tap knows."""
         return getattr(self._tap, name)
 
+    @property
+    def made(self) -> float:
+        """As of ``ITap``, of all that has come."""
+        self._look()
+        return self._made
+
     def feed(self, data: bytes) -> None:
         """See the next bytes."""
         self._tap.feed(data)
-        if self._rest:
-            data = self._rest + data
-        end = data.rfind(b"\n") + 1
-        if len(data) - end > HELD_BYTES:
-            end = len(data)
-        self._count(data[:end] if self._rest or end < len(data) else data)
-        self._rest = data[end:]
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes >= self._due:
+            self._look()
 
     def close(self) -> None:
         """The stream ended; what the provider has told itself holds."""
         self._tap.close()
-        self._count(self._rest)
-        self._rest = b""
+        self._look(last=True)
         self.usage = self._tap.usage
         if self.usage is not None:
             self._told()
 
-    def _count(self, lines: bytes) -> None:
-        for found in self._find(lines):
-            self.made += _tokens(found[1])
+    def _look(self, last: bool = False) -> None:
+        """Count what is there in whole lines, or in all there is."""
+        data = b"".join(self._held)
+        end = len(data) if last else data.rfind(b"\n") + 1
+        if len(data) - end > HELD_BYTES:
+            end = len(data)
+        for found in self._find(data, 0, end):
+            self._made += _tokens(found[1])
+        self._held = [data[end:]]
+        self._held_bytes = len(data) - end
+        self._due = self._held_bytes + LOOK_BYTES
 
 
 def _tokens(text: bytes) -> float:

@@ -36,6 +36,26 @@ def test_the_texts_of_pieces_are_counted(dialect: str, document: Any, tokens: in
     assert round(tap.made) == tokens
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+@pytest.mark.parametrize("words", [1, 300])
+def test_texts_are_counted_alike_however_they_are_cut(size: int, words: int) -> None:
+    tap = CountingTap(StreamTap(), "openai", lambda: None)
+    event = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % (WORDS.encode() * words)
+    stream = event * (6000 // words)
+    for start in range(0, len(stream), size):
+        tap.feed(stream[start : start + size])
+    tap.close()
+    assert tap.made == 6000 // words * 10 * words
+
+
+def test_a_text_whose_line_has_no_end_is_counted_when_the_stream_ends() -> None:
+    tap = CountingTap(StreamTap(), "openai", lambda: None)
+    tap.feed(b'data: {"choices": [{"delta": {"content": "%b"}}]}' % WORDS.encode())
+    assert tap.made == 0
+    tap.close()
+    assert tap.made == 10
+
+
 def test_what_the_other_tap_learns_is_there_and_told_of() -> None:
     told: list[str] = []
     tap = CountingTap(AnthropicTap(), "anthropic", lambda: told.append("told"))
