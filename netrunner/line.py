@@ -117,6 +117,8 @@ class Line:
         """When the first of a line is tried again."""
         self._asking: set[str] = set()
         """Lines whose first is being asked for."""
+        self._reasons: dict[str, Denial] = {}
+        """What the first of each line waits for, and with it the others."""
         self.waiting = 0
 
     async def admit(self, claim: Claim, tokens: int, stands: Callable[[Waiting], None]) -> Answered:
@@ -137,8 +139,10 @@ class Line:
         if self.waiting >= self._max_waiting:
             return denial or Denial(claim.scope, claim.subject, QUEUE, self._max_waiting, self._max_wait_s)
         waiting = Waiting(claim, tokens)
-        waiting.patience = self._clock.callLater(self._max_wait_s, self._give_up, waiting, denial)
+        waiting.patience = self._clock.callLater(self._max_wait_s, self._give_up, waiting)
         self._lines.setdefault(claim.subject, deque()).append(waiting)
+        if denial is not None:
+            self._reasons[claim.subject] = denial
         self.waiting += 1
         answered = waiting.answered()
         stands(waiting)
@@ -157,11 +161,11 @@ class Line:
         if subject in self._lines:
             self._ask(subject)
 
-    def _give_up(self, waiting: Waiting, denial: Denial | None) -> None:
+    def _give_up(self, waiting: Waiting) -> None:
+        reason = self._reasons[waiting.claim.subject]
         self._remove(waiting)
-        claim = waiting.claim
-        waiting.end(denial or Denial(claim.scope, claim.subject, QUEUE, self._max_waiting, self._max_wait_s))
-        self.freed(claim.subject)
+        waiting.end(reason)
+        self.freed(waiting.claim.subject)
 
     def _remove(self, waiting: Waiting) -> None:
         subject = waiting.claim.subject
@@ -171,7 +175,7 @@ class Line:
         line.remove(waiting)
         self.waiting -= 1
         if not line:
-            del self._lines[subject]
+            del self._lines[subject], self._reasons[subject]
             if (call := self._again.pop(subject, None)) is not None:
                 call.cancel()
 
@@ -197,6 +201,7 @@ class Line:
                 first = line[0]
                 answer: Grant | Denial = await self._counters.reserve((first.claim,), first.tokens)
                 if isinstance(answer, Denial) and answer.wait_s is not None and not first.over:
+                    self._reasons[subject] = answer
                     self._try_later(subject, answer.wait_s)
                     return
                 if first.over:

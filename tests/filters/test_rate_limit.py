@@ -267,6 +267,15 @@ def test_who_waits_too_long_is_refused() -> None:
     assert stage.status() == 200
 
 
+def test_who_waited_behind_others_is_told_what_all_of_them_wait_for() -> None:
+    stage = Limited({"concurrency": 1, **QUEUE})
+    stage.ask()
+    waiting = [stage.ask(), stage.ask()]
+    stage.advance(10)
+    for one in waiting:
+        assert "the limit concurrency is 1 per caller" in error_of(told(one)[2])["message"]
+
+
 def test_who_would_wait_too_long_is_refused_at_once() -> None:
     stage = Limited({"requests_per_minute": 1, **QUEUE})
     stage.status()
