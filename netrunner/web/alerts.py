@@ -17,13 +17,12 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from netrunner.alerts import Alert, Alerts, Figure
-from netrunner.errors import NotFound
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock
 from netrunner.process.control import Commands, NoArguments, Reply
 from netrunner.times import stamp
 from netrunner.values import Answer
-from netrunner.web.gate import Gate, Guarded
+from netrunner.web.gate import Gate, Guarded, ends_here
 from netrunner.web.neighbours import ALONE, Neighbours
 from netrunner.web.pages import JSON
 
@@ -122,7 +121,6 @@ class AlertsPage(Guarded):
 
     async def answer(self, request: Request) -> Answer | None:
         """Tell everything."""
-        if any(request.postpath or []):
-            raise NotFound("There is nothing at this path.")
+        ends_here(request)
         body = msgspec.json.encode({"alerts": await self._watch.rows()})
         return Answer(200, [*JSON, (b"cache-control", b"no-store")], body)

@@ -97,6 +97,16 @@ def bearer(value: bytes | None) -> bytes:
     return b"" if value is None or value[:7].lower() != b"bearer " else value[7:].strip()
 
 
+def ends_here(request: Request) -> None:
+    """See to it that the path of a request goes no further than the resource that answers.
+
+    Raises:
+        NotFound: when it does.
+    """
+    if any(request.postpath or []):
+        raise NotFound("There is nothing at this path.")
+
+
 @implementer(IReadsHead, IRefuses)
 class Guarded(Resource):
     """A resource behind the gate: asks before any body is read, and answers by ``answer``.

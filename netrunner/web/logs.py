@@ -21,7 +21,7 @@ from netrunner.times import stamp
 from netrunner.values import Answer, Copy, Headers
 from netrunner.web import download
 from netrunner.web.arguments import FILTERS, MAX_ROWS, Arguments, is_id
-from netrunner.web.gate import Gate, Guarded
+from netrunner.web.gate import Gate, Guarded, ends_here
 from netrunner.web.live import Tail, end
 from netrunner.web.records import Records
 from netrunner.web.rows import record_in_progress, row, row_in_progress
@@ -64,8 +64,7 @@ class Told(Guarded):
 
     async def answer(self, request: Request) -> Answer | None:
         """Tell it, if the path ends here."""
-        if any(request.postpath or []):
-            raise NotFound("There is nothing at this path.")
+        ends_here(request)
         return tell(await self.told(Arguments(request, self.known)))
 
     async def told(self, arguments: Arguments) -> Any:

@@ -27,7 +27,6 @@ import twisted
 from netrunner import __version__
 from netrunner.alerts import WATCHED, Figure
 from netrunner.asked import IRemembers
-from netrunner.errors import NotFound
 from netrunner.http.pool import Pool
 from netrunner.http.request import Request
 from netrunner.http.site import Site
@@ -42,7 +41,7 @@ from netrunner.routing.targets import STATES, Targets
 from netrunner.values import Answer, Outcome
 from netrunner.web.crew import Crew
 from netrunner.web.families import CUTS, EVENTS, FAMILIES, Family
-from netrunner.web.gate import Gate, Guarded
+from netrunner.web.gate import Gate, Guarded, ends_here
 from netrunner.web.live import Onlookers
 
 _encode = msgspec.json.Encoder().encode
@@ -328,8 +327,7 @@ class Metrics(Guarded):
 
     async def answer(self, request: Request) -> Answer | None:
         """Tell everything, in the form that is asked for."""
-        if any(request.postpath or []):
-            raise NotFound("There is nothing at this path.")
+        ends_here(request)
         told: Any = self._registry if self._crew is None else await self._crew.gather(self._registry)
         accept = (request.header(b"accept") or b"").decode("latin-1")
         if "application/json" in accept:

@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
-from netrunner.errors import NotFound
 from netrunner.http.request import Request
 from netrunner.interfaces import IClock
 from netrunner.routing.table import Table
 from netrunner.routing.targets import Target, Targets
 from netrunner.values import Answer
-from netrunner.web.gate import Gate, Guarded
+from netrunner.web.gate import Gate, Guarded, ends_here
 from netrunner.web.pages import JSON
 
 _encode = msgspec.json.Encoder().encode
@@ -42,8 +41,7 @@ class TargetsPage(Guarded):
 
     async def answer(self, request: Request) -> Answer | None:
         """Tell everything."""
-        if any(request.postpath or []):
-            raise NotFound("There is nothing at this path.")
+        ends_here(request)
         body = _encode({"targets": self.told()})
         return Answer(200, [*JSON, (b"cache-control", b"no-store")], body)
 
