@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.binaries import require_binary
 from tests.support.daemon import Daemon
-from tests.support.tenants import CONFIG, ENVIRON, chat, issue
+from tests.support.tenants import CHAT, CONFIG, ENVIRON, chat, issue
 
 pytestmark = pytest.mark.integration
 
 DAY_S = 86400
+CHANGES = {"forward": "2027-03-14T07:00:00+00:00", "back": "2027-11-07T06:00:00+00:00"}
+"""When clocks in New York are put forward from 2 to 3 o'clock, and back from 2 to 1."""
 
 
 class Clock:
@@ -41,6 +45,11 @@ class Clock:
         new = self._path.with_suffix(".new")
         new.write_text(when)
         new.replace(self._path)
+
+    def be_beside(self, change: str, minutes: float) -> None:
+        """Jump to so many minutes after one of ``CHANGES``, whatever the clock on the wall shows then."""
+        at = datetime.fromisoformat(CHANGES[change]).timestamp() + 60 * minutes
+        self.be(f"{at - time.time():+.0f}")
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +92,59 @@ def test_no_jump_opens_a_window(daemon: Daemon, clock: Clock, when: str) -> None
     assert chat(daemon, token) == (429, "rate_limit_exceeded")
 
 
-def test_an_hour_that_comes_twice_gives_a_token_no_hour_more(daemon: Daemon, clock: Clock) -> None:
-    # In New York 2027-11-07 01:30 comes twice; the first time it is 05:30 UTC.
-    clock.be("@2027-11-07 00:40:00")
-    token = issue(daemon)["token"]
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_hour_that_comes_twice_or_not_at_all_is_as_long_as_any_other_for_a_token(
+    daemon: Daemon, clock: Clock, change: str
+) -> None:
+    clock.be_beside(change, -30)
+    issued = issue(daemon)
+    expires_at = datetime.fromisoformat(issued["expires_at"]).timestamp()
+    assert expires_at - datetime.fromisoformat(issued["created_at"]).timestamp() == 3600
+    told = []
+    for minutes in (-29, -1, 1, 29, 31, 61):
+        clock.be_beside(change, minutes)
+        told.append(chat(daemon, issued["token"]))
+    assert told == [(200, None)] * 4 + [(401, "token_expired")] * 2
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("window", ["requests_per_hour", "requests_per_day"])
+def test_neither_summer_time_nor_midnight_opens_a_window(
+    daemon: Daemon, clock: Clock, change: str, window: str
+) -> None:
+    clock.be_beside(change, -130)
+    token = issue(daemon, duration_hours=72, limits={window: 1})["token"]
     assert chat(daemon, token) == (200, None)
-    clock.be("@2027-11-07 02:00:00")
-    assert chat(daemon, token) == (401, "token_expired")
+    told = []
+    for minutes in (-110, -1, 1, 59, 61, 24 * 60):
+        clock.be_beside(change, minutes)
+        told.append(chat(daemon, token))
+    assert told == [(429, "rate_limit_exceeded")] * 6
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_token_withers_by_its_age_and_not_by_the_clock_on_the_wall(daemon: Daemon, clock: Clock, change: str) -> None:
+    clock.be_beside(change, -20)
+    wither = {"curve": "steps", "steps": [{"after": 0.5, "share": 0.1}]}
+    token = issue(daemon, limits={"requests_per_hour": 100, "wither": wither})["token"]
+    credential = {"Authorization": f"Bearer {token}"}
+    told = []
+    for minutes in (-19, 1, 9, 11, 39, 41):
+        clock.be_beside(change, minutes)
+        status, fields, _ = daemon.request("POST", "/v1/chat/completions", CHAT, credential)
+        told.append((status, fields.get("x-ratelimit-limit-requests")))
+    assert told == [(200, "100")] * 3 + [(200, "10")] * 2 + [(401, None)]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_budgets_of_a_life_are_counted_once_across_summer_time(daemon: Daemon, clock: Clock, change: str) -> None:
+    clock.be_beside(change, -1)
+    token = issue(daemon, max_requests=2)["token"]
+    told = [chat(daemon, token)]
+    for minutes in (1, 3):
+        clock.be_beside(change, minutes)
+        told.append(chat(daemon, token))
+    assert told == [(200, None), (200, None), (429, "max_requests_exceeded")]
 
 
 def test_tokens_work_after_the_last_second_of_32_bits(daemon: Daemon, clock: Clock) -> None:
