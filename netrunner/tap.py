@@ -1,6 +1,7 @@
 """twistd's door: options, which read the configuration and take hold of everything outside, and ``makeService``.
 
-All that can be wrong at a start is found in ``postOptions``, before twistd forks, and told in our own few lines.
+All that can be wrong at a start is found in ``postOptions``, before twistd forks, and told in our own few lines. Before
+it reads a key, this process is one whose memory nobody gets to see; so is who is forked from it.
 
 This module must not serve anything.
 """
@@ -82,6 +83,7 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
         if self["config"] is not None:
             self["config"] = os.path.abspath(self["config"])
         try:
+            limits.forbid_dumps()
             limits.raise_descriptors()
             if self["worker"] is not None:
                 self._lifeline = _lifeline(self["worker"])
@@ -159,7 +161,6 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: TID251 - twistd offers no other way to it
 
     steady_time(reactor)
-    limits.forbid_dumps()
     place, started = options.place, options.started
     upgrade = Upgrade(lambda stderr: started.successor(os.environ, os.getpid(), stderr), reactor)
     service = _serving(options, reactor)

@@ -20,7 +20,6 @@ STDERR = "NETRUNNER_STDERR"
 """Names the descriptor of a successor's real standard error, until it serves."""
 _NO_PID_FILE = "--pidfile="
 _PLAIN = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What a worker's own environment keeps, beside Python's and the locale's; the rest comes by the lifeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Started:
             options += ["--syslog", f"--prefix={self._twistd['prefix']}"]
         if self._twistd.get("logger"):
             options.append(f"--logger={self._twistd['logger']}")
-        kept = {name: value for name, value in environ.items() if name in _PLAIN or name.startswith(("PYTHON", "LC_"))}
+        kept = plain(environ)
         first = WORKER_LIFELINE + 1
         kept["NETRUNNER_LISTEN_FDS"] = ",".join(str(number) for number in range(first, first + sockets))
         arguments = [*self._program, *options, "netrunner", "--worker", str(WORKER_LIFELINE)]
@@ -74,6 +73,11 @@ class Started:
         config = [] if self._config is None else ["--config", self._config]
         arguments = [*self._program, *self._options, _NO_PID_FILE, "netrunner", *config, "--take-over", str(pid)]
         return Command(arguments, {**given, STDERR: str(stderr)}, self._folder)
+
+
+def plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what any child needs of an environment, Python's, the locale's and where things are: nothing secret."""
+    return {name: value for name, value in environ.items() if name in _PLAIN or name.startswith(("PYTHON", "LC_"))}
 
 
 def how_it_ended(reason: Failure) -> str:

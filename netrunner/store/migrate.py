@@ -21,6 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, make_url, text
 
 from netrunner.errors import StoreError
+from netrunner.process.limits import forbid_dumps
 from netrunner.store.database import connect, plainly, revision
 
 MIGRATIONS_LOCK = 0x6E657472756D
@@ -76,6 +77,7 @@ def _refuse_newer(known: ScriptDirectory, found: str | None) -> None:
 
 def main() -> int:
     """Migrate what standard input names; return 1 with one sentence on standard error when that is not possible."""
+    forbid_dumps()
     try:
         migrate(sys.stdin.readline().strip())
     except StoreError as error:

@@ -6,11 +6,11 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 from netrunner.journal.logs import newest_first
+from tests.support.canaries import found, hidden_in
 from tests.support.daemon import Daemon
 from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, dial, event
 from tests.support.logserver import LogServerProcess
@@ -22,23 +22,6 @@ ANSWERED = "ghp_" + "b4XkQ" * 7 + "9"
 KEY = "canary-of-the-provider-5d1f"
 TOKEN = "canary-of-the-caller-77ab"
 ADMIN = "canary-of-the-admin-3e09"
-
-
-def forms(secret: str) -> list[bytes]:
-    """Return how a secret may be written: as it is, escaped, and in base64 at any of three places."""
-    shifted = [base64.b64encode(b"\0" * by + secret.encode())[4:-4] for by in range(3)]
-    return [secret.encode(), quote(secret, safe="").encode(), *shifted]
-
-
-def found(folder: Path, *secrets: str) -> list[tuple[str, str]]:
-    """Return in which files below a folder which secrets are."""
-    return [
-        (str(path), secret)
-        for path in folder.rglob("*")
-        if path.is_file()
-        for secret in secrets
-        if any(form in path.read_bytes() for form in forms(secret))
-    ]
 
 
 @pytest.fixture
@@ -118,7 +101,7 @@ def test_secrets_are_relayed_untouched_and_are_nowhere_in_what_is_recorded(
             told = api(daemon)
             assert b"[redacted:provider_keys]" in told
             assert b"[redacted:service_tokens]" in told
-            assert not any(form in told for one in (ASKED, ANSWERED[9:]) for form in forms(one))
+            assert hidden_in(told, (ASKED, ANSWERED, ANSWERED[9:])) == []
         assert b"[redacted:" in server.files("request")[0]
         assert b"[redacted:" in server.files("response")[0]
     assert found(tmp_path, ASKED, ANSWERED, ANSWERED[9:]) == []
@@ -139,6 +122,5 @@ def test_credentials_are_in_no_record_copy_line_page_or_log(tmp_path: Path, serv
             wrong = {"Authorization": f"Bearer {TOKEN}x"}
             assert daemon.request("POST", f"/v1/chat/completions?key={TOKEN}x", {"model": "m"}, wrong)[0] == 401
             daemon.wait_for(lambda: len(list(newest_first(daemon.state))) == 3)
-            told = api(daemon) + elsewhere(daemon)
-            assert not any(form in told for one in ENVIRON.values() for form in forms(one))
+            assert hidden_in(api(daemon) + elsewhere(daemon), ENVIRON.values()) == []
     assert found(tmp_path, *ENVIRON.values()) == []
