@@ -311,7 +311,7 @@ class Relay(Breakable):
             return
         self._exchange.error = rejection.code
         masked = self._run.told(held)
-        headers = heads.advised(head, rejection)
+        headers = [(name, self._run.told(value)) for name, value in heads.advised(head, rejection)]
         if masked != held:
             self._held = [masked]
             headers = [field for field in headers if field[0] != b"content-length"]

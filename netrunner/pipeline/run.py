@@ -404,7 +404,7 @@ class Run(Breakable):
         return error
 
     def told(self, body: bytes) -> bytes:
-        """Return an error's body as the caller may see it: some providers quote the key they refuse."""
+        """Return the body or a field of an error as the caller may see it: some providers quote the key they refuse."""
         key = self._pipeline.key_of(self._exchange)
         return body if key is None else body.replace(key, b"***")
 

@@ -90,9 +90,11 @@ def test_an_error_that_quotes_the_stored_key_is_told_without_it() -> None:
     stage = Stage()
     client = stage.ask()
     said = b'{"error":{"message":"the key %b is over its limit","type":"x","param":null,"code":null}}' % KEY.encode()
-    stage.call.head(429, JSON, (b"content-length", b"%d" % len(said))).body(said, True)
+    length, quoting = (b"content-length", b"%d" % len(said)), (b"x-limited", b"key=" + KEY.encode())
+    stage.call.head(429, JSON, length, quoting).body(said, True)
     (answer,) = answers(client.heard(), b"POST")
     assert (answer.status, error_of(answer.body)["message"]) == (429, "the key *** is over its limit")
+    assert answer.headers[b"x-limited"] == b"key=***"
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 429, 500, 503, 529])
