@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.crowd import Figures
 from tests.support.daemon import Daemon
+from tests.support.dialogue import dial
 from tests.support.scanners import MARK, Attack, Fenced, Leaky, Scanned, findings
 from tests.support.surface import ADMIN, PASSWORD, USER, Surface
 from tests.support.tenants import CONFIG, ENVIRON, MANAGE
@@ -38,6 +39,19 @@ def fenced(tmp_path_factory: pytest.TempPathFactory) -> Fenced:
 def leaky() -> Iterator[Leaky]:
     with Leaky() as server:
         yield server
+
+
+def test_what_scanners_are_to_change_is_right_before_they_do(daemon: Daemon, surface: Surface) -> None:
+    told = {}
+    for attack in surface.everything():
+        with dial(daemon.port) as client:
+            client.send(attack.plain(daemon.port).encode())
+            head, _ = client.message()
+        told[f"{attack.method} {attack.target}"] = int(head.split(b" ", 2)[1])
+    wrong = {asked: status for asked, status in told.items() if status >= 400}
+    # Nothing is in progress, and the alias has been taken back.
+    assert [asked.partition("/")[2][:8] for asked in wrong] == ["api/infl", "model/re"]
+    assert set(wrong.values()) == {404}
 
 
 PLACES = [("GET", "/api/logs?"), ("GET", "/manage/projects?"), ("GET", "/manage/tokens/"), ("POST", "/manage/tokens")]
@@ -124,7 +138,7 @@ def test_wapiti_finds_nothing_behind_the_login(
     root = f"http://127.0.0.1:{daemon.port}/"
     pages = [start(daemon, one) for one in (*surface.pages(), *surface.operations("logs")) if one.method == "GET"]
     managed = [start(daemon, one) for one in surface.operations("management") if one.method == "GET"]
-    bounds = ("-d", "1", "--max-scan-time", "60", "--max-attack-time", "40")
+    bounds = ("-d", "1", "--max-scan-time", "60", "--max-attack-time", "600")
     looked = fenced.wapiti("looked", root, pages, (*INJECTING, *LOOKING), *OPERATOR, *bounds)
     by_manager = fenced.wapiti("managed", root, managed, INJECTING, *MANAGER, *bounds)
     figures.add(

@@ -63,6 +63,13 @@ class Attack(NamedTuple):
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\n".join([*lines, "", self.body or ""])
 
+    def plain(self, port: int) -> str:
+        """Return it without marks, as clients send it."""
+        body = (self.body or "").replace(MARK, "")
+        headers = {name: value.replace(MARK, "") for name, value in self.headers.items()}
+        whole = Attack(self.method, self.target.replace(MARK, ""), {**headers, "Content-Length": str(len(body))}, body)
+        return whole.text(port).replace("\n", "\r\n", len(whole.headers) + 3)
+
 
 class Scanned(NamedTuple):
     """What came of a scan by sqlmap."""
@@ -127,7 +134,9 @@ class Fenced:
             *("--ignore-code", "*", *options),
         )
         rows = list(csv.DictReader(results.read_text().splitlines()))
-        found = [f"{urlsplit(row['Target URL']).path} {row['Parameter']}" for row in rows if row["Parameter"]]
+        # What it takes back when it tries to make use of it is an answer that depends on what was asked, as echoes do.
+        rows = [row for row in rows if row["Parameter"] and "false positive" not in row["Note(s)"]]
+        found = [f"{urlsplit(row['Target URL']).path} {row['Parameter']}" for row in rows]
         statuses = re.findall(r"^HTTP response \[#\d+\] \((\d+) ", traffic.read_text(errors="replace"), re.MULTILINE)
         return Scanned(found, Counter(map(int, statuses)), said.count("testing for SQL injection on"))
 
@@ -139,13 +148,14 @@ class Fenced:
         (ours / "apps.json").write_text(
             "{}"
         )  # It is fetched from elsewhere where it is missing, for a module never run.
-        self._run(
+        said = self._run(
             folder,
             "wapiti",
             *("-u", url, *(part for start in starts for part in ("-s", start))),
             *("-m", ",".join(modules), "-f", "json", "-o", str(report), "--no-bugreport"),
             *("--store-session", str(folder), "--store-config", str(ours), *options),
         )
+        assert "Max attack time was reached" not in said, said
         return json.loads(report.read_text())
 
 

@@ -24,7 +24,7 @@ UNLIMITED = {"requests_per_hour": 1_000_000}
 
 _VALUES = {
     "model": "echo",
-    "action": "generateContent",
+    "action": "token",
     "limit": "5",
     "hours": "24",
     "within_s": "60",
@@ -69,7 +69,9 @@ _BODIES: Mapping[str, Any] = {
 """By operation; a chat for those that are not named."""
 _PAGES = (
     ("/logs", "q=echo", "service=openai", "status=ok", "since=2026-01-01", "until=2099-01-01"),
-    ("/logs", "before=RECORD", "after=RECORD"),
+    ("/logs", "before=RECORD"),
+    ("/logs", "after=RECORD"),
+    ("/api/logs", "after=RECORD"),
     ("/logs/RECORD*",),
     ("/performance", "span=24h", "model=echo"),
     ("/clients", "q=echo", "hours=24"),
@@ -102,7 +104,8 @@ class Surface:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._token = issue(daemon, duration_hours=24, limits=UNLIMITED)["token"]
+        self._issued = issue(daemon, duration_hours=24, limits=UNLIMITED)
+        self._token = self._issued["token"]
         assert chat(daemon, self._token) == (200, None)
         daemon.wait_for(lambda: json.loads(self._asked("/api/logs")) != [])
         self._record = json.loads(self._asked("/api/logs"))[0]["id"]
@@ -130,11 +133,12 @@ class Surface:
 
     def _operation(self, method: str, path: str, operation: Any, parameters: list[Any], opens: Any) -> Attack:
         headers = self._credential(opens)
-        issued = issue(self._daemon, limits=UNLIMITED)
-        own = {"PROJECT": issued["project_id"], "TOKEN": issued["token"], "ID": issued["id"], "RECORD": self._record}
-        values = {**_VALUES, **_ids(path, own)}
+        own = self._own(fresh=method != "GET")
+        values = {**_VALUES, **_special(path, own)}
         target = re.sub(r"\{(\w+)\}", lambda name: quote(values[name[1]]) + MARK, path)
-        query = [(one["name"], values[one["name"]]) for one in parameters if one["in"] == "query"]
+        # A page of the log comes before a record or after it; of that the pages have one more.
+        names = [one["name"] for one in parameters if one["in"] == "query" and one["name"] != "after"]
+        query = [(name, values[name]) for name in names]
         if query:
             target += "?" + "&".join(f"{name}={quote(value)}{MARK}" for name, value in query)
         headers |= {one["name"]: values[one["name"]] + MARK for one in parameters if one["in"] == "header"}
@@ -189,17 +193,18 @@ class Surface:
         assert found is not None
         fields = {**OPERATOR, "Content-Type": "application/x-www-form-urlencoded"}
         for path, typed in _FORMS:
-            own = self._own()
+            own = self._own(fresh=True)
             marked = "&".join(f"{name}={quote(_filled(value, own))}{MARK}" for name, value in typed.items())
             yield Attack("POST", _filled(path, own), fields, f"csrf={found[1]}&{marked}")
 
-    def _own(self) -> dict[str, str]:
-        issued = issue(self._daemon)
-        return {"PROJECT": issued["project_id"], "ID": issued["id"], "RECORD": self._record}
+    def _own(self, fresh: bool = False) -> dict[str, str]:
+        """Return what the names of rows stand for; rows that nobody else is sent for, where they may be changed."""
+        issued = issue(self._daemon, limits=UNLIMITED) if fresh else self._issued
+        return {"PROJECT": issued["project_id"], "TOKEN": issued["token"], "ID": issued["id"], "RECORD": self._record}
 
     def everything(self) -> list[Attack]:
-        """Return all of them."""
-        return [*self.operations(), *self.credentials(), *self.pages(), *self.forms()]
+        """Return all of them, pages first: what is made by then is what scanners have to compare."""
+        return [*self.pages(), *self.forms(), *self.operations(), *self.credentials()]
 
 
 def _resolved(told: Any, parameter: Any) -> Any:
@@ -207,10 +212,11 @@ def _resolved(told: Any, parameter: Any) -> Any:
     return told["components"]["parameters"][reference.rpartition("/")[2]] if reference else parameter
 
 
-def _ids(path: str, own: Mapping[str, str]) -> dict[str, str]:
-    """Return the values of what names a row, which another row means at each path."""
+def _special(path: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the values that are other ones at other paths: of what names a row, and Gemini's verb."""
     row = own["PROJECT"] if "/projects" in path else own["RECORD"] if path.startswith("/api/") else own["ID"]
-    return {"id": row, "before": row, "after": row, "project_id": own["PROJECT"], "token_id": own["ID"]}
+    found = {"id": row, "before": row, "after": row, "project_id": own["PROJECT"], "token_id": own["ID"]}
+    return found | ({"action": "generateContent"} if "{action}" in path else {})
 
 
 def _filled(text: str, own: Mapping[str, str]) -> str:
