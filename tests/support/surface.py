@@ -91,7 +91,6 @@ _FORMS = (
         {"do": "create", "project_id": "PROJECT", "name": "t", "duration_hours": "1", "wither": "linear"},
     ),
     ("/admin/tokens/ID", {"do": "change", "name": "t", "max_requests": "9", "metadata": "A: b"}),
-    ("/admin/login", {"user": USER, "password": PASSWORD}),
 )
 
 
@@ -187,7 +186,7 @@ class Surface:
             )
 
     def forms(self) -> Iterator[Attack]:
-        """Yield forms of the admin pages."""
+        """Yield forms of the admin pages, but for the login's: of wrong ones no more than ten a minute are answered."""
         page = self._daemon.request("GET", "/admin/projects", headers={**OPERATOR, "Accept": "text/html"})[2].decode()
         found = re.search(r'name="csrf" value="([^"]+)"', page)
         assert found is not None
@@ -203,8 +202,8 @@ class Surface:
         return {"PROJECT": issued["project_id"], "TOKEN": issued["token"], "ID": issued["id"], "RECORD": self._record}
 
     def everything(self) -> list[Attack]:
-        """Return all of them, pages first: what is made by then is what scanners have to compare."""
-        return [*self.pages(), *self.forms(), *self.operations(), *self.credentials()]
+        """Return all of them."""
+        return [*self.operations(), *self.credentials(), *self.pages(), *self.forms()]
 
 
 def _resolved(told: Any, parameter: Any) -> Any:
