@@ -207,8 +207,18 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
         yield Target(name, port, port, child, start_s, translates=translates, rewrites=name in _REWRITES)
 
 
+@contextmanager
+def bare(folder: Path, direct: Target) -> Iterator[Target]:
+    """Run the least that a relay in Python can be."""
+    fast, paced = free_port(), free_port()
+    pairs = [f"{fast}={direct.fast_port}", f"{paced}={direct.paced_port}"]
+    with Child([sys.executable, "-m", "benchmarks.bare", *pairs], folder / "bare.log", cwd=ROOT) as child:
+        yield Target("bare", fast, paced, child, child.wait_for_200(fast, "/health"))
+
+
 RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
     "nginx": nginx,
+    "bare": bare,
     "netrunner": netrunner,
     "recorded": partial(netrunner, name="recorded"),
     "unrecorded": partial(netrunner, name="unrecorded"),
