@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import OK
 from twisted.web.http_headers import Headers as TwistedHeaders
 from twisted.web.resource import NoResource
 from twisted.web.server import NOT_DONE_YET
@@ -115,7 +116,7 @@ class Request(server.Request):
         self.fresh: list[bytes] = []
         self.dispatched = self.head_pending = self.processing = self._no_body = self.aborts_on_half_close = False
         self._keep_alive = facts.keep_alive
-        self.code = http.OK
+        self.code = OK
         self.startedWriting = self.sentLength = self.chunked = self.finished = 0
         self._head = self._declared = self.resource = self.exchange = self.on_disconnect = self.producer = None
         self._waiting = ()
