@@ -81,6 +81,8 @@ class SealFiles:
         self._turns = DeferredLock()
         """One thing is done after the other."""
         self._written, self._written_at = 0, 0.0
+        self._taken: set[Path] = set()
+        """Files of processes that are gone, to be removed when what stood there stands in that of this one."""
         self._call: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -112,12 +114,14 @@ class SealFiles:
             self.look()
 
     async def _turn(self) -> None:
-        gone = [path for path in self._others() if not self._lives(path.name)]
-        if gone:
-            self._take(await self._do(self._read, gone))
-        if (gone or self._clock.seconds() >= self._written_at + SAVE_S) and await self._save() and gone:
-            # What stood there stands in the file of this process now.
-            await self._do(_remove, gone)
+        gone = {path for path in self._others() if not self._lives(path.name)}
+        if fresh := gone - self._taken:
+            self._take(await self._do(self._read, fresh))
+            self._taken |= fresh
+        due = self._clock.seconds() >= self._written_at + SAVE_S
+        if (fresh or due) and await self._save() and self._taken:
+            await self._do(_remove, self._taken)
+            self._taken = set()
 
     async def _save(self) -> bool:
         """Write the file if there is anything new; return whether all that is kept stands in it."""
@@ -140,8 +144,9 @@ class SealFiles:
     def _others(self) -> list[Path]:
         """Return the files of other processes."""
         try:
-            names = os.listdir(self._path.parent)
-        except FileNotFoundError:
+            with os.scandir(self._path.parent) as found:
+                names = [one.name for one in found if one.is_file(follow_symlinks=False)]
+        except OSError:
             return []
         # One that was being written when its process died begins with a dot.
         return [self._path.with_name(name) for name in {name.lstrip(".") for name in names} - {self._path.name}]
@@ -180,14 +185,16 @@ def _seen(paths: Iterable[Path]) -> Iterator[tuple[Path, float, int]]:
 
 
 def _load(path: Path) -> list[tuple[bytes, str]] | None:
-    """Return what stands in a file; None if it is none of these, or damaged."""
+    """Return what stands in a file; None if it is none of these, or damaged. Raises ``FileNotFoundError``."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_READ_BYTES + 1)
         body = data[len(_MAGIC) + _SUM_BYTES :]
         whole = len(data) <= MAX_READ_BYTES and data.startswith(_MAGIC + crc32(body).to_bytes(_SUM_BYTES))
         return _decoder.decode(body) if whole else None
-    except msgspec.MsgspecError:
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, msgspec.MsgspecError):
         return None
 
 
@@ -198,5 +205,7 @@ def _write(path: Path, entries: Sequence[tuple[bytes, str]]) -> None:
 
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
-        path.unlink(missing_ok=True)
-        path.with_name(f".{path.name}").unlink(missing_ok=True)
+        for one in (path, path.with_name(f".{path.name}")):
+            # One that cannot be removed is read again, which changes nothing.
+            with contextlib.suppress(OSError):
+                one.unlink()

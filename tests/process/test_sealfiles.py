@@ -158,6 +158,24 @@ def test_a_file_that_cannot_be_written_is_tried_again_and_nothing_is_removed_mea
     assert two.path.is_file()
 
 
+def test_what_is_no_file_is_no_hindrance(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / FOLDER / "1").mkdir(parents=True)
+    two = begin("2")
+    two.memory.put(A, "a")
+    two.look(SAVE_S)
+    two.stop()
+    assert (begin("3").memory.entries(), two.memory.damaged) == ([(A, "a")], 0)
+
+
+def test_a_folder_that_is_none_costs_what_was_kept_and_nothing_else(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_bytes(b"")
+    one = begin("1")
+    one.memory.put(A, "a")
+    one.look(SAVE_S)
+    one.stop()
+    assert begin("2").memory.entries() == []
+
+
 def test_what_was_being_written_when_its_process_died_is_removed(begin: Begin) -> None:
     one = begin("1")
     one.memory.put(A, "a")

@@ -76,7 +76,12 @@ def test_a_batch_holds_so_many_records_at_the_most(make, http, some, run):
 def test_documents_are_made_for_one_batch_at_a_time(make, http, some, run):
     sink = make(max_records=3)
     made = []
-    sink.documents = lambda records: made.append(len(records)) or HttpBatch.documents(records)
+
+    def documents(records):
+        made.append(len(records))
+        return HttpBatch.documents(records)
+
+    sink.documents = documents
     http.decide = lambda ids: 503
     with pytest.raises(Undelivered):
         run(sink.write(some(0, 7)))

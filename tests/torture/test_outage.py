@@ -6,13 +6,14 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from benchmarks.accounting import cpu_s
+from benchmarks.figures import percentile
 from netrunner.journal.logs import newest_first
 from netrunner.store.database import FILE
 from tests.support.crowd import Crowd, Figures, Visitor, resident_bytes
@@ -57,7 +58,7 @@ class Steady:
         self.failed: list[int] = []
         """Statuses of what was not answered as it should."""
         self.took_s: list[float] = []
-        """Of each that was answered since this was emptied last."""
+        """Of each that was answered, in order."""
 
     def turn(self, due: int) -> None:
         """Ask until ``due`` requests were asked in all, and take what was answered."""
@@ -116,12 +117,95 @@ def config(port: int) -> str:
     return f"{ECHO}sinks: {json.dumps(sinks)}\n"
 
 
-def percentiles_ms(took_s: list[float]) -> list[float]:
-    ordered = sorted(took_s)
-    return [round(ordered[int(len(ordered) * part)] * 1000, 2) for part in (0.5, 0.99)]
+class Pair:
+    """The daemon whose receiver is moody, and the one beside it whose receiver is well.
+
+    Args:
+        daemons: Both of them.
+        loads: What they are asked.
+        figures: Where what is measured goes.
+    """
+
+    def __init__(self, daemons: Sequence[Daemon], loads: Sequence[Steady], figures: Figures) -> None:
+        self.daemons, self.loads, self.figures = daemons, loads, figures
+        self._before = self._most = [resident_bytes(one) for one in daemons]
+        self._used = [cpu_s(one.pid) for one in daemons]
+        self._asked = [len(one.acknowledged) for one in loads]
+
+    def look(self) -> None:
+        """Look how much memory they have."""
+        self._most = [max(most, resident_bytes(one)) for most, one in zip(self._most, self.daemons, strict=True)]
+
+    @property
+    def gained_mib(self) -> list[float]:
+        """What they have had at the most beyond what they had at first."""
+        return [round((most - before) / (1 << 20), 1) for most, before in zip(self._most, self._before, strict=True)]
+
+    @property
+    def cost_us(self) -> list[int]:
+        """CPU time of each request."""
+        spent = [cpu_s(one.pid) - used for one, used in zip(self.daemons, self._used, strict=True)]
+        asked = [len(one.acknowledged) - before for one, before in zip(self.loads, self._asked, strict=True)]
+        return [round(cpu / count * 1e6) for cpu, count in zip(spent, asked, strict=True)]
+
+    def tell_times(self, phase: str, since: Sequence[int]) -> None:
+        """Note how long the requests took that were answered after so many."""
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            pieces = [one.took_s[begin:] for one, begin in zip(self.loads, since, strict=True)]
+            here, beside = (percentile(took_s, share) * 1000 for took_s in pieces)
+            told = [round(here, 2), round(beside, 2), round(here / beside, 3)]
+            self.figures.add(f"{phase}: ms, {name}, beside it, ratio", told)
+
+    @property
+    def answered(self) -> list[int]:
+        """How many requests were answered as they should."""
+        return [len(one.took_s) for one in self.loads]
 
 
-def test_a_receiver_that_is_away_for_minutes_loses_nothing_and_holds_up_nobody(
+def be_in_each_mood(moody: MoodyProcess, load: Load, pair: Pair) -> None:
+    """Let the receiver be in each bad mood for its part of the time."""
+    begun = pair.answered
+    for mood in OUTAGE:
+        before, since = moody.count, pair.answered
+        moody.become(mood)
+        load.run_for(MINUTES * 60 / len(OUTAGE), pair.look)
+        came = [now - then for now, then in zip(moody.count, before, strict=True)]
+        pair.figures.add(f"{mood}: batches, records sent, taken", came)
+        pair.figures.add(f"{mood}: MiB gained so far", pair.gained_mib[0])
+        pair.tell_times(mood, since)
+    pair.tell_times("all of it", begun)
+    pair.figures.add("us of CPU a request, and beside it", pair.cost_us)
+
+
+def drain(moody: MoodyProcess, load: Load, pair: Pair) -> float:
+    """Let the receiver be well; return the seconds until it has everything that came before."""
+    goal, since = len(pair.loads[0].acknowledged), pair.answered
+    pair.figures.add("records behind when it came back", goal - moody.count.owned)
+    moody.become(Mood.WELL)
+    back = time.monotonic()
+
+    def drained() -> bool:
+        pair.look()
+        assert time.monotonic() - back < PATIENCE_S
+        return moody.count.owned >= goal
+
+    load.run(drained)
+    took_s = time.monotonic() - back
+    pair.tell_times("draining", since)
+    pair.figures.add("drained after, s", round(took_s, 1))
+    return took_s
+
+
+def kept(daemon: Daemon, records: int) -> tuple[int, int]:
+    """Return how many rows the database has, and how many ids, when it has so many."""
+    with closing(sqlite3.connect(daemon.state / FILE)) as database:
+        count = "SELECT count(*), count(DISTINCT id) FROM records"
+        daemon.wait_for(lambda: bool(database.execute(count).fetchone()[0] >= records))
+        rows, ids = database.execute(count).fetchone()
+        return rows, ids
+
+
+def test_a_receiver_in_a_bad_mood_for_minutes_loses_nothing_and_holds_up_nobody(
     tmp_path: Path, figures: Figures
 ) -> None:
     with (
@@ -132,68 +216,26 @@ def test_a_receiver_that_is_away_for_minutes_loses_nothing_and_holds_up_nobody(
         Crowd(daemon.port) as crowd,
         Crowd(beside.port) as others,
     ):
-        asked, compared = Steady(crowd, "a"), Steady(others, "b")
-        load = Load(asked, compared)
+        asked, compared = loads = Steady(crowd, "a"), Steady(others, "b")
+        load = Load(*loads)
         load.run_for(WARM_S, lambda: None)
-        before = [resident_bytes(one) for one in (daemon, beside)]
-        most = list(before)
-
-        def look() -> None:
-            for number, one in enumerate((daemon, beside)):
-                most[number] = max(most[number], resident_bytes(one))
-
-        asked.took_s, compared.took_s = [], []
-        used = [cpu_s(one.pid) for one in (daemon, beside)]
-        for mood in OUTAGE:
-            earlier = moody.count
-            begin = len(asked.took_s), len(compared.took_s)
-            moody.become(mood)
-            load.run_for(MINUTES * 60 / len(OUTAGE), look)
-            now = moody.count
-            figures.add(f"{mood}: batches, records sent, taken", [now[at] - earlier[at] for at in range(3)])
-            here, there = percentiles_ms(asked.took_s[begin[0] :]), percentiles_ms(compared.took_s[begin[1] :])
-            figures.add(f"{mood}: ms, p50 and p99; beside it", [here, there])
-            figures.add(f"{mood}: MiB gained so far", round((most[0] - before[0]) / (1 << 20), 1))
-        during, without = percentiles_ms(asked.took_s), percentiles_ms(compared.took_s)
-        cost = [(cpu_s(one.pid) - spent) / len(asked.took_s) for one, spent in zip((daemon, beside), used, strict=True)]
-        asked.took_s, compared.took_s = [], []
-        goal, missing = len(asked.acknowledged), len(asked.acknowledged) - moody.count.owned
-        moody.become(Mood.WELL)
-        back = time.monotonic()
-
-        def drained() -> bool:
-            look()
-            assert time.monotonic() - back < PATIENCE_S
-            return moody.count.owned >= goal
-
-        load.run(drained)
-        took = time.monotonic() - back
-        draining = percentiles_ms(asked.took_s), percentiles_ms(compared.took_s)
-        asked.finish()
-        compared.finish()
+        pair = Pair((daemon, beside), loads, figures)
+        figures.add("minutes, requests a second", [MINUTES, RATE])
+        be_in_each_mood(moody, load, pair)
+        took_s = drain(moody, load, pair)
+        for one in loads:
+            one.finish()
         records = {record.id: record.request_id for record in newest_first(daemon.state)}
         daemon.wait_for(lambda: moody.count.owned >= len(records))
-        with closing(sqlite3.connect(daemon.state / FILE)) as database:
-            count = "SELECT count(*), count(DISTINCT id) FROM records"
-            daemon.wait_for(lambda: database.execute(count).fetchone()[0] >= len(records))
-            kept = database.execute(count).fetchone()
-        owned = moody.owned
-        gained = [(high - low) / (1 << 20) for high, low in zip(most, before, strict=True)]
-        figures.add("minutes, requests a second", [MINUTES, RATE])
+        owned, rows = moody.owned, kept(daemon, len(records))
         figures.add("acknowledged, failed", [len(asked.acknowledged), len(asked.failed)])
-        figures.add("records; taken; taken twice", [len(records), len(owned), owned.total() - len(owned)])
-        figures.add("records sent in all", moody.count.seen)
-        figures.add("rows in the database beside it", kept[0])
-        figures.add("behind when it came back, and drained after, s", [missing, round(took, 1)])
-        figures.add("MiB gained; beside it", [round(one, 1) for one in gained])
-        figures.add("ms, p50 and p99, during; beside it", [during, without])
-        figures.add("ratio of p50, of p99", [round(during[at] / without[at], 3) for at in range(2)])
-        figures.add("us of CPU a request; beside it", [round(one * 1e6) for one in cost])
-        figures.add("ms, p50 and p99, draining; beside it", list(draining))
+        figures.add("records, taken, taken twice", [len(records), len(owned), owned.total() - len(owned)])
+        figures.add("records sent in all, rows beside it", [moody.count.seen, rows[0]])
+        figures.add("MiB gained, and beside it", pair.gained_mib)
     assert asked.failed == compared.failed == []
     assert asked.acknowledged <= set(records.values())
     assert owned.keys() == records.keys()
     assert owned.total() == len(owned)
-    assert kept == (len(records), len(records))
-    assert gained[0] < MOST_GAINED_MIB
-    assert took <= MOST_DRAIN_S
+    assert rows == (len(records), len(records))
+    assert pair.gained_mib[0] < MOST_GAINED_MIB
+    assert took_s <= MOST_DRAIN_S
