@@ -99,8 +99,8 @@ MANAGER = ("-H", f"Authorization: {MANAGE['Authorization']}")
 INJECTING = ("sql", "xss", "crlf", "redirect", "exec", "file", "shellshock")
 LOOKING = ("csp", "cookieflags", "csrf", "http_headers", "methods", "htaccess", "backup")
 """Left out is what fetches a list from elsewhere (``wapp``, ``nikto``), what asks a host elsewhere who came (``ssrf``,
-``xxe``), what guesses names and passwords (``buster``, ``brute_login_form``), what takes pauses for a finding (``blindsql``:
-sqlmap does that, and makes sure), and what tries anew each of the hundreds of names that the scans before it have left
+``xxe``), what guesses names and passwords (``buster``, ``brute_login_form``), what takes pauses for a finding
+(``blindsql``: sqlmap does that, and makes sure), and what tries each name anew that the scans before it have left
 (``permanentxss``: ``test_admin.py`` has hostile names in a browser)."""
 OLD_FIELDS = {
     "HTTP Secure Headers": [
