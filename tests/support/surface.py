@@ -32,6 +32,7 @@ _VALUES = {
     "service_type": "openai",
     "outcome": "done",
     "failed": "false",
+    "envelope": "false",
     "active": "true",
     "actor": "management",
     "since": "2026-01-01T00:00:00Z",
