@@ -33,7 +33,10 @@ FIRST_SOCKET = 3
 _NUMBER = struct.Struct("!i")
 _MAX_BYTES = 1 << 20
 _MAX_DESCRIPTORS = 16
-_IMPORTED = ("twisted.scripts._twistd_unix", "netrunner.tap", "netrunner.store.logs", "netrunner.store.threads")
+_IMPORTED = (
+    *("twisted.scripts._twistd_unix", "netrunner.tap", "netrunner.logserver.tap"),
+    *("netrunner.store.logs", "netrunner.store.threads"),
+)
 _IGNORED = (signal.SIGINT, signal.SIGHUP)
 """A terminal sends them to this process as well."""
 
@@ -98,7 +101,7 @@ def _line() -> socket.socket:
 
 
 def fork(
-    arguments: Sequence[str], folder: Path, environ: Mapping[str, str], output: int, sockets: Sequence[int]
+    arguments: Sequence[str], folder: Path, environ: Mapping[str, str], output: int, sockets: Sequence[int] = ()
 ) -> Forked:
     """Return a new process that runs ``twistd``.
 
