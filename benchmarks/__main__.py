@@ -107,6 +107,8 @@ class Run:
                 self._add(target.name, number, parts.latency(target, self._extent, self._folder))
             case "streams":
                 self._add(target.name, number, parts.streams(target, self._extent))
+            case "fast":
+                self._add(target.name, number, parts.fast(target, self._extent))
             case "memory":
                 self._add(target.name, number, parts.memory(target, self._extent))
 

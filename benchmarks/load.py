@@ -107,9 +107,12 @@ def requests(target: Target, folder: Path, connections: int, seconds: float) -> 
     return burst
 
 
-def streams(target: Target, count: int, pace_ms: int, seconds: float, *, in_step: bool) -> Findings:
-    """Read ``count`` paced streams for ``seconds`` beyond the opening of the last one; faults go to standard error."""
-    order = replace(_order(target, count, pace_ms, seconds), in_step=in_step)
+def streams(target: Target, count: int, pace_ms: int, seconds: float, **how: Any) -> Findings:
+    """Read ``count`` paced streams for ``seconds`` beyond the opening of the last one; faults go to standard error.
+
+    ``how`` are further fields of the order.
+    """
+    order = replace(_order(target, count, pace_ms, seconds), **how)
     reader = subprocess.run(_reader(order), capture_output=True, text=True, timeout=seconds + 120, check=False)
     if reader.returncode:
         raise BenchmarkError(f"the stream reader failed: {reader.stderr}")

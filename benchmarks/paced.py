@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
 from benchmarks import wire
 
@@ -128,15 +129,21 @@ class PacedUpstream:
             connection = heapq.heappop(self._due)[2]
             if connection.sock.fileno() < 0:
                 continue
-            event = wire.event(connection.asked.stream, connection.number, time.monotonic_ns(), connection.form)
-            self._write(connection, _chunk(event))
-            connection.number += 1
+            self._write(connection, b"".join(map(_chunk, self._next(connection))))
             if connection.number < connection.asked.events:
                 pace_ns = connection.asked.pace_ms * 1_000_000
                 connection.due_ns += pace_ns - connection.due_ns % pace_ns * connection.asked.in_step
                 self._schedule(connection)
             else:
                 self._write(connection, _chunk(connection.form.last) + _END)
+
+    def _next(self, connection: Connection) -> Iterator[bytes]:
+        asked = connection.asked
+        now_ns = time.monotonic_ns()
+        first = connection.number
+        connection.number = min(asked.events, first + (asked.at_once if first else 1))
+        for number in range(first, connection.number):
+            yield wire.event(asked.stream, number, now_ns, connection.form)
 
     def _write(self, connection: Connection, data: bytes) -> None:
         if connection.backlog:

@@ -9,13 +9,17 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from benchmarks.accounting import BenchmarkError, Child, free_port
+from netrunner.authority import LEAF_DAYS, Authority, create
 
 TOKEN = "bench-token-of-a-caller"
 ANSWER_BYTES = 600
@@ -77,6 +81,12 @@ _NGINX_UPSTREAM = """\
         location /anthropic/ {{ return 200 '{anthropic}'; }}
         location /gemini/ {{ return 200 '{gemini}'; }}
     }}
+    server {{
+        listen 127.0.0.1:{secure} ssl backlog=4096;
+        ssl_certificate {folder}/leaf.pem;
+        ssl_certificate_key {folder}/leaf.key;
+        location / {{ return 200 '{answer}'; }}
+    }}
 """
 
 _NGINX_RELAY = """\
@@ -110,11 +120,13 @@ _REPAIRED = 'type: openai, base_url: "http://127.0.0.1:{port}/v1"'
 _UNTOUCHED = f"{_REPAIRED}, repair: false"
 _ANTHROPIC = 'type: anthropic, base_url: "http://127.0.0.1:{port}/anthropic"'
 _GEMINI = 'type: gemini, base_url: "http://127.0.0.1:{port}/gemini"'
+_TLS = 'type: openai, base_url: "https://127.0.0.1:{secure}/v1", ca_file: {authority}'
 _SPEAKS = {
     "untouched": (_UNTOUCHED, _UNTOUCHED),
     "repaired": (_REPAIRED, _REPAIRED),
     "anthropic": (_ANTHROPIC, _ANTHROPIC),
     "gemini": (_GEMINI, _GEMINI),
+    "tls": (_TLS, _UNTOUCHED),
 }
 """What the providers of ``fast`` and ``paced`` are, by the name of the relay."""
 _SPEAKS_ELSE = _REPAIRED, _UNTOUCHED
@@ -142,6 +154,10 @@ class Target:
     """The same of the events of a stream."""
     headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What requests have besides, by the model they ask for."""
+    secure_port: int = 0
+    """Where the upstream answers by TLS what it answers at ``fast_port``."""
+    authority: Path = Path()
+    """Who signed its certificate."""
 
 
 def require(*binaries: str) -> None:
@@ -158,15 +174,19 @@ def require(*binaries: str) -> None:
 @contextmanager
 def upstreams(folder: Path) -> Iterator[Target]:
     """Run both scripted upstreams; the target given leads straight to them."""
-    fast, paced = free_port(), free_port()
-    server = _NGINX_UPSTREAM.format(port=fast, answer=ANSWER, anthropic=_anthropic_answer(), gemini=_gemini_answer())
+    fast, paced, secure = free_port(), free_port(), free_port()
+    own = subfolder(folder, "upstream")
+    server = _NGINX_UPSTREAM.format(
+        port=fast, secure=secure, folder=own, answer=ANSWER, anthropic=_anthropic_answer(), gemini=_gemini_answer()
+    )
+    authority = _certify(own)
     with (
-        _nginx(subfolder(folder, "upstream"), server) as fast_child,
+        _nginx(own, server) as fast_child,
         Child([sys.executable, "-m", "benchmarks.paced", str(paced)], folder / "paced.log", cwd=ROOT) as paced_child,
     ):
         fast_child.wait_for_200(fast, "/")
         paced_child.wait_for_200(paced, "/")
-        yield Target("direct", fast, paced)
+        yield Target("direct", fast, paced, secure_port=secure, authority=authority)
 
 
 @contextmanager
@@ -191,7 +211,7 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
         _NETRUNNER.format(
             port=port,
             folder=folder,
-            fast=fast.format(port=direct.fast_port),
+            fast=fast.format(port=direct.fast_port, secure=direct.secure_port, authority=direct.authority),
             paced=paced.format(port=direct.paced_port),
             recording=recording,
         )
@@ -207,8 +227,18 @@ def netrunner(folder: Path, direct: Target, name: str = "netrunner") -> Iterator
         yield Target(name, port, port, child, start_s, translates=translates, rewrites=name in _REWRITES)
 
 
+@contextmanager
+def bare(folder: Path, direct: Target) -> Iterator[Target]:
+    """Run the least that a relay in Python can be."""
+    fast, paced = free_port(), free_port()
+    pairs = [f"{fast}={direct.fast_port}", f"{paced}={direct.paced_port}"]
+    with Child([sys.executable, "-m", "benchmarks.bare", *pairs], folder / "bare.log", cwd=ROOT) as child:
+        yield Target("bare", fast, paced, child, child.wait_for_200(fast, "/health"))
+
+
 RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
     "nginx": nginx,
+    "bare": bare,
     "netrunner": netrunner,
     "recorded": partial(netrunner, name="recorded"),
     "unrecorded": partial(netrunner, name="unrecorded"),
@@ -216,7 +246,23 @@ RELAYS: dict[str, Callable[[Path, Target], AbstractContextManager[Target]]] = {
     "repaired": partial(netrunner, name="repaired"),
     "anthropic": partial(netrunner, name="anthropic"),
     "gemini": partial(netrunner, name="gemini"),
+    "tls": partial(netrunner, name="tls"),
 }
+
+
+def _certify(folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 and its key; return where the certificate of who signed it is."""
+    certificate, key = create("netrunner's benchmark", LEAF_DAYS, time.time())
+    (folder / "ca.pem").write_bytes(certificate)
+    with open(os.open(folder / "ca.key", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as private:
+        private.write(key)
+    authority = Authority.read(str(folder / "ca.pem"), str(folder / "ca.key"))
+    leaf = authority.certify("127.0.0.1", time.time())
+    (folder / "leaf.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    (folder / "leaf.key").write_bytes(
+        authority.leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return folder / "ca.pem"
 
 
 def _nginx(folder: Path, http: str) -> Child:

@@ -29,7 +29,8 @@ class Order:
     """What to open, and where.
 
     ``hold`` waits for standard input to end once each stream has its first event; ``rewritten`` says that the relay
-    writes events in its own words, so that only their texts can be compared; ``headers`` go with each request.
+    writes events in its own words, so that only their texts can be compared; ``headers`` go with each request. The
+    rest is what ``wire.Asked`` has.
     """
 
     port: int
@@ -39,6 +40,7 @@ class Order:
     pace_ms: int
     seconds: float
     in_step: bool = False
+    at_once: int = 1
     hold: bool = False
     rewritten: bool = False
     headers: dict[str, str] = field(default_factory=dict)
@@ -46,7 +48,12 @@ class Order:
     @property
     def events(self) -> int:
         """Return how many events each stream is to have: enough to span the opening of all, and ``seconds``."""
-        return 2 + int((self.streams / _OPENED_PER_S + self.seconds) * 1000 / self.pace_ms)
+        return 1 + self.writes * self.at_once
+
+    @property
+    def writes(self) -> int:
+        """Return how many times the upstream is to write events after the first one."""
+        return 1 + int((self.streams / _OPENED_PER_S + self.seconds) * 1000 / self.pace_ms)
 
 
 @dataclass(slots=True)
@@ -156,7 +163,7 @@ class Reader:
         """Read until every stream ended, or until 20 s after they all should have."""
         order = self._order
         began = time.monotonic()
-        limit = began + order.streams / _OPENED_PER_S + order.events * order.pace_ms / 1000 + 20.0
+        limit = began + order.streams / _OPENED_PER_S + order.writes * order.pace_ms / 1000 + 20.0
         while len(self._streams) < order.streams or self._open:
             now = time.monotonic()
             if now > limit:
@@ -206,7 +213,7 @@ class Reader:
 
     def _request(self, stream: Stream) -> bytes:
         order = self._order
-        asked = wire.Asked(stream.number, order.events, order.pace_ms, order.in_step)
+        asked = wire.Asked(stream.number, order.events, order.pace_ms, order.in_step, order.at_once)
         return wire.request(order.port, order.token, order.model, asked, order.headers)
 
     def _findings(self) -> Findings:

@@ -74,12 +74,12 @@ _FORMS = {
 _OPENAI = Form(b"", _HEAD, _TAIL, LAST)
 
 _TEXT = re.compile(rb"(\d{6}) (\d{6}) (\d{20}) %b(?!x)" % _PADDING)
-_ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+) in_step=([01])")
+_ORDER = re.compile(rb"stream=(\d+) events=(\d+) pace_ms=(\d+) in_step=([01]) at_once=(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A stream as asked for: the first event comes at once, then one each ``pace_ms``.
+    """A stream as asked for: the first event comes at once, then ``at_once`` each ``pace_ms``, in one write.
 
     ``in_step``: at multiples of ``pace_ms`` on the monotonic clock, so that all such streams have their events
     at the same moment, as they do from a server that computes one token for each of its streams at a time.
@@ -89,6 +89,7 @@ class Asked:
     events: int
     pace_ms: int
     in_step: bool
+    at_once: int = 1
 
 
 def form(path: bytes) -> Form:
@@ -121,6 +122,7 @@ def request(
 ) -> bytes:
     """Return the request for a stream, a chat completion whose prompt asks for it."""
     prompt = f"stream={asked.stream} events={asked.events} pace_ms={asked.pace_ms} in_step={asked.in_step:d}"
+    prompt += f" at_once={asked.at_once}"
     body = f'{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"{prompt}"}}]}}'
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
@@ -138,5 +140,5 @@ def asked(body: bytes) -> Asked:
     match = _ORDER.search(body)
     if match is None:
         raise ValueError("not a request for a paced stream")
-    stream, events, pace_ms, in_step = map(int, match.groups())
-    return Asked(stream, events, pace_ms, bool(in_step))
+    stream, events, pace_ms, in_step, at_once = map(int, match.groups())
+    return Asked(stream, events, pace_ms, bool(in_step), at_once)

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import OK
 from twisted.web.http_headers import Headers as TwistedHeaders
 from twisted.web.resource import NoResource
 from twisted.web.server import NOT_DONE_YET
@@ -69,35 +70,35 @@ class IEndsBroken(Interface):
 class Request(server.Request):
     """A request whose head is checked and whose body is, or is being, received."""
 
-    # A stream keeps its request: what every one has set is out of its dict, which then takes half the room.
+    # A stream keeps its request: what every one has set is here, so that none of them has a dict.
     __slots__ = (
-        "_pieces", "body_bytes", "body_complete", "channel", "clientproto", "dispatched", "facts", "fresh",
-        "head_pending", "method", "path", "postpath", "prepath", "processing", "query", "raw_headers", "site",
-        "sitepath", "uri",
+        "_declared", "_head", "_keep_alive", "_no_body", "_pieces", "_waiting", "aborts_on_half_close", "body_bytes",
+        "body_complete", "channel", "chunked", "clientproto", "code", "dispatched", "exchange", "facts", "finished",
+        "fresh", "head_pending", "method", "on_disconnect", "path", "postpath", "prepath", "processing", "producer",
+        "query", "raw_headers", "resource", "sentLength", "site", "sitepath", "startedWriting", "streamingProducer",
+        "uri",
     )  # fmt: skip
 
     channel: Channel  # type: ignore[assignment]  # ours, of the same use
     site: Site
     sitepath: list[bytes]
-    aborts_on_half_close = False
+    aborts_on_half_close: bool
     """Whether a FIN from the client now means that it is gone: set while an upstream works for it."""
-    on_disconnect: Callable[[], None] | None = None
+    on_disconnect: Callable[[], None] | None
     """Called once when the connection is lost before the response was complete; cheaper than a Deferred."""
-    resource: Any = None
+    resource: Any
     streamed: RequestBody | None = None
-    exchange: Any = None
+    exchange: Any
     """The pipeline's own state for this request."""
     amend: Callable[[Headers], Headers] | None = None
     """What the fields of the answer pass at last; None for most requests."""
     early: tuple[int, Headers, bytes, bytes] | None = None
     """The answer that waits for the rest of the body."""
-    _keep_alive = True
     _announce = False
-    _head: bytes | None = None
-    _no_body = False
-    _waiting: tuple[Deferred[None], ...] = ()
+    _head: bytes | None
+    _waiting: tuple[Deferred[None], ...]
     """Those who wait for the end."""
-    _declared: int | None = None
+    _declared: int | None
 
     def __init__(self, channel: Channel, method: bytes, facts: Facts, headers: Headers, version: bytes) -> None:
         # The stock __init__ builds a dozen objects that a relayed request never touches; see ``lazy`` below.
@@ -113,8 +114,12 @@ class Request(server.Request):
         self.body_bytes = 0
         self.body_complete = False
         self.fresh: list[bytes] = []
-        self.dispatched = self.head_pending = self.processing = False
+        self.dispatched = self.head_pending = self.processing = self._no_body = self.aborts_on_half_close = False
         self._keep_alive = facts.keep_alive
+        self.code = OK
+        self.startedWriting = self.sentLength = self.chunked = self.finished = 0
+        self._head = self._declared = self.resource = self.exchange = self.on_disconnect = self.producer = None
+        self._waiting = ()
 
     # What twisted.web offers, made when asked for.
 

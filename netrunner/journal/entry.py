@@ -45,6 +45,8 @@ class Ledger(Protocol):
     folder_name: str
     due: list[Entry]
     """Those that have something to write before anything leaves."""
+    holding: set[Entry]
+    """Those that hold something of a message."""
 
     def finished(self, entry: Entry, record: Record) -> None:
         """Take the record of an exchange that has ended."""
@@ -76,11 +78,15 @@ class Message:
 
     def head(self, head: MessageHead) -> None:
         """Record start line and fields, credentials masked."""
-        if self._entry.ledger.messages:
+        ledger = self._entry.ledger
+        if ledger.messages:
             self._head = head
+            ledger.holding.add(self._entry)
 
     def piece(self, data: bytes, told: bytes) -> None:
         """Take the next bytes of the body: ``data`` as they are, ``told`` as they may be recorded."""
+        if not self._raw:
+            self._entry.ledger.holding.add(self._entry)
         self._raw.append(data)
         self._raw_bytes += len(data)
         if self._raw_bytes >= HOLD_BYTES:
@@ -99,6 +105,7 @@ class Message:
             self.cut = self.cut or bool(data)
         elif data:
             self.kept += len(data)
+            ledger.holding.add(self._entry)
             self._held.append(data)
             self._held_bytes += len(data)
             if self._held_bytes >= HOLD_BYTES:

@@ -111,6 +111,8 @@ class Journal:
         self._open: dict[int, Entry] = {}
         self.due: list[Entry] = []
         """Those that have something to write at the end of this turn."""
+        self.holding: set[Entry] = set()
+        """Those that hold something of a message, which is written within a tick."""
         self._tick: IDelayedCall | None = None
         self._second = 0
         self._refused_now = 0
@@ -228,6 +230,7 @@ class Journal:
     def finished(self, entry: Entry, record: Record) -> None:
         """Take the record of an exchange whose OUTCOME was just appended."""
         self._open.pop(entry.number, None)
+        self.holding.discard(entry)
         self.lane.records += 1
         self.tails[MAIN].add(self.lane.offset, record)
         self.on_record()
@@ -316,6 +319,7 @@ class Journal:
         self.counts["unrecorded"] += 1
         if entry.intent == NOWHERE:
             self._open.pop(entry.number, None)
+            self.holding.discard(entry)
         self._lose(entry)
 
     def _settle(self, due: list[Entry]) -> None:
@@ -376,7 +380,8 @@ class Journal:
             self._fill()
 
     def _flush_held(self) -> None:
-        for entry in list(self._open.values()):  # one that has ended in this turn is closed by it
+        holding, self.holding = self.holding, set()
+        for entry in holding:
             entry.flush()
 
     def _in_progress(self) -> list[tuple[Any, ...]]:

@@ -22,6 +22,7 @@ from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, InternalError
 from netrunner.interfaces import IClock, IProvider, IUpstream
 from netrunner.pipeline.question import ask
+from netrunner.pipeline.served import Served
 from netrunner.routing.names import Names
 from netrunner.values import Call
 
@@ -34,7 +35,7 @@ class Catalog:
     Args:
         own: What names mean, those that are configured or registered first.
         unknown_model: The provider of unknown names, which is asked for its own.
-        providers: By name, each with the upstream that carries its requests.
+        providers: By name.
         clock: Time.
     """
 
@@ -42,7 +43,7 @@ class Catalog:
         self,
         own: Names,
         unknown_model: str | None,
-        providers: Mapping[str, tuple[IProvider, IUpstream]],
+        providers: Mapping[str, Served],
         clock: IClock,
     ) -> None:
         self._own = own
@@ -82,12 +83,12 @@ class Catalog:
         return [listed for name in asked if (listed := self._list(name)) is not None]
 
     def _speaks(self, name: str, dialect: str) -> bool:
-        return bool(self._providers[name][0].dialect == dialect)
+        return bool(self._providers[name].provider.dialect == dialect)
 
     def _list(self, name: str) -> List | None:
         """Return what a provider lists; None if it lists nothing."""
         if name not in self._lists:
-            provider, upstream = self._providers[name]
+            provider, upstream = self._providers[name].provider, self._providers[name].upstream
             dialect: Any = SPOKEN.get(provider.dialect)
             lists = ILists.providedBy(dialect)
             self._lists[name] = List(name, provider, upstream, dialect, self._clock) if lists else None

@@ -29,6 +29,7 @@ from netrunner.pipeline.intent import tell_intent
 from netrunner.pipeline.lane import MAX_ANSWER_BYTES, MAX_REPAIRED_BYTES, EventLane, PlainLane, RepairLane
 from netrunner.pipeline.prelude import Prelude
 from netrunner.pipeline.relay import Relay
+from netrunner.pipeline.served import Served
 from netrunner.pipeline.shared import Pipeline
 from netrunner.pipeline.translation import TranslatingLane, Translation
 from netrunner.pipeline.tries import Tries
@@ -163,19 +164,19 @@ class Run(Breakable):
             candidate = await tries.next()
             if candidate is None:
                 return
-        provider, upstream = pipeline.providers[candidate.provider]
-        self._provider = provider
+        served = pipeline.providers[candidate.provider]
+        self._provider = provider = served.provider
         exchange.provider = candidate.provider
         exchange.upstream_model = candidate.model or None
-        if self._stays(provider, candidate.provider):
+        if self._stays(served):
             if not provider.serves(exchange.endpoint, exchange.model is not None):
                 raise NotFound("No such endpoint.", code="endpoint_not_found")
             if pipeline.chain.event_filters:
                 self.filters_events = self._has_events()
             self._asked = ""
             upgrade = self._request.facts.upgrade
-            self._repairs = calls.repairs(pipeline, exchange, candidate) if upgrade is None else None
-            call = calls.plain(pipeline, exchange, candidate, upgrade, self._repairs)
+            self._repairs = calls.repairs(served, exchange) if upgrade is None else None
+            call = calls.plain(served, exchange, candidate.model, upgrade, self._repairs)
         else:
             translation = self._translated()
             if self._answered(translation):
@@ -183,30 +184,29 @@ class Run(Breakable):
             lacking = pipeline.seals.lacking(exchange, SPOKEN[provider.dialect], translation.request)
             if lacking and not await self._fetched(lacking):
                 return
-            call = calls.translated(pipeline, exchange, candidate, translation)
+            call = calls.translated(served, exchange, candidate.model, translation, pipeline.seals)
             self._asked, self._repairs = call.endpoint, None
             self.filters_events = bool(pipeline.chain.event_filters)
-        if pipeline.prepares(candidate.provider) and not await self._prepared(provider, call):
+        if served.prepares and not await self._prepared(provider, call):
             return
         request = provider.build(call)
         if pipeline.chain.attempt:
             request = await pipeline.chain.on_attempt(exchange, request)
         if exchange.outcome is None:
-            if candidate.timeouts is not None:
-                upstream = pipeline.choosing.apart[candidate.provider, candidate.timeouts]
-            self._send(candidate, request, upstream)
+            apart = None if candidate.timeouts is None else (candidate.provider, candidate.timeouts)
+            self._send(candidate, request, served.upstream if apart is None else pipeline.choosing.apart[apart])
 
-    def _stays(self, provider: IProvider, name: str) -> bool:
+    def _stays(self, served: Served) -> bool:
         """Return whether a provider is asked in the caller's own dialect.
 
         One that it understands besides its own is left where event filters could not read the answer otherwise.
         """
         exchange, pipeline = self._exchange, self._pipeline
-        if not pipeline.speaks(name, exchange.dialect.name):
+        if exchange.dialect.name not in served.dialects:
             return False
         return (
             not pipeline.chain.event_filters
-            or provider.dialect == exchange.dialect.name
+            or served.provider.dialect == exchange.dialect.name
             or exchange.dialect.has_events(exchange.method, exchange.endpoint) is not None
         )
 

@@ -9,21 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 
 from netrunner.errors import Overloaded
-from netrunner.interfaces import IAdapts, IClock, ILiveSink, IPrepares, IProvider, ISpeaksMore, IUpstream
+from netrunner.interfaces import IClock, ILiveSink, IProvider, IUpstream
 from netrunner.pipeline.catalog import Catalog
 from netrunner.pipeline.chain import Chain
 from netrunner.pipeline.choosing import Choosing
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.gap import Gap
 from netrunner.pipeline.live import Live
 from netrunner.pipeline.recording import Ledger, Redaction
 from netrunner.pipeline.sealed import Seals
+from netrunner.pipeline.served import Served
 from netrunner.pipeline.stages import ServerTiming
 from netrunner.pipeline.telling import Telling
 from netrunner.pipeline.tracing import Tracing
 from netrunner.routing.names import Names
 from netrunner.routing.table import Table
-from netrunner.settings import Secret
 from netrunner.values import Outcome, Record
 
 
@@ -109,48 +108,21 @@ class Pipeline:
         self.observing = observing or Observing()
         self.chain = chain
         self.table = table
-        self.providers: dict[str, tuple[IProvider, IUpstream]] = {}
+        self.providers: dict[str, Served] = {}
         self.clock = clock
         self.inflight: dict[str, Exchange] = {}
         self._max_streams = max_streams
-        self._spoken: set[tuple[str, str]] = set()
-        self._gaps: dict[str, Gap] = {}
-        self._keys: dict[str, bytes] = {}
-        self._repairing, self._adapting, self._preparing, self._passthrough, self._project = (
-            set[str]() for _ in range(5)
-        )
         for name, (provider, upstream) in providers.items():
             self.admit(name, provider, upstream)
         self.catalog = Catalog(self.names, table.unknown_model, self.providers, clock)
 
     def admit(self, name: str, provider: IProvider, upstream: IUpstream) -> None:
         """Have ``provider`` serve what is asked of ``name``, its requests carried by ``upstream``."""
-        self.dismiss(name)
-        self.providers[name] = (provider, upstream)
-        also = provider.also if ISpeaksMore.providedBy(provider) else ()
-        self._spoken.update((name, dialect) for dialect in (provider.dialect, *also))
-        if gap := Gap.of(name, self.choosing.counters, self.clock, provider.settings):
-            self._gaps[name] = gap
-        if key := _stored_key(provider):
-            self._keys[name] = key
-        for names, belongs in (
-            (self._repairing, getattr(provider.settings, "repair", False)),
-            (self._adapting, IAdapts.providedBy(provider)),
-            (self._preparing, IPrepares.providedBy(provider)),
-            (self._passthrough, getattr(provider.settings, "api_key", None) == "passthrough"),
-            (self._project, getattr(provider.settings, "api_key", None) == "project"),
-        ):
-            if belongs:
-                names.add(name)
+        self.providers[name] = Served(name, provider, upstream, self.choosing.counters, self.clock)
 
     def dismiss(self, name: str) -> None:
         """Serve nothing of ``name`` any more; none of its requests may be in progress."""
-        if self.providers.pop(name, None) is not None:
-            self._spoken = {spoken for spoken in self._spoken if spoken[0] != name}
-            for names in (self._repairing, self._adapting, self._preparing, self._passthrough, self._project):
-                names.discard(name)
-            self._gaps.pop(name, None)
-            self._keys.pop(name, None)
+        self.providers.pop(name, None)
 
     def enter(self, exchange: Exchange) -> None:
         """Count an exchange as in flight.
@@ -197,50 +169,8 @@ class Pipeline:
 
     def place(self, provider: str, model: str) -> str:
         """Return where a model is asked for, as a text that differs where another is."""
-        address = getattr(self.providers[provider][0].settings, "base_url", "")
-        return f"{provider} {address} {model}"
-
-    def prepares(self, provider: str) -> bool:
-        """Return whether ``provider`` must get ready before each request."""
-        return provider in self._preparing
-
-    def gap_of(self, provider: str) -> Gap | None:
-        """Return what keeps the calls of ``provider`` apart, if anything does."""
-        return self._gaps.get(provider)
-
-    def adapts(self, provider: str) -> bool:
-        """Return whether ``provider`` may leave something out of a request."""
-        return provider in self._adapting
-
-    def repairs(self, provider: str) -> bool:
-        """Return whether answers of ``provider`` are repaired."""
-        return provider in self._repairing
-
-    def speaks(self, provider: str, dialect: str) -> bool:
-        """Return whether ``provider`` understands requests of ``dialect`` as they are."""
-        return (provider, dialect) in self._spoken
+        return f"{provider} {self.providers[provider].address} {model}"
 
     def key_of(self, exchange: Exchange) -> bytes | None:
         """Return the key that is not the caller's own and that the last attempt was made with, if there is one."""
-        return exchange.project_key or self._keys.get(exchange.attempts[-1].provider)
-
-    def authorization(self, exchange: Exchange, provider: str) -> bytes | None:
-        """Return what ``provider`` is asked with that is not stored for it: the caller's own, or its project's key.
-
-        Raises:
-            Forbidden: ``project_key_missing`` when the project has none.
-        """
-        exchange.project_key = None
-        if provider in self._project and exchange.holder is not None:
-            exchange.project_key = exchange.holder.key(provider)
-            return b"Bearer " + exchange.project_key
-        return exchange.credential() if provider in self._passthrough else None
-
-    def passes_through(self, provider: str) -> bool:
-        """Return whether ``provider`` is asked with the caller's own credential."""
-        return provider in self._passthrough
-
-
-def _stored_key(provider: IProvider) -> bytes | None:
-    key = getattr(provider.settings, "api_key", None)
-    return key.reveal().strip().encode() if isinstance(key, Secret) else None
+        return exchange.project_key or self.providers[exchange.attempts[-1].provider].key or None

@@ -113,7 +113,7 @@ class Tries:
             self.wary = True
             return None
         candidate = candidates[0]
-        counted = self._claim is not None or candidate.claims or pipeline.gap_of(candidate.provider) is not None
+        counted = self._claim is not None or candidate.claims or pipeline.providers[candidate.provider].gap is not None
         if counted or len(candidates) > 1:
             return None
         self._begin(candidate, pipeline.clock.seconds())
@@ -185,7 +185,7 @@ class Tries:
                 return False
             self._grant = granted
             exchange.release = self.release
-        gap = pipeline.gap_of(candidate.provider)
+        gap = pipeline.providers[candidate.provider].gap
         if gap is not None and not await self._entered(gap):
             return False
         self._begin(candidate, now)

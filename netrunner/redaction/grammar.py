@@ -12,8 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import re2
+if TYPE_CHECKING:
+    import re2
 
 MAX_PATTERN_CHARACTERS = 400
 """Of one pattern in a configuration; what is derived of it nests as deep as it is long, and RE2 takes 1,000 levels."""
@@ -64,6 +66,8 @@ def shape(pattern: str, captures: bool = False) -> Shape:
 
 def options(max_bytes: int = MAX_COMPILED_BYTES) -> re2.Options:
     """Return how all patterns from a configuration are compiled: quietly, within ``max_bytes`` of memory."""
+    import re2  # 2.4 MiB, and few configurations have a pattern
+
     chosen = re2.Options()
     chosen.log_errors = False
     chosen.max_mem = max_bytes
@@ -90,6 +94,8 @@ def compiled(
     Raises:
         ValueError: for a pattern that RE2 does not take, with its reason.
     """
+    import re2
+
     chosen = options(max_bytes)
     chosen.encoding = re2.Options.Encoding.UTF8 if utf8 else re2.Options.Encoding.LATIN1
     chosen.never_capture = not captures

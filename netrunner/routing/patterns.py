@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import re2
 from netrunner.redaction.grammar import compiled, options
+
+if TYPE_CHECKING:
+    import re2
 
 MAX_NAME_CHARACTERS = 512
 """No name is longer, nor becomes longer by a pattern's groups."""
@@ -46,6 +49,8 @@ class Patterns:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        import re2
+
         self._compiled = [_compiled(pattern) for pattern in patterns]
         together = options(MAX_TOGETHER_BYTES)
         together.never_capture = True

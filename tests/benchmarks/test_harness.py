@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import parts, peers, wire
+from benchmarks import parts, peers, servers, wire
 from benchmarks.accounting import BenchmarkError, Child, cpu_s, free_port, rss_bytes, tree
 from benchmarks.figures import Measure, Sample, percentile, summarise
 from benchmarks.paced import PacedUpstream
 from benchmarks.report import table, versus
+from benchmarks.servers import Target
 from benchmarks.streams import Order, Reader, RewrittenStream, Stream
 
 RATE = Measure("throughput", "requests", "1/s", ">= 0.25 x")
@@ -81,6 +82,20 @@ def test_every_event_of_five_streams_arrives_as_sent(paced_port: int, in_step: b
     assert findings.faults == []
     assert findings.delivered == findings.expected == 5 * (order.events + 1)
     assert 0 < findings.p50_us <= findings.p99_us
+
+
+def test_events_that_are_written_together_are_counted_one_by_one(paced_port: int) -> None:
+    order = Order(paced_port, "token", "model", streams=2, pace_ms=10, seconds=0.05, at_once=32)
+    findings = Reader(order).run()
+    assert findings.faults == []
+    assert findings.delivered == findings.expected == 2 * (1 + 32 * order.writes + 1)
+
+
+def test_the_bare_relay_passes_on_streams_and_answers(paced_port: int, tmp_path: Path) -> None:
+    with servers.bare(tmp_path, Target("direct", paced_port, paced_port)) as bare:
+        findings = Reader(Order(bare.paced_port, "token", "model", streams=3, pace_ms=10, seconds=0.1)).run()
+    assert findings.faults == []
+    assert findings.delivered == findings.expected
 
 
 def test_streams_in_step_have_their_events_at_multiples_of_the_pace(paced_port: int) -> None:

@@ -154,6 +154,18 @@ def test_pieces_are_collected_until_there_are_enough_or_a_second_has_passed(
     journal.stop()
 
 
+def test_streams_that_say_nothing_are_not_looked_at(journal_in: MakeJournal, clock: FakeClock) -> None:
+    journal = journal_in()
+    journal.start()
+    stream = tell(journal, 1)
+    complete(journal, 2)
+    journal.commit()
+    assert journal.holding == {stream}
+    clock.advance(module.TICK_S)
+    assert journal.holding == set()
+    journal.stop()
+
+
 def test_exchanges_that_end_just_before_the_tick_are_written_once_and_whole(
     journal_in: MakeJournal, clock: FakeClock
 ) -> None:

@@ -35,7 +35,7 @@ class Turns(Stage):
         self._flush = Flush(self.clock)
         self.site.later = self._flush.later
         self.carried = Carried()
-        self.pipeline.admit("up", self.pipeline.providers["up"][0], self.carried)
+        self.pipeline.admit("up", self.pipeline.providers["up"].provider, self.carried)
 
     def end_turn(self) -> None:
         """End the turn."""

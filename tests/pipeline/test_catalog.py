@@ -226,7 +226,7 @@ def test_a_provider_that_raises_breaks_no_list_either(
         raise ZeroDivisionError
 
     stage = local()
-    monkeypatch.setattr(stage.pipeline.providers["up"][0], "build", build)
+    monkeypatch.setattr(stage.pipeline.providers["up"].provider, "build", build)
     assert named(told(look(stage))) == ["m", "alias"]
     assert warnings == ["the provider up could not be asked for its models"]
     assert len(logged_failures.flush(ZeroDivisionError)) == 1

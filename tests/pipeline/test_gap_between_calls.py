@@ -5,16 +5,14 @@ from __future__ import annotations
 import pytest
 
 from netrunner.pipeline.gap import Gap
-from netrunner.pipeline.shared import Pipeline
 from tests.support.client import answers
 from tests.support.stage import JSON, Stage, error_of
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage() -> Stage:
     stage = Stage()
-    gap = Gap("up", stage.counters, stage.clock, 1.0, 1, 2.5)
-    monkeypatch.setattr(Pipeline, "gap_of", lambda pipeline, provider: gap)
+    stage.pipeline.providers["up"].gap = Gap("up", stage.counters, stage.clock, 1.0, 1, 2.5)
     return stage
 
 

@@ -267,9 +267,9 @@ def test_embeddings_are_translated_too() -> None:
     assert json.loads(answer.body)["embeddings"] == [[0.0, 0.5], [1.0, 0.5]]
 
 
-def test_an_endpoint_that_only_one_dialect_knows_is_not_there_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_only_one_dialect_knows_is_not_there_for_others() -> None:
     stage = Stage()
-    monkeypatch.setattr(type(stage.pipeline), "speaks", lambda *_: False)
+    stage.pipeline.providers["up"].dialects = frozenset()
     client = stage.ask({"model": "m"}, "/v1/moderations")
     (answer,) = answers(client.heard(), b"POST")
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (404, "endpoint_not_found")
@@ -287,9 +287,9 @@ def test_a_provider_that_cannot_get_ready_is_passed_over_if_nothing_was_sent(
         if call.model == "a":
             raise error
 
-    provider = stage.pipeline.providers["up"][0]
+    provider = stage.pipeline.providers["up"].provider
     monkeypatch.setattr(provider, "prepare", prepare, raising=False)
-    monkeypatch.setattr(type(stage.pipeline), "prepares", lambda *_: True)
+    stage.pipeline.providers["up"].prepares = True
     assert not IPrepares.providedBy(provider)
     client = stage.ask(ASK, "/v1/messages")
     if sent:

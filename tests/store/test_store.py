@@ -319,10 +319,10 @@ async def test_a_stop_that_takes_too_long_is_given_up_and_leaves_no_failure_behi
     await store.stop()
 
 
-def test_nothing_of_the_database_is_loaded_before_it_is_wanted() -> None:
+def test_neither_the_database_nor_what_patterns_need_is_loaded_before_it_is_wanted() -> None:
     script = (
         "import sys, netrunner.service, netrunner.tap, netrunner.plugins.builtin, netrunner.store, netrunner.query\n"
-        "assert not {'sqlalchemy', 'alembic', 'psycopg'} & set(sys.modules)\n"
+        "assert not {'sqlalchemy', 'alembic', 'psycopg', 're2'} & set(sys.modules)\n"
         "import netrunner.store.logs\n"
         "assert not {'alembic', 'psycopg'} & set(sys.modules)\n"
     )
