@@ -59,7 +59,7 @@ class Place:
 
 def bring_up(url: URL) -> None:
     """Bring a database to the latest migration."""
-    # With it comes Alembic, a fifth of what such a command has to import; most databases need no migration.
+    # With it comes Alembic, a sixth of what such a command costs; most databases need no migration.
     from netrunner.store.migrate import migrate
 
     migrate(url.render_as_string(hide_password=False))

@@ -72,7 +72,8 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it is gone."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # It may have ended since.
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once."""
