@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from benchmarks.accounting import Others
 from benchmarks.figures import percentile
@@ -193,16 +193,7 @@ def _make_indexes(connection: Connection) -> None:
 def _copy(connection: Connection, new: Sequence[Record]) -> None:
     """Write records none of which is there."""
     for table, rows in zip((records_table, documents_table), writing.rows(connection, new), strict=True):
-        if connection.dialect.name != "postgresql":
-            connection.execute(insert(table), rows)
-            continue
-        # By the driver itself: SQLAlchemy has no COPY.
-        driver: Any = connection.connection.driver_connection
-        names = [column.name for column in table.columns]
-        statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row([row[name] for name in names])
+        writing.put(connection, table, rows)
 
 
 def read_while_writing(database: Database, make: Make, records: int, rounds: int) -> tuple[list[Row], float]:

@@ -100,8 +100,8 @@ class Lasting:
     registered: Registered
     neighbours: Neighbours
     seals: SealMemory
-    other_seals: Others | None
-    """Those of the other workers; None where there is one process."""
+    other_seals: Others
+    """Those of the other processes of the state folder: workers, one that drains."""
     crew: Crew | None
     """Tells of all workers; None where there is one process."""
     watch: Watch

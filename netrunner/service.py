@@ -30,8 +30,7 @@ from netrunner.http.pool import Pool
 from netrunner.http.site import Site
 from netrunner.http.sweep import Sweep
 from netrunner.interfaces import ICounters, IStartable
-from netrunner.limits.memory import Counted, MemoryCounters
-from netrunner.limits.place import open_counters
+from netrunner.limits.place import absorb, left_by, open_counters
 from netrunner.news.board import Board
 from netrunner.news.topics import PROJECTS
 from netrunner.news.wires import wires
@@ -43,6 +42,7 @@ from netrunner.pipeline.sealed import SealMemory
 from netrunner.process import listen
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
 from netrunner.process.peers import PROJECT_CHANGED, PURGE, tell_others
+from netrunner.process.sealfiles import SealFiles
 from netrunner.process.seals import SiblingSeals
 from netrunner.process.seals import offer as offer_seals
 from netrunner.process.siblings import Siblings
@@ -103,6 +103,7 @@ class NetrunnerService(Service):
         siblings = Siblings(state[0], reactor)
         self.neighbours = Neighbours(siblings)
         self._seals = SealMemory()
+        self._seal_files = SealFiles(state[0], state[1].name, self._seals, self._clock, reactor)
         self._worker = worker
         self._lag = Lag(self._clock)
         self._stalls = Stalls(self._lag.late_s, self.log)
@@ -125,7 +126,7 @@ class NetrunnerService(Service):
             self.registered,
             self.neighbours,
             self._seals,
-            None if worker is None else SiblingSeals(siblings),
+            SiblingSeals(siblings, self._seal_files.look),
             None if worker is None else Crew(worker, self.neighbours),
             Watch(self._observed.figures, self._clock, self.neighbours),
         )
@@ -163,6 +164,7 @@ class NetrunnerService(Service):
         self._sweep.start()
         self._lag.start()
         self._stalls.start()
+        self._seal_files.start()
         self._start_counters()
         self._receive()
         self._parts.start()
@@ -205,9 +207,9 @@ class NetrunnerService(Service):
         Telling(self.live, self.books.lookout.recent, self._clock).offer(commands)
         offer_sessions(self.books.lookout.sessions, commands)
         self._lasting.watch.offer(commands)
+        offer_seals(self._seals.get, commands)
         commands.add(PURGE, NoArguments, self._purge)
         if self._worker is not None:
-            offer_seals(self._seals.get, commands)
             commands.add("metrics", NoArguments, self._metrics)
 
     def _purge(self, _: NoArguments) -> Deferred[Reply]:
@@ -373,17 +375,14 @@ class NetrunnerService(Service):
 
     def windows(self) -> list[Any]:
         """Return what limits have counted in this process, in terms of JSON, for a successor."""
-        counters = self._counters
-        found: list[Any] = msgspec.to_builtins(counters.windows() if isinstance(counters, MemoryCounters) else [])
-        return found
+        return left_by(self._counters)
 
     def absorb_windows(self, windows: list[Any]) -> None:
         """Go on with what the limits of a predecessor have counted."""
-        if isinstance(self._counters, MemoryCounters):
-            try:
-                self._counters.absorb(msgspec.convert(windows, list[Counted]))
-            except msgspec.ValidationError as error:
-                self.log.error("what limits have counted is lost: {error}", error=error)
+        try:
+            absorb(self._counters, windows)
+        except msgspec.ValidationError as error:
+            self.log.error("what limits have counted is lost: {error}", error=error)
 
     def read_aliases(self) -> None:
         """Read the aliases that another process has changed."""
@@ -465,7 +464,7 @@ class NetrunnerService(Service):
         # All that follows waits once, whatever of it hangs.
         self._limit = min(self._limit + LEAVE_S, self._clock.seconds() + STOP_S)
         every = [*self._retired, self._parts]
-        stopped = DeferredList([parts.stop(self._left_s()) for parts in every])
+        stopped = DeferredList([self._seal_files.stop(self._left_s()), *(one.stop(self._left_s()) for one in every)])
         for counters in {id(parts.counters): parts.counters for parts in every}.values():
             self._stop_counters(counters)
         self._board.stop()

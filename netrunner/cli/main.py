@@ -116,6 +116,12 @@ def _restore() -> usage.Options:
     return RestoreOptions()
 
 
+def _status() -> usage.Options:
+    from netrunner.cli.status import StatusOptions
+
+    return StatusOptions()
+
+
 def _upgrade() -> usage.Options:
     from netrunner.cli.upgrade import UpgradeOptions
 
@@ -143,6 +149,7 @@ class NetrunnerOptions(usage.Options):
         ("cache", None, _cache, "Forget the answers that are kept."),
         ("ca", None, _ca, "Make the authority by which the forward proxy looks into tunnels."),
         ("import", None, _import, "Rewrite another system's configuration."),
+        ("status", None, _status, "Say which processes serve, and where."),
         ("upgrade", None, _upgrade, "Replace a running daemon by the code as it is now."),
         ("journal", None, _journal, "Check, show or export the record of requests."),
         ("project", None, _project, "Manage projects."),

@@ -5,20 +5,17 @@ This module must not start a process: the daemon that is replaced does.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from twisted.logger import Logger
 from twisted.python import usage
 
-from netrunner.config.load import load
+from netrunner.cli.running import configured, running
 from netrunner.errors import ConfigurationError
 from netrunner.process.control import ControlError, ask
-from netrunner.process.state import control_folder
-from netrunner.registry import Registry
+from netrunner.process.state import control_path
 
 LOOK_S = 0.05
 """How often the daemon is asked how far it is."""
@@ -55,10 +52,7 @@ class UpgradeOptions(usage.Options):
             return Path(self["state"]).absolute()
         if self["config"] is None:
             return Path("var").absolute()
-        log = Logger("netrunner.plugins")
-        path = os.path.abspath(self["config"])
-        settings, _, _ = load(path, lambda folders: Registry.discover(folders, log), os.environ)
-        return Path(settings.state).absolute()
+        return Path(configured(self["config"]).state)
 
 
 def _daemon(state: Path) -> Path:
@@ -67,13 +61,9 @@ def _daemon(state: Path) -> Path:
     Raises:
         ControlError: when there is none.
     """
-    for path in sorted(control_folder(state).glob("*.sock")):
-        try:
-            status = ask(path, "status")
-        except ControlError:
-            continue
-        if status["worker"] is None and not status["draining"]:
-            return path
+    for status in running(state):
+        if not status["draining"]:
+            return control_path(state, status["pid"])
     raise ControlError(f"no netrunner runs on the state folder {state}")
 
 

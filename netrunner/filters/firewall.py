@@ -1,21 +1,22 @@
-"""The filter ``firewall``: has a request's text looked at by classifiers, and refuses what they take for harmful.
+"""The filter ``firewall``: has what is asked looked at by classifiers, and refuses what they take for harmful.
 
-A classifier is a server that is sent ``{"model": ..., "text": ...}`` and answers ``{"labels": [...], "probabilities":
-[...]}``. It is asked once for a request, however many rules go by its answer.
+A classifier is a server that is sent ``{"model": ..., "text": ...}``, or an image in the place of the text, and answers
+``{"labels": [...], "probabilities": [...]}``. It is asked once, however many rules go by its answer.
 
-This module must not judge any text itself.
+This module must not judge anything itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 from zope.interface import implementer
 
 from netrunner.errors import ConfigurationError, Forbidden, InternalError, Problem, UpstreamError
+from netrunner.filters.images import Bounds, Named, images_of
 from netrunner.interfaces import IEnvironment, IRequestPhase, ISection
 from netrunner.offers import FilterFactory
 from netrunner.settings import Secret, setting
@@ -35,10 +36,13 @@ Kind = Literal[
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierSettings:
-    """A server that says what a text is."""
+    """A server that says what a text or an image is."""
 
     name: str = setting(form="name", doc="What rules call it; it is told so as `model`.")
-    url: str = setting(form="url", doc="Where texts are posted to.")
+    type: Literal["text-classification", "image-classification"] = setting(
+        "text-classification", doc="What it is asked about: texts, or images, `image-classification`."
+    )
+    url: str = setting(form="url", doc="Where texts, or images, are posted to.")
     api_key: Secret | None = setting(None, doc="Sent as `Authorization: Bearer`.")
     timeout_s: float = setting(5.0, minimum=0.001, doc="Seconds for its answer.")
 
@@ -56,7 +60,7 @@ class RuleSettings:
         0.5,
         minimum=0.0,
         maximum=1.0,
-        doc="A text is refused that has a harmful label of a higher probability than this.",
+        doc="A text or image is refused that has a harmful label of a higher probability than this.",
     )
     harmless: tuple[str, ...] = setting(
         ("safe", "neutral", "benign"), form="text", doc="Labels that are not harmful, whatever their case."
@@ -70,7 +74,16 @@ class FirewallSettings:
 
     models: tuple[ClassifierSettings, ...] = setting(doc="The classifiers that there are.")
     rules: tuple[RuleSettings, ...] = setting(doc="What is refused; the first one that does tells why.")
-    looks_at: Literal["last", "all"] = setting("last", doc="The text of the `last` message, or of `all` of them.")
+    looks_at: Literal["last", "all"] = setting(
+        "last", doc="The text and the images of the `last` message, or of `all` of them."
+    )
+    image_urls: Named = setting(
+        "refuse",
+        doc="What becomes of an image that is named by a URL: it is refused with 403 (`refuse`), its classifier is "
+        "told the URL (`ask`), or it goes on unseen (`admit`), as what is named by a file's id does then only.",
+    )
+    max_images: int = setting(16, minimum=1, doc="Images of a request that are looked at; one with more is refused.")
+    max_image_bytes: int = setting(20971520, minimum=1, doc="Bytes of the largest image that is looked at.")
     unavailable: Literal["refuse", "admit"] = setting(
         "refuse", doc="What becomes of a request whose classifier gives no answer: 500, or it goes on."
     )
@@ -94,7 +107,7 @@ class Verdict(msgspec.Struct):
     probabilities: list[float]
 
     def refused_by(self, rule: RuleSettings) -> bool:
-        """Return whether a rule refuses a text of which this is said."""
+        """Return whether a rule refuses that of which this is said."""
         harmless = {label.lower() for label in rule.harmless}
         told = zip(self.labels, self.probabilities, strict=True)
         return any(label.lower() not in harmless and probability > rule.threshold for label, probability in told)
@@ -112,6 +125,13 @@ class Firewall:
         self._environment = environment
         self._classifiers = {one.name: one for one in settings.models}
         self._rules = [rule for rule in settings.rules if rule.enabled]
+        self._types = {self._classifiers[rule.model].type for rule in self._rules}
+        self._bounds = Bounds(
+            everything=settings.looks_at == "all",
+            named=settings.image_urls,
+            count=settings.max_images,
+            size_bytes=settings.max_image_bytes,
+        )
 
     async def on_request(self, exchange: Any) -> None:
         """Refuse a request that a rule is against.
@@ -119,16 +139,21 @@ class Firewall:
         Raises:
             Forbidden: ``firewall_blocked``; the message names the rule's type.
             InternalError: ``firewall_unavailable``, when that cannot be found out.
+            ExchangeError: when an image cannot be looked at; see ``images_of``.
         """
-        text = self._text(exchange)
-        if not text:
-            return
-        verdicts: dict[str, Verdict | None] = {}
+        subjects: dict[str, Sequence[Mapping[str, str]]] = {}
+        if "text-classification" in self._types:
+            text = self._text(exchange)
+            subjects["text-classification"] = [{"text": text}] if text else []
+        if "image-classification" in self._types:
+            subjects["image-classification"] = images_of(exchange, self._bounds)
+        verdicts: dict[str, list[Verdict]] = {}
         for rule in self._rules:
             if rule.model not in verdicts:
-                verdicts[rule.model] = await self._verdict(self._classifiers[rule.model], text)
-            verdict = verdicts[rule.model]
-            if verdict is not None and verdict.refused_by(rule):
+                classifier = self._classifiers[rule.model]
+                asked = [await self._verdict(classifier, subject) for subject in subjects[classifier.type]]
+                verdicts[rule.model] = [verdict for verdict in asked if verdict is not None]
+            if any(verdict.refused_by(rule) for verdict in verdicts[rule.model]):
                 raise Forbidden(f"The request is refused by the firewall: {rule.type}.", code="firewall_blocked")
 
     def _text(self, exchange: Any) -> str:
@@ -137,10 +162,10 @@ class Firewall:
             messages = messages[-1:]
         return "\n".join(message.text for message in messages if message.text)
 
-    async def _verdict(self, classifier: ClassifierSettings, text: str) -> Verdict | None:
+    async def _verdict(self, classifier: ClassifierSettings, subject: Mapping[str, str]) -> Verdict | None:
         """Return what a classifier says; None if that is unknown and the request goes on all the same."""
         environment = self._environment
-        document = msgspec.json.encode({"model": classifier.name, "text": text})
+        document = msgspec.json.encode({"model": classifier.name, **subject})
         key = classifier.api_key
         headers = {} if key is None else {"Authorization": f"Bearer {key.reveal()}"}
         try:

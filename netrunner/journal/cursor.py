@@ -67,7 +67,9 @@ def write(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}")
     file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, data)
+        left = memoryview(data)
+        while left:
+            left = left[os.write(file, left) :]
         os.fsync(file)
     finally:
         os.close(file)

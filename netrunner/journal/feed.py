@@ -29,7 +29,7 @@ from netrunner.values import Record
 MAX_BATCH = 1000
 MAX_STEP_BYTES = 8 << 20
 """Read of a lane before the reactor has its turn."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LANES = ("main", "refused")
 
 

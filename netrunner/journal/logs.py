@@ -6,8 +6,7 @@ Reading is done by a thread. This module must not write.
 from __future__ import annotations
 
 import heapq
-import struct
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice, takewhile
 from pathlib import Path
@@ -18,10 +17,10 @@ from zope.interface import implementer
 
 from netrunner.errors import Expired
 from netrunner.figures import DAY_S, Stats
-from netrunner.ids import first_of
 from netrunner.interfaces import ILogs
 from netrunner.journal.records import walk
-from netrunner.journal.segments import BLOCK, Reader, Span
+from netrunner.journal.segments import Reader, Span, first_id
+from netrunner.journal.upward import Places
 from netrunner.journal.verify import LANES, journals
 from netrunner.query import Found, Query, between, look_through, matches
 from netrunner.values import Record
@@ -45,49 +44,48 @@ class JournalLogs:
     def __init__(self, state: Path, reactor: Any = None, pool: Any = None, most: int = MOST) -> None:
         self._state = state
         self._most = most
+        self._places = Places(state, most)
         self._reactor, self._pool = reactor, pool
 
     async def page(self, query: Query, limit: int) -> Found:
         """Return up to ``limit`` records that match."""
-        found: Found = await self._read(_page, query, limit, self._most)
+        found: Found = await self._read(self._page, query, limit)
         return found
 
     async def one(self, id: str) -> Record | None:
         """Return the record of that id."""
-        found: Record | None = await self._read(find, id)
+        found: Record | None = await self._read(find, self._state, id)
         return found
 
     async def count(self, query: Query) -> int:
         """Return how many match, of the newest ``MAX_COUNTED``."""
-        found: int = await self._read(_count, query)
+        found: int = await self._read(_count, self._state, query)
         return found
 
     async def stats(self, now_s: float) -> Stats:
         """Return how many records there are, of the newest ``MAX_COUNTED``."""
-        found: Stats = await self._read(_stats, now_s)
+        found: Stats = await self._read(_stats, self._state, now_s)
         return found
 
     async def _read(self, function: Any, *arguments: Any) -> Any:
         if self._pool is None:
-            return function(self._state, *arguments)
-        return await deferToThreadPool(self._reactor, self._pool, function, self._state, *arguments)
+            return function(*arguments)
+        return await deferToThreadPool(self._reactor, self._pool, function, *arguments)
+
+    def _page(self, query: Query, limit: int) -> Found:
+        if query.after is not None:
+            return self._places.page(query, limit)
+        low, high = between(query)
+        newest = newest_first(self._state, high)
+        if low is not None:
+            newest = takewhile(lambda record: record.id > low, newest)
+        return look_through(query, newest, limit, self._most)
 
 
 def find(state: Path, id: str) -> Record | None:
     """Return the record of that id."""
     newest = next(newest_first(state, id + "~"), None)
     return newest if newest is not None and newest.id == id else None
-
-
-def _page(state: Path, query: Query, limit: int, most: int) -> Found:
-    low, high = between(query)
-    newest = newest_first(state, high)
-    if low is not None:
-        newest = takewhile(lambda record: record.id > low, newest)
-    if query.after is None:
-        return look_through(query, newest, limit, most)
-    # What is next to it is come to last.
-    return Found(list(deque((record for record in newest if matches(query, record)), limit)))
 
 
 def _count(state: Path, query: Query) -> int:
@@ -125,7 +123,7 @@ def _lane(folder: Path, lane: str, before: str | None) -> Iterator[Record]:
         for span in reversed(reader.spans):
             held += _span(reader, span, before)
             held.sort(key=lambda record: record.id)
-            oldest = _first_id(span)
+            oldest = first_id(span.segment)
             while held and held[-1].id >= oldest:
                 yield held.pop()
         while held:
@@ -143,13 +141,3 @@ def _span(reader: Reader, span: Span, before: str | None) -> Iterator[Record]:
                 yield step.record
     except Expired:
         return
-
-
-def _first_id(span: Span) -> str:
-    """Return how the ids begin that were made when a segment began (RFC 9562, 5.7)."""
-    try:
-        with span.segment.path.open("rb") as file:
-            _, _, began, _ = BLOCK.unpack(file.read(BLOCK.size))
-    except (OSError, struct.error):
-        return ""
-    return first_of(began)

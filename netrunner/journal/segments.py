@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from netrunner.errors import Expired
+from netrunner.ids import first_of
 from netrunner.journal import frames
 from netrunner.journal.frames import Damage, Frame
 
@@ -76,6 +77,19 @@ def spans(found: list[Segment]) -> list[Span]:
             held.append(Span(segment, end))
             end = segment.start
     return held[::-1]
+
+
+def first_id(segment: Segment, slack_s: float = 0.0) -> str:
+    """Return how the ids begin that were made when a segment began (RFC 9562, 5.7), or ``slack_s`` before that.
+
+    It is empty where the file does not tell.
+    """
+    try:
+        with segment.path.open("rb") as file:
+            _, _, began, _ = BLOCK.unpack(file.read(BLOCK.size))
+    except (OSError, struct.error):
+        return ""
+    return first_of(began - slack_s)
 
 
 class Reader:

@@ -9,7 +9,8 @@ from bisect import bisect_right
 
 from netrunner.values import Record
 
-MAX_RECORDS = 4096
+MAX_RECORDS = 2048
+"""Some 4 KB each, as long as a reader is slow or away."""
 
 
 class Tail:

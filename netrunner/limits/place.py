@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from netrunner import __version__
 from netrunner.config.settings import Settings
 from netrunner.interfaces import IClock, ICounters
-from netrunner.limits.memory import MemoryCounters
+from netrunner.limits.memory import Counted, MemoryCounters
 from netrunner.shared import ISharedStore
 
 if TYPE_CHECKING:
@@ -41,6 +43,18 @@ def open_counters(settings: Settings, clock: IClock, reactor: Any, boot_id: str)
     lines = SharedLines(redis, clock, boot_id, lambda *heard: Subscriber(place, reactor, clock, TURNS, *heard))
     local = MemoryCounters(clock) if settings.shared_down == "local" else None
     return SharedCounters(redis, clock, boot_id, local, lines)
+
+
+def left_by(counters: ICounters) -> list[Any]:
+    """Return what is counted in this process, in terms of JSON, for a successor."""
+    found: list[Any] = msgspec.to_builtins(counters.windows() if isinstance(counters, MemoryCounters) else [])
+    return found
+
+
+def absorb(counters: ICounters, windows: list[Any]) -> None:
+    """Go on with what a predecessor has counted; raises ``msgspec.ValidationError`` for what makes no sense."""
+    if isinstance(counters, MemoryCounters):
+        counters.absorb(msgspec.convert(windows, list[Counted]))
 
 
 def open_store(settings: Settings, reactor: Any, space: str) -> ISharedStore:

@@ -48,6 +48,10 @@ class SealMemory:
         """What they take."""
         self.asked: Counter[str] = Counter()
         """How many others were asked for, by what came of it."""
+        self.changes = 0
+        """How often one was put here."""
+        self.damaged = 0
+        """Files of seals that could not be read."""
         self._max = max_bytes
         self._kept: OrderedDict[bytes, str] = OrderedDict()
 
@@ -70,10 +74,21 @@ class SealMemory:
         if before is not None:
             self.bytes -= len(before) + _KEY_BYTES
         self._kept[key] = seal
+        self.changes += 1
         self.bytes += len(seal) + _KEY_BYTES
         while self.bytes > self._max:
             _, gone = self._kept.popitem(last=False)
             self.bytes -= len(gone) + _KEY_BYTES
+
+    def entries(self) -> list[tuple[bytes, str]]:
+        """Return keys and seals, those longest unused first."""
+        return list(self._kept.items())
+
+    def add(self, entries: Sequence[tuple[bytes, str]]) -> None:
+        """Keep the seals of keys that have none; one that is too long is left out."""
+        for key, seal in entries:
+            if key not in self._kept and len(seal) <= MAX_SEAL_BYTES:
+                self.put(key, seal)
 
 
 class Others(Protocol):

@@ -43,7 +43,9 @@ class Started:
     """
 
     def __init__(self, arguments: Sequence[str], twistd: Any, config: str | None) -> None:
-        self._program = [sys.executable, os.path.abspath(arguments[0])]
+        self._program = os.path.abspath(arguments[0])
+        # A link in it may lead elsewhere by the time a worker is started, which is to run the code of this process.
+        self._own_program = os.path.realpath(self._program)
         self._twistd = twistd
         self._options = _before_the_plugin(list(arguments[1:]), twistd)
         self._config = config
@@ -59,11 +61,15 @@ class Started:
         kept = {name: value for name, value in environ.items() if name in _PLAIN or name.startswith(("PYTHON", "LC_"))}
         first = WORKER_LIFELINE + 1
         kept["NETRUNNER_LISTEN_FDS"] = ",".join(str(number) for number in range(first, first + sockets))
-        arguments = [*self._program, *options, "netrunner", "--worker", str(WORKER_LIFELINE)]
+        program = [sys.executable, self._own_program]
+        arguments = [*program, *options, "netrunner", "--worker", str(WORKER_LIFELINE)]
         return Command(arguments, kept, self._folder)
 
     def successor(self, environ: Mapping[str, str], pid: int, stderr: int) -> Command:
         """Return what starts the successor of process ``pid``, as this one was started.
+
+        The program is executed as it stands where it was found: its first line names the interpreter, and with it the
+        code, that belongs to it by now.
 
         Args:
             environ: Of this process.
@@ -72,7 +78,8 @@ class Started:
         """
         given = {name: value for name, value in environ.items() if name != "WATCHDOG_PID"}
         config = [] if self._config is None else ["--config", self._config]
-        arguments = [*self._program, *self._options, _NO_PID_FILE, "netrunner", *config, "--take-over", str(pid)]
+        program = [self._program] if os.access(self._program, os.X_OK) else [sys.executable, self._program]
+        arguments = [*program, *self._options, _NO_PID_FILE, "netrunner", *config, "--take-over", str(pid)]
         return Command(arguments, {**given, STDERR: str(stderr)}, self._folder)
 
 

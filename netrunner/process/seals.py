@@ -1,6 +1,6 @@
-"""The seals of calls that other workers keep: asked for by their control sockets, when one of them lacks any.
+"""The seals of calls that other processes keep, workers or one that drains: asked for by their control sockets.
 
-Each keeps its own in memory, so nothing is told before it is asked for.
+Each keeps its own in memory, so nothing is told before somebody asks who lacks it.
 
 This module must not know whose a seal is, nor what it is for.
 """
@@ -8,8 +8,10 @@ This module must not know whose a seal is, nor what it is for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred, succeed
 
 from netrunner.process.control import Commands, Reply
 from netrunner.process.siblings import Siblings
@@ -29,13 +31,15 @@ class SiblingSeals:
 
     Args:
         siblings: How they are asked.
+        look: Has at hand what those have left that have ended meanwhile.
     """
 
     available = True
     """Who does not answer has nothing."""
 
-    def __init__(self, siblings: Siblings) -> None:
+    def __init__(self, siblings: Siblings, look: Callable[[], Deferred[Any]] = lambda: succeed(None)) -> None:
         self._siblings = siblings
+        self._look = look
         self._asking = 0
 
     async def get_all(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -46,6 +50,8 @@ class SiblingSeals:
         self._asking += 1
         try:
             answers = await self._siblings.ask(_SEALS, {"keys": keys})
+            # Who has ended before it was asked has left them by now.
+            await self._look()
         finally:
             self._asking -= 1
         for answer in answers:

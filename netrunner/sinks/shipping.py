@@ -101,20 +101,28 @@ class Shipping:
         with self._turn:
             await self._pace.wait(len(records))
             wanted = [record for record in records if record.id not in self._delivered]
-            parcels = map(Parcel, (record.id for record in wanted), self.documents(wanted))
-            for batch in self._batches(parcels):
+            for batch in self._batches(self._parcels(wanted)):
                 await deliver(batch, self._post, self.bury)
             self._delivered.clear()
+
+    def _parcels(self, records: Sequence[Record]) -> Iterator[Parcel]:
+        # As many at once as one batch takes: a thousand would keep everybody else waiting, and for a try that fails.
+        for at in range(0, len(records), self._max_records):
+            some = records[at : at + self._max_records]
+            yield from map(Parcel, (record.id for record in some), self.documents(some))
 
     def _batches(self, parcels: Iterator[Parcel]) -> Iterator[list[Parcel]]:
         batch: list[Parcel] = []
         size = 1
         for parcel in parcels:
-            if batch and (len(batch) == self._max_records or size + len(parcel.document) + 1 > self._max_bytes):
+            if batch and size + len(parcel.document) + 1 > self._max_bytes:
                 yield batch
                 batch, size = [], 1
             batch.append(parcel)
             size += len(parcel.document) + 1
+            if len(batch) == self._max_records:
+                yield batch
+                batch, size = [], 1
         if batch:
             yield batch
 

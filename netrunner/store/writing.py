@@ -7,12 +7,13 @@ This module must not commit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy import Connection, Table, delete, exists, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from netrunner.query import fold, folded
 from netrunner.store.tables import WORDS, documents, records, texts
@@ -34,9 +35,31 @@ def add(connection: Connection, new: Sequence[Record]) -> int:
     if not by_id:
         return 0
     narrow, whole = rows(connection, by_id.values())
-    connection.execute(insert(records), narrow)
-    connection.execute(insert(documents), whole)
+    put(connection, records, narrow)
+    put(connection, documents, whole)
     return len(by_id)
+
+
+def put(connection: Connection, table: Table, new: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows that are not there: by COPY where there is one, which costs two thirds of inserting them."""
+    if connection.dialect.name != "postgresql":
+        connection.execute(insert(table), new)
+        return
+    from psycopg import Error
+    from psycopg.sql import SQL, Identifier
+
+    # By the driver itself, in the transaction that is open: SQLAlchemy has no COPY.
+    driver: Any = connection.connection.driver_connection
+    names = [column.name for column in table.columns]
+    statement = SQL("COPY {} ({}) FROM STDIN").format(Identifier(table.name), SQL(", ").join(map(Identifier, names)))
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in new:
+                copy.write_row([row[name] for name in names])
+    except Error as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise DBAPIError("COPY", None, error, connection_invalidated=driver.closed) from error
 
 
 def rows(connection: Connection, new: Collection[Record]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -67,6 +67,10 @@ class Arguments:
             raise _wrong(name, f"is one of {', '.join(choices)}")
         return choices[value]
 
+    def truth(self, name: str) -> bool | None:
+        """Return what is said to be ``true`` or ``false``."""
+        return self.choice(name, {"true": True, "false": False})
+
     def time(self, name: str) -> float | None:
         """Return a Unix time, given as such or as ISO 8601 with its offset."""
         value = self.text(name)
@@ -98,7 +102,7 @@ class Arguments:
             terms=terms,
             dialect=self.text("service_type"),
             outcome=self.choice("outcome", {one.value: one.value for one in Outcome}),
-            failed=self.choice("failed", {"true": True, "false": False}),
+            failed=self.truth("failed"),
             since_s=self.time("since"),
             until_s=self.time("until"),
             before=before,

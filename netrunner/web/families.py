@@ -187,6 +187,7 @@ FAMILIES = (
         "Whether seals of calls are found, and kept, where they should be; 0 while a Redis that is shared is away.",
     ),
     Family("netrunner_seals_bytes", "gauge", (), "bytes", "What the seals of calls take that are kept in memory."),
+    Family("netrunner_seals_damaged_total", "counter", (), "files", "Files of seals of calls that could not be read."),
     Family("netrunner_sink_lag_records", "gauge", ("sink",), "records", "Records that wait for a sink."),
     Family("netrunner_sink_written_total", "counter", ("sink",), "records", "Records a sink took."),
     Family(

@@ -147,7 +147,7 @@ class Performance(Told):
 class Logs(Told):
     """``/api/logs``: pages of records; below it, one of them."""
 
-    known = ("limit", *FILTERS)
+    known = ("limit", "envelope", *FILTERS)
 
     def __init__(self, gate: Gate, records: Records) -> None:
         super().__init__(gate, records)
@@ -175,25 +175,31 @@ class Logs(Told):
     async def _page(self, request: Request) -> Answer:
         arguments = Arguments(request, self.known)
         limit = arguments.number("limit", 100, MAX_ROWS)
+        enveloped = arguments.truth("envelope")
         query = arguments.query()
         rows, more, searched = await self._records.page(query, limit)
         newest, oldest = edges(query, [row["id"] for row in rows], searched)
         goes_on = more or searched is not None
-        links, fields = [], []
+        links = {}
         if oldest is not None and (goes_on or query.after is not None):
-            links.append(self._link(arguments, "next", before=oldest))
+            links["next"] = self._path(arguments, before=oldest)
         if newest is not None and (query.before is not None or (goes_on and query.after is not None)):
-            links.append(self._link(arguments, "prev", after=newest))
+            links["prev"] = self._path(arguments, after=newest)
+        until = None if searched is None else stamp(made_at(searched))
+        fields = []
         if links:
-            fields.append((b"link", ", ".join(links).encode("ascii")))
-        if searched is not None:
-            fields.append((SEARCHED, stamp(made_at(searched)).encode("ascii")))
-        return tell(rows, *fields)
+            fields.append((b"link", ", ".join(f'<{to}>; rel="{name}"' for name, to in links.items()).encode("ascii")))
+        if until is not None:
+            fields.append((SEARCHED, until.encode("ascii")))
+        if not enveloped:
+            return tell(rows, *fields)
+        meta = {"count": len(rows), "limit": limit, "searched": until, "next": None, "prev": None} | links
+        return tell({"data": rows, "meta": meta}, *fields)
 
-    def _link(self, arguments: Arguments, relation: str, **place: str) -> str:
+    def _path(self, arguments: Arguments, **place: str) -> str:
         kept = {name: value for name in self.known if (value := arguments.text(name)) is not None}
         kept = {name: value for name, value in kept.items() if name not in ("before", "after")}
-        return f'</api/logs?{urlencode(kept | place)}>; rel="{relation}"'
+        return f"/api/logs?{urlencode(kept | place)}"
 
     async def _one(self, id: str) -> Answer:
         exchange = self._records.live.inflight.get(id)

@@ -236,6 +236,7 @@ class Observed:
             "netrunner_seals_asked_total": {(outcome,): seals.memory.asked[outcome] for outcome in ASKED},
             "netrunner_seals_available": {(): int(seals.available)},
             "netrunner_seals_bytes": {(): seals.memory.bytes},
+            "netrunner_seals_damaged_total": {(): seals.memory.damaged},
         }
 
     def _of_the_journal(self) -> dict[str, Values]:

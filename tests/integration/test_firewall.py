@@ -29,8 +29,9 @@ ANSWERS: dict[str, Any] = {
     "spam": lambda text: {"labels": ["neutral", "spam"], "probabilities": [0.3, 0.7]},
     "uneven": lambda text: {"labels": ["safe"], "probabilities": []},
     "other": lambda text: ["safe"],
+    "nsfw": lambda image: {"labels": ["normal", "nsfw"], "probabilities": [0.1, 0.9]},
 }
-"""What each classifier says of a text; one of any other name answers 503."""
+"""What each classifier says of a text, or of an image; one of any other name answers 503."""
 
 
 class Classifiers(ThreadingHTTPServer):
@@ -50,7 +51,7 @@ class _Classifier(BaseHTTPRequestHandler):
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((question, self.headers["Authorization"]))
         answers = ANSWERS.get(question["model"])
-        body = b"" if answers is None else json.dumps(answers(question["text"])).encode()
+        body = b"" if answers is None else json.dumps(answers(question.get("text", question.get("image")))).encode()
         self.send_response(503 if answers is None else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -122,14 +123,29 @@ def test_a_classified_text_is_refused_in_each_dialect_and_a_harmless_one_answere
 
 
 def test_the_example_of_the_page_does_what_it_says(tmp_path: Path, classifiers: Classifiers) -> None:
-    (text,) = re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE)
-    question, _, refusal = (json.loads(one) for one in re.findall(r"(?ms)^```json\n(.*?)^```$", PAGE))
+    text, _ = re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE)
+    question, _, refusal, _ = (json.loads(one) for one in re.findall(r"(?ms)^```json\n(.*?)^```$", PAGE))
     text = text.replace("127.0.0.1:9000", f"127.0.0.1:{classifiers.server_port}")
     with Daemon(tmp_path / "daemon", ECHO + text, environ={"CLASSIFIER_KEY": "sk-classifier"}) as daemon:
         chat = {"model": "echo", "messages": [{"role": "user", "content": question["text"]}]}
         status, _, body = daemon.request("POST", "/v1/chat/completions", chat)
     assert (status, json.loads(body)) == (403, refusal)
     assert classifiers.asked == [(question, "Bearer sk-classifier")]
+
+
+def test_the_page_s_classifier_of_images_is_sent_what_it_says(tmp_path: Path, classifiers: Classifiers) -> None:
+    _, text = re.findall(r"(?ms)^```yaml\n(.*?)^```$", PAGE)
+    question = json.loads(re.findall(r"(?ms)^```json\n(.*?)^```$", PAGE)[-1])
+    text = text.replace("127.0.0.1:9000", f"127.0.0.1:{classifiers.server_port}").replace(
+        "threshold: 0.8", "threshold: 1"
+    )
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{question['image']}"}}
+    with Daemon(tmp_path / "daemon", ECHO + text) as daemon, sdk.client(daemon.port) as client:
+        messages: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "Look"}, image]}]
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            client.chat.completions.create(model="echo", messages=messages)
+    assert (refused.value.code, "policy-violation" in refused.value.message) == ("firewall_blocked", True)
+    assert [asked for asked, _ in classifiers.asked] == [{"model": "prompt-guard", "text": "Look"}, question]
 
 
 def test_all_messages_are_looked_at_where_that_is_asked_for_and_the_first_rule_against_it_tells(

@@ -84,6 +84,8 @@ def reader(daemon: Daemon, changes: dict[str, str]) -> Reader:
 
 def test_every_page_is_followed_somewhere() -> None:
     others = {"upgrade-without-a-dropped-stream", "run-behind-nginx", "run-in-docker-or-kubernetes"}
+    # What that page types is in test_install_steps.py, and done in test_install.py.
+    others.add("install-as-a-service")
     assert {path.stem for path in HOW_TO.glob("*.md")} == {*FOLLOWED, *others}
 
 

@@ -62,6 +62,9 @@ def test_every_example_is_answered_as_the_page_says(daemon: Daemon) -> None:
     [row] = told["/api/logs?limit=20&failed=false&q=model:echo+status:200"]
     assert (told["/api/logs?limit=1"], row["status_code"]) == ([row], 200)
     assert set(row) == set(table("field of a row"))
+    page = told["/api/logs?envelope=true&limit=20&outcome=done"]
+    assert page["data"] == [row]
+    assert [name for name in page["meta"] if f"`{name}`" not in PAGE] == []
     one = told["/api/logs/$ID"]
     assert set(one) == {*row, "record", "request", "response"}
     assert set(one["response"]) | {"base64"} == set(table("field of a message"))
@@ -75,7 +78,7 @@ def test_every_example_is_answered_as_the_page_says(daemon: Daemon) -> None:
         assert [name for name in group.__struct_fields__ if f"`{name}`" not in PAGE] == []
     assert told["/api/inflight"] == []
     assert told["/api/inflight/$ID/end"]["error"]["code"] == "not_found"
-    assert len(told) == 11
+    assert len(told) == 12
     for name in (*told["/api/stats"], *told["/api/performance?hours=1&model=echo"]["data_points"][0]):
         assert f"`{name}`" in PAGE
 
@@ -93,4 +96,4 @@ def test_the_feed_of_the_page_tells(daemon: Daemon) -> None:
 
 def test_every_argument_is_described() -> None:
     assert table("argument")[0] == "limit"
-    assert set(FILTERS) | {"limit"} == set(table("argument"))
+    assert set(FILTERS) | {"limit", "envelope"} == set(table("argument"))

@@ -7,13 +7,11 @@ import json
 import re
 import signal
 import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,6 +20,7 @@ from netrunner.journal.logs import newest_first
 from netrunner.store.database import FILE
 from tests.support.daemon import Daemon
 from tests.support.logserver import LogServerProcess
+from tests.support.moody import Mood, MoodyReceiver
 from tests.support.postgres import Postgres
 from tests.support.reconcile import REPLY, Callers, CountingProvider, body_of
 
@@ -49,82 +48,36 @@ def provider() -> Iterator[CountingProvider]:
         yield one
 
 
-class Receiver:
-    """Takes batches when it is in the mood: ``status`` is what it answers, 0 if it hangs; a context manager."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.taken: list[str] = []
-        self.tries = 0
-        self._over = threading.Event()
-        receiver = self
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                receiver._answer(self)
-
-            def log_message(self, *_: object) -> None:
-                """Tell nobody."""
-
-        self._kind = Answer
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.port: int = self._server.server_address[1]
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def away(self) -> None:
-        """Close the door."""
-        self._server.shutdown()
-        self._server.server_close()
-
-    def back(self) -> None:
-        """Open it again."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._kind)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def _answer(self, asked: BaseHTTPRequestHandler) -> None:
-        batch = json.loads(asked.rfile.read(int(asked.headers["content-length"])))
-        self.tries += 1
-        if not self.status:
-            self._over.wait(30)
-            return
-        asked.send_response(self.status)
-        asked.send_header("Content-Length", "0")
-        asked.end_headers()
-        if self.status == 200:
-            self.taken += [one["id"] for one in batch]
+def failures(daemon: Daemon) -> int:
+    """Return how often in a row the receiver has taken nothing."""
+    text = daemon.request("GET", "/metrics")[2].decode()
+    return int(float(text.partition('netrunner_sink_failures{sink="http_batch"} ')[2].partition("\n")[0]))
 
 
-def test_a_receiver_that_is_away_fails_or_hangs_gets_everything_when_it_is_back(
-    tmp_path: Path, provider: CountingProvider
-) -> None:
-    with Receiver() as receiver:
+def is_met(daemon: Daemon, receiver: MoodyReceiver) -> Callable[[], bool]:
+    """Return what tells whether the receiver's mood of now has shown."""
+    failed, batches = failures(daemon), receiver.count.batches
+    return lambda: failures(daemon) > failed or receiver.count.batches > batches + 1
+
+
+def test_a_receiver_of_every_mood_owns_each_record_once(tmp_path: Path, provider: CountingProvider) -> None:
+    with MoodyReceiver(slow_s=0.2) as receiver:
         sink = {"type": "http_batch", "url": f"http://127.0.0.1:{receiver.port}/", "timeout_s": 2, "flush_s": 0}
         daemon = Daemon(tmp_path / "daemon", config(provider.port, sink))
         with daemon, Callers(daemon.port, "h", CLIENTS) as callers:
             callers.wait_for(50)
-            receiver.away()
-            callers.wait_for(len(callers.acknowledged) + 50)
-            receiver.status = 500
-            receiver.back()
-            tries = receiver.tries
-            daemon.wait_for(lambda: receiver.tries > tries)
-            receiver.status, tries = 0, receiver.tries
-            daemon.wait_for(lambda: receiver.tries > tries)
-            callers.wait_for(len(callers.acknowledged) + 50)
+            # What takes something in between keeps the pauses short.
+            for mood in (Mood.FAILS, Mood.SLOW, Mood.HANGS, Mood.DROPS, Mood.BUSY, Mood.REFUSES):
+                receiver.become(mood)
+                met = is_met(daemon, receiver)
+                callers.wait_for(len(callers.acknowledged) + 20)
+                daemon.wait_for(met)
             callers.stop()
-            receiver.status = 200
-            daemon.wait_for(lambda: len(receiver.taken) >= len(ids(daemon)))
+            receiver.become(Mood.WELL)
+            daemon.wait_for(lambda: len(receiver.owned) >= len(callers.acknowledged))
         assert callers.refused == []
         assert len(callers.acknowledged) == len(provider.seen)
-        assert Counter(receiver.taken) == ids(daemon)
+        assert Counter(receiver.owned) == ids(daemon)
 
 
 def rows(state: Path) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.support.wheels import built
 
 ROOT = Path(__file__).parents[2]
 DATA = {"netrunner/projects/prices.yaml", "netrunner/web/openapi.yaml"}
@@ -17,25 +16,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    source = tmp_path_factory.mktemp("source")
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
     # Everything that could slip in is there to slip in.
-    for name in ("netrunner", "twisted", "conf", "plugins", "tests"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(source / "dist"),
-        str(source),
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    (built,) = (source / "dist").glob("*.whl")
-    return zipfile.ZipFile(built)
+    return zipfile.ZipFile(built(tmp_path_factory.mktemp("source"), "conf", "plugins", "tests"))
 
 
 def test_wheel_makes_netrunner_known_to_twistd(wheel: zipfile.ZipFile) -> None:

@@ -1,4 +1,4 @@
-"""Seals of calls that a client drops, over a reload and from daemon to daemon: a scripted Gemini, a real Redis."""
+"""Seals of calls that a client drops, over restarts and from daemon to daemon: a scripted Gemini, a real Redis."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from netrunner.process.control import ask as ask_control
+from netrunner.process.state import control_path
+from tests.support.crowd import wait_until
 from tests.support.daemon import Daemon
 from tests.support.dialogue import Peer, Provider, chat, dial, whole
 from tests.support.redis import RedisServer
+from tests.support.upgrades import end, replaced
 
 pytestmark = pytest.mark.integration
 
@@ -148,3 +152,50 @@ def test_a_worker_asks_the_others_for_a_seal_that_it_lacks(tmp_path: Path, gemin
             client.send(body)
             told, _ = answered(gemini, client, {"text": "done"})
         assert seal_in(told) == SEAL
+
+
+def left_in(daemon: Daemon) -> list[Path]:
+    """Return the files of seals that there are."""
+    return sorted((daemon.state / "seals").iterdir())
+
+
+def test_a_seal_outlives_a_restart_an_upgrade_and_a_kill(tmp_path: Path, gemini: Provider) -> None:
+    with Daemon(tmp_path, config(gemini, "")) as one:
+        _, first = ask(one, gemini, [QUESTION], CALL)
+    (left,) = left_in(one)
+    assert left.stat().st_mode & 0o777 == 0o600
+    told = left.read_bytes()
+    assert SEAL.encode() in told
+    assert b"canary" not in told
+
+    with Daemon(tmp_path, config(gemini, "")) as two:
+        body, _ = ask(two, gemini, results(first), {"text": "done"})
+        assert seal_in(body) == SEAL
+        # Its own file has everything that the one before has left.
+        two.wait_for(lambda: not left.exists())
+        # This one is in no file yet when another process is to know it.
+        _, second = ask(two, gemini, [QUESTION], CALL)
+        two.signal(signal.SIGUSR2)
+        pid = replaced(two, two.pid)
+        for message in (first, second):
+            body, _ = ask(two, gemini, results(message), {"text": "done"})
+            assert seal_in(body) == SEAL
+        assert two.wait() == 0
+        wait_until(lambda: len(left_in(two)) == 1, lambda: ask_control(control_path(two.state, pid), "ping", {}, 20.0))
+        end(pid, signal.SIGKILL)
+
+    with Daemon(tmp_path, config(gemini, "")) as three:
+        for message in (first, second):
+            body, _ = ask(three, gemini, results(message), {"text": "done"})
+            assert seal_in(body) == SEAL
+        _, late = ask(three, gemini, [QUESTION], CALL)
+        three.signal(signal.SIGKILL)
+        three.wait()
+        damaged = left_in(three)
+        for path in damaged:
+            path.write_bytes(b"damaged")
+
+    with Daemon(tmp_path, config(gemini, "")) as four:
+        body, _ = ask(four, gemini, results(late), {"text": "done"})
+        assert seal_in(body) != SEAL
+        assert f"netrunner_seals_damaged_total {len(damaged)}.0" in four.request("GET", "/metrics")[2].decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from netrunner import __version__
 from tests.integration.test_handover import Load
 from tests.support.daemon import ECHO
 from tests.support.daemon import Executed as Daemon
@@ -75,6 +77,24 @@ def test_a_successor_that_does_not_start_leaves_the_old_one_and_is_told_why(tmp_
         assert serving(daemon)["pid"] == daemon.pid
         assert daemon.request("GET", "/live")[0] == 200
         assert "not upgraded, this process goes on" in daemon.log()
+
+
+def test_status_tells_who_serves_where_and_that_nobody_does(tmp_path: Path) -> None:
+    program = str(Path(sys.executable).with_name("netrunner"))
+    with Daemon(tmp_path) as daemon:
+        arguments = [program, "status", "--config", str(daemon.config_path)]
+        told = subprocess.run(arguments, check=False, capture_output=True, text=True)
+        listed = subprocess.run([*arguments, "--json"], check=True, capture_output=True, text=True)
+    line = f"process {daemon.pid}, version {__version__}, serves at 127.0.0.1:{daemon.port}, 0 in progress\n"
+    assert (told.returncode, told.stdout, told.stderr) == (0, line, "")
+    at = [f"127.0.0.1:{daemon.port}"]
+    process = {"pid": daemon.pid, "version": __version__, "listening": at, "draining": False, "inflight": 0}
+    database = str(daemon.state / "netrunner.sqlite3")
+    wanted = {"state": str(daemon.state), "database": database, "listen": at, "host": "localhost"}
+    assert json.loads(listed.stdout) == {**wanted, "processes": [process]}
+    told = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == f"nobody serves on the state folder {daemon.state}\n"
 
 
 def test_nobody_to_upgrade_is_one_clear_line(tmp_path: Path) -> None:

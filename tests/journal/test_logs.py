@@ -100,7 +100,58 @@ async def test_a_page_ends_where_as_many_were_looked_at_as_may_be(
     second = await logs.page(msgspec.structs.replace(query, before=first.searched), 3)
     third = await logs.page(msgspec.structs.replace(query, before=second.searched), 3)
     assert ([one.id for one in third.records], third.searched) == ([ids[2]], None)
-    assert await logs.page(msgspec.structs.replace(query, after=ids[0]), 3) == third
+
+
+async def upward(logs: JournalLogs, after: str, limit: int, **conditions: Any) -> list[tuple[list[str], bool]]:
+    """Return the pages from an id upward, the last ids first, and whether each ended before it was full."""
+    pages: list[tuple[list[str], bool]] = []
+    further: Query | None = Query(after=after, **conditions)
+    while further is not None:
+        found = await logs.page(further, limit)
+        pages.append(([one.id for one in found.records], found.searched is not None))
+        further = found.onward(further, limit)
+    return pages
+
+
+@pytest_twisted.ensureDeferred
+async def test_pages_lead_upward_over_early_ones_that_ended_late_and_each_is_bounded(
+    journal_in: MakeJournal, clock: FakeClock, state: Path
+) -> None:
+    beside = journal_in("0190", segment_bytes=1200)
+    journal = journal_in("0191", segment_bytes=1200)
+    ids = [record(beside, clock, 0)]
+    early, entry = id_at(clock.wall(), 1), begin(journal, 100)
+    ids.append(early)
+    for number in range(2, 40):
+        clock.advance(2)
+        ids.append(record(beside if number % 3 else journal, clock, number, model="rare" if number == 30 else "m"))
+    entry.end(lambda: make_record(1, id=early))
+    journal.commit()
+    logs = JournalLogs(state)
+    pages = await upward(logs, ids[0], 10)
+    assert pages == [(ids[end - 9 : end + 1][::-1], False) for end in (10, 20, 30)] + [(ids[31:][::-1], False)]
+
+    # First it is learned where they are, then looked for one among them.
+    logs = JournalLogs(state, most=15)
+    pages = await upward(logs, ids[0], 5, terms=parse("model:rare"))
+    assert pages == [([], True), ([], True), ([], True), ([ids[30]], True), ([], False)]
+    # What is known is not learned again, of segments that are whole and of those that grow.
+    ids.append(record(journal, clock, 40, model="rare"))
+    pages = await upward(logs, ids[0], 5, terms=parse("model:rare"))
+    assert pages == [([], True), ([ids[30]], True), ([ids[40]], False)]
+    assert await upward(logs, ids[39], 5) == [([ids[40]], False)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_segment_that_was_written_before_is_not_read_on_the_way_upward(
+    journal_in: MakeJournal, clock: FakeClock, state: Path
+) -> None:
+    journal = journal_in("0190", segment_bytes=1200)
+    ids = [record(journal, clock, number) for number in range(20)]
+    assert (await upward(JournalLogs(state, most=5), ids[18], 5))[0] == ([], True)
+    for path in sorted(journal.folder.glob("main.*"))[:-1]:
+        os.utime(path, (clock.wall() - 1000, clock.wall() - 1000))
+    assert await upward(JournalLogs(state, most=5), ids[18], 5) == [([ids[19]], False)]
 
 
 @pytest_twisted.ensureDeferred

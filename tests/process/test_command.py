@@ -30,6 +30,21 @@ def test_a_successor_keeps_twistd_s_options_but_no_pid_file(tmp_path: Path, monk
     assert command.folder == str(tmp_path)
 
 
+def test_a_successor_is_the_program_as_it_stands_where_it_was_started_from(tmp_path: Path) -> None:
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "twistd").write_text("")
+        (tmp_path / release / "twistd").chmod(0o755)
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    command = Started([str(current / "twistd"), "netrunner"], ServerOptions(), None)
+    current.unlink()
+    current.symlink_to("2")
+    assert command.successor({}, 7, 3).arguments[0] == str(current / "twistd")
+    # A worker runs the code of its supervisor.
+    assert command.worker({}, 1).arguments[:2] == [sys.executable, str(tmp_path / "1" / "twistd")]
+
+
 def test_without_a_configuration_a_successor_has_none() -> None:
     assert "--config" not in started("netrunner", config=None).successor({}, 7, 3).arguments
 

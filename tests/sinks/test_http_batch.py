@@ -73,6 +73,24 @@ def test_a_batch_holds_so_many_records_at_the_most(make, http, some, run):
     assert http.batches == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
 
 
+def test_documents_are_made_for_one_batch_at_a_time(make, http, some, run):
+    sink = make(max_records=3)
+    made = []
+
+    def documents(records):
+        made.append(len(records))
+        return HttpBatch.documents(records)
+
+    sink.documents = documents
+    http.decide = lambda ids: 503
+    with pytest.raises(Undelivered):
+        run(sink.write(some(0, 7)))
+    assert made == [3]
+    http.decide = lambda ids: 200
+    run(sink.write(some(0, 7)))
+    assert made[1:] == [3, 3, 1]
+
+
 def test_a_batch_holds_so_many_bytes_at_the_most(make, http, some, run):
     run(make(max_bytes=2000).write(some(0, 7)))
     assert [id for batch in http.batches for id in batch] == [str(number) for number in range(7)]

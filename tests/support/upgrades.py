@@ -42,10 +42,10 @@ def replaced(daemon: Daemon, before: int) -> int:
     return int(status["pid"])
 
 
-def end(pid: int) -> None:
+def end(pid: int, by: signal.Signals = signal.SIGTERM) -> None:
     """End a process that is no child of this one, and wait for it."""
     death = os.pidfd_open(pid)
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, by)
     ended, _, _ = select.select([death], [], [], PATIENCE_S)
     os.close(death)
     assert ended

@@ -98,6 +98,24 @@ def test_pages_lead_back_over_what_was_searched_in_vain(office: Office) -> None:
     assert "next" in links(headers)
 
 
+def test_an_envelope_tells_what_the_fields_do(office: Office) -> None:
+    for number in range(1, 31):
+        office.record(number, model="rare" if number in (2, 11) else "m")
+    office.shelf.most = 10
+    path, seen = "/api/logs?limit=5&envelope=true&model=rare", []
+    while path:
+        _, headers, body = office.ask(path)
+        told = json.loads(body)
+        meta = told["meta"]
+        assert {name: meta[name] for name in ("next", "prev") if meta[name] is not None} == links(headers)
+        assert meta["searched"] == headers.get("netrunner-searched")
+        assert (meta["count"], meta["limit"]) == (len(told["data"]), 5)
+        seen.append(([int(row["id"][-12:], 16) for row in told["data"]], meta["searched"] is not None))
+        path = meta["next"]
+    assert seen == [([], True), ([11], True), ([2], False)]
+    assert office.json("/api/logs?limit=1&envelope=false") == office.json("/api/logs?limit=1")
+
+
 def test_what_is_in_progress_waits_for_the_page_of_its_time(office: Office) -> None:
     office.stage.ask()
     begun = office.json("/api/logs")[0]["id"]
