@@ -64,10 +64,13 @@ lint: $(VENV)/.lint
 	$(BIN)/codespell
 
 # Some of the rest is taken by tests of what lies behind the dialects.
+branches: export COVERAGE_RCFILE := $(CURDIR)/tests/branches.cfg
+branches: export BRANCHES := $(CURDIR)/$(VENV)/.branches
 branches: $(VENV)/.test
-	$(BIN)/coverage run --rcfile=/dev/null --data-file=$(VENV)/.branches --branch --source netrunner.dialects \
-		-m pytest tests/dialects tests/providers tests/pipeline
-	$(BIN)/coverage report --rcfile=/dev/null --data-file=$(VENV)/.branches --skip-covered --show-missing --fail-under 100
+	$(BIN)/coverage erase
+	COVERAGE_PROCESS_START=$(COVERAGE_RCFILE) $(BIN)/pytest -n 2 --dist worksteal tests/dialects tests/providers tests/pipeline
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

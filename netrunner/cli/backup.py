@@ -26,7 +26,6 @@ from netrunner.store.database import Database, connect, revision
 from netrunner.store.database import plainly as asked_plainly
 from netrunner.store.dump import dump, load
 from netrunner.store.master import FILE as KEY_FILE
-from netrunner.store.migrate import migrate
 
 
 class _Options(usage.Options):
@@ -129,6 +128,9 @@ def _refuse_full(place: Place, archive: Reader) -> None:
 
 def _fill(place: Place, archive: Reader) -> dict[str, int]:
     """Make the tables as they were, put the rows into them, and bring them to the latest migration."""
+    # With it comes Alembic, which a backup has no need of.
+    from netrunner.store.migrate import migrate
+
     of = place.url.render_as_string(hide_password=False)
     before = Database(place.url, _nothing, time.monotonic)
     try:

@@ -1,6 +1,6 @@
 """What the commands share that look into the database: the configuration, the database, its secrets.
 
-This module must not be imported by the daemon: it blocks, and loads Alembic.
+This module must not be imported by the daemon: it blocks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from netrunner.errors import StoreError
 from netrunner.registry import Registry
 from netrunner.store.database import Database, locate
 from netrunner.store.master import keyring
-from netrunner.store.migrate import migrate
 from netrunner.store.sealing import Keyring
 
 CONFIG: list[Any] = ["config", "c", None, "The configuration of the daemon whose database it is."]
@@ -60,4 +59,7 @@ class Place:
 
 def bring_up(url: URL) -> None:
     """Bring a database to the latest migration."""
+    # With it comes Alembic, a sixth of what such a command costs; most databases need no migration.
+    from netrunner.store.migrate import migrate
+
     migrate(url.render_as_string(hide_password=False))

@@ -92,7 +92,8 @@ class Store:
         self.database.give_up()
         if self._migration is not None:
             self._migration.terminate()
-        ended: Deferred[Any] = DeferredList(list(self._working))
+        # Who gives up waiting must not wait after all, for a thread that hangs to be joined.
+        ended: Deferred[Any] = DeferredList(list(self._working), fireOnOneErrback=True, consumeErrors=True)
         return ended.addCallback(lambda _: self._end())
 
     def _end(self) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.canaries import found, hidden_in
-from tests.support.daemon import PATIENCE_S, ROOT, Daemon
+from tests.support.daemon import PATIENCE_S, ROOT
+from tests.support.daemon import Executed as Daemon
 from tests.support.logserver import LogServerProcess
 
 pytestmark = pytest.mark.integration
@@ -173,7 +174,8 @@ def test_the_logging_server_neither_tells_its_token_nor_dumps_it(tmp_path: Path,
     (tmp_path / "token").write_text(CANARIES["TOKEN"])
     folder = tmp_path / "server"
     folder.mkdir()
-    with LogServerProcess(folder, arguments=["--token-file", str(tmp_path / "token")]) as server:
+    arguments = ["--token-file", str(tmp_path / "token")]
+    with LogServerProcess(folder, arguments=arguments, within=["env"]) as server:  # executed, not forked
         told = shown(server.process.pid)
         server.process.send_signal(signal.SIGSEGV)
         assert end_of(server.process) == os.CLD_KILLED

@@ -15,7 +15,8 @@ import pytest
 from netrunner.journal.upkeep import is_live
 from netrunner.process.control import ControlError, ask
 from netrunner.process.state import control_path
-from tests.support.daemon import ECHO, PATIENCE_S, ROOT, Daemon, listening_socket
+from tests.support.daemon import ECHO, PATIENCE_S, ROOT, listening_socket
+from tests.support.daemon import Executed as Daemon
 from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Peer, Provider, chat, dial, event
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import ECHO, Daemon
+from tests.support.daemon import ECHO
+from tests.support.daemon import Executed as Daemon
 
 pytestmark = pytest.mark.integration
 

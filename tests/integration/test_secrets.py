@@ -11,7 +11,7 @@ import pytest
 
 from netrunner.journal.logs import newest_first
 from tests.support.canaries import found, hidden_in
-from tests.support.daemon import Daemon
+from tests.support.daemon import Executed as Daemon
 from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, dial, event
 from tests.support.logserver import LogServerProcess
 

@@ -14,7 +14,8 @@ import pytest
 
 from netrunner import __version__
 from tests.integration.test_handover import Load
-from tests.support.daemon import ECHO, Daemon
+from tests.support.daemon import ECHO
+from tests.support.daemon import Executed as Daemon
 from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, chat, dial, event
 from tests.support.upgrades import end, replaced, serving
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from twisted.internet import reactor as the_reactor  # noqa: TID251 - threads answer to a real one
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError
 from zope.interface.verify import verifyObject
 
 import pytest_twisted
@@ -296,6 +296,27 @@ async def test_a_store_that_waits_for_its_turn_can_be_stopped(
     with pytest.raises(StoreError, match="closed"):
         await adding
     other.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stop_that_takes_too_long_is_given_up_and_leaves_no_failure_behind(
+    migrated_folder: Path, clock: FakeClock, record: Make
+) -> None:
+    store = open_store("sqlite", migrated_folder, the_reactor, clock)
+    await store.start()
+    other = sqlite3.connect(migrated_folder / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    adding = Deferred.fromCoroutine(store.add([record()]))
+    stopping = store.stop()
+    stopping.cancel()
+    with pytest.raises(FirstError):
+        await stopping
+    # Nobody has waited for who still works: that would have been here.
+    assert not adding.called
+    with pytest.raises(StoreError, match="closed"):
+        await adding
+    other.close()
+    await store.stop()
 
 
 def test_neither_the_database_nor_what_patterns_need_is_loaded_before_it_is_wanted() -> None:

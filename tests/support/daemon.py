@@ -16,10 +16,11 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from netrunner.process.control import ask
 from netrunner.process.state import control_path
+from tests.support.forkserver import FIRST_SOCKET, Forked, fork
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -30,6 +31,8 @@ PATIENCE_TURNS = 20_000
 ECHO = "providers: {echo: {type: echo}}\nmodels: [{name: echo, targets: [{provider: echo, model: echo}]}]\n"
 """A configuration that needs nobody else."""
 
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+_LISTEN_FDS = "NETRUNNER_LISTEN_FDS"
 _FAILURE = re.compile(r"Traceback|Unhandled")
 
 
@@ -53,6 +56,10 @@ class Daemon:
         environ: Added to the environment.
         descriptors: Limit of the files and sockets it may have open; that of the tests when not given.
     """
+
+    executed = False
+    """Whether it is started by executing ``twistd``; else it is forked from a process that has imported the same."""
+    process: subprocess.Popen[bytes] | Forked
 
     def __init__(
         self,
@@ -79,8 +86,7 @@ class Daemon:
         self.listen = listen or f"tcp:{self.port}:interface=127.0.0.1"
         self.write_config(config)
         limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
-        program = str(Path(sys.executable).with_name("twistd"))
-        self._arguments = [*limited, program, "-n", *twistd, "netrunner", "--config", str(self.config_path), *arguments]
+        self._arguments = [*limited, TWISTD, "-n", *twistd, "netrunner", "--config", str(self.config_path), *arguments]
         if take_over:
             self._arguments += ["--take-over", str(take_over.pid)]
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
@@ -92,22 +98,27 @@ class Daemon:
 
     def start(self) -> None:
         """Start the process and return at once."""
-        inherited: list[int] = []
-        if self._sock is not None:
-            inherited = [self._sock.fileno()]
-            self._environ["NETRUNNER_LISTEN_FDS"] = str(inherited[0])
+        sockets = [] if self._sock is None else [self._sock.fileno()]
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._arguments,
-                cwd=self.folder,
-                env=self._environ,
-                pass_fds=inherited,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            # What runs twistd, or is loaded before everything else, needs a process that is executed.
+            if self.executed or self._arguments[0] != TWISTD or "LD_PRELOAD" in self._environ:
+                self.process = self._execute(log, sockets)
+            else:
+                environ = {**self._environ, _LISTEN_FDS: str(FIRST_SOCKET)} if sockets else self._environ
+                self.process = fork(self._arguments, self.folder, environ, log.fileno(), sockets)
         if self._sock is not None and self._close_sock:
             self._sock.close()
+
+    def _execute(self, log: IO[bytes], sockets: Sequence[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._arguments,
+            cwd=self.folder,
+            env={**self._environ, _LISTEN_FDS: str(sockets[0])} if sockets else self._environ,
+            pass_fds=sockets,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
     def __enter__(self) -> Self:
         self._supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -208,3 +219,9 @@ class Daemon:
             return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
         finally:
             connection.close()
+
+
+class Executed(Daemon):
+    """A daemon as an operator starts it, for tests of how it starts and of what starts others."""
+
+    executed = True

@@ -9,7 +9,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -29,7 +28,8 @@ from netrunner.logserver.service import Settings, site_of
 from netrunner.settings import Secret
 from netrunner.testing.fakes import FakeClock
 from tests.support.client import Answer, Client, answers
-from tests.support.daemon import PATIENCE_S, ROOT
+from tests.support.daemon import PATIENCE_S, ROOT, TWISTD
+from tests.support.forkserver import Forked, fork
 
 ID = "01939999-aaaa-7bbb-8ccc-dddddddddddd"
 OTHER = "01939999-bbbb-7bbb-8ccc-dddddddddddd"
@@ -160,14 +160,15 @@ class LogServerProcess:
         within: A command that runs it, with its command line as arguments.
     """
 
+    process: subprocess.Popen[bytes] | Forked
+
     def __init__(self, folder: Path, port: int = 0, arguments: Sequence[str] = (), within: Sequence[str] = ()) -> None:
         self.folder = folder
         self.logs = folder / "logs"
         self.log_path = folder / "logserver.log"
         self.port = port or _free_port()
-        program = str(Path(sys.executable).with_name("twistd"))
         self._arguments = [
-            *(*within, program, "-n", "--pidfile=", "netrunner-logserver"),
+            *(*within, TWISTD, "-n", "--pidfile=", "netrunner-logserver"),
             *("--listen", f"tcp:{self.port}:interface=127.0.0.1", "--directory", str(self.logs), *arguments),
         ]
 
@@ -186,9 +187,12 @@ class LogServerProcess:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": f"@{name}"}
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor, self.log_path.open("ab") as log:
             supervisor.bind(f"\0{name}")
-            self.process = subprocess.Popen(
-                self._arguments, cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            if self._arguments[0] == TWISTD:
+                self.process = fork(self._arguments, self.folder, environ, log.fileno())
+            else:
+                self.process = subprocess.Popen(
+                    self._arguments, cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
             death = os.pidfd_open(self.process.pid)
             try:
                 ready, _, _ = select.select([supervisor.fileno(), death], [], [], PATIENCE_S)
