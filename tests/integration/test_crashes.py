@@ -18,6 +18,7 @@ import pytest
 from tests.support.canaries import found, hidden_in
 from tests.support.daemon import PATIENCE_S, ROOT
 from tests.support.daemon import Executed as Daemon
+from tests.support.forkserver import Forked
 from tests.support.logserver import LogServerProcess
 
 pytestmark = pytest.mark.integration
@@ -61,7 +62,7 @@ def cores(tmp_path: Path) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
-def end_of(process: subprocess.Popen[bytes]) -> int:
+def end_of(process: subprocess.Popen[bytes] | Forked) -> int:
     """Wait for the end of a process; return how it ended, as ``waitid(2)`` has it."""
     ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     process.wait()
