@@ -27,7 +27,7 @@ from netrunner.config.settings import Settings
 from netrunner.errors import ConfigurationError, Problem
 from netrunner.ids import uuid7
 from netrunner.process import limits, logfile
-from netrunner.process.command import Started
+from netrunner.process.command import Started, for_libpq
 from netrunner.process.daemon import Daemon, Place
 from netrunner.process.handover import PidFile, Predecessor, began_with, inherited
 from netrunner.process.lifeline import Lifeline, Snapshot
@@ -103,6 +103,8 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
             self.snapshot = Snapshot.take(self["config"], read(self["config"]), os.environ)
         else:
             self.snapshot = self._lifeline.snapshot
+            # From here on only: what the kernel shows of a process is the environment that it began with.
+            os.environ.update(for_libpq(self.snapshot.variables()))
         snapshot = self.snapshot
         return interpret(
             snapshot.path,

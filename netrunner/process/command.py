@@ -87,6 +87,11 @@ def plain(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in _PLAIN or name.startswith(("PYTHON", "LC_"))}
 
 
+def for_libpq(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what PostgreSQL's library reads of an environment by itself, a password among it."""
+    return {name: value for name, value in environ.items() if name.startswith("PG")}
+
+
 def how_it_ended(reason: Failure) -> str:
     """Return with which status or by which signal a process has ended."""
     ended: Any = reason.value

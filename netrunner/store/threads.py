@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from netrunner.errors import StoreError
 from netrunner.interfaces import IClock, IStartable
-from netrunner.process.command import plain
+from netrunner.process.command import for_libpq, plain
 from netrunner.store.database import Database, locate
 
 P = ParamSpec("P")
@@ -154,9 +154,7 @@ class Store:
 
     def _migrate(self, url: URL) -> None:
         """Run the migrations in a process of their own, which the thread waits for."""
-        # What libpq reads is for this process too.
-        environ = {name: value for name, value in os.environ.items() if name.startswith("PG")}
-        environ |= plain(os.environ) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environ = plain(os.environ) | for_libpq(os.environ) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._migration = subprocess.Popen(
             [sys.executable, "-m", _MIGRATE],
             stdin=subprocess.PIPE,

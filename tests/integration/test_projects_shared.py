@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,11 +44,14 @@ Two = tuple[Daemon, Daemon]
 
 @pytest.fixture(scope="module")
 def machines(postgres: Postgres, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    """One that is managed, and another with two workers."""
+    """One that is managed, and another with two workers, which find the database by the variables of PostgreSQL."""
     folder = tmp_path_factory.mktemp("shared")
-    config = f"{CONFIG}store: {postgres.database()}\nshared: {redis.url}\n"
-    two = Daemon(folder / "two", f"{config}workers: 2\n", environ=ENVIRON)
-    with Daemon(folder / "one", config, environ=ENVIRON) as one, two:
+    config = f"{CONFIG}shared: {redis.url}\n"
+    database = urlsplit(postgres.database())
+    variables = {"PGHOST": "127.0.0.1", "PGPORT": str(database.port), "PGUSER": str(database.username)}
+    one = Daemon(folder / "one", f"{config}store: {database.geturl()}\n", environ=ENVIRON)
+    text = f"{config}store: postgresql://{database.path}\nworkers: 2\n"
+    with one, Daemon(folder / "two", text, environ=ENVIRON | variables) as two:
         yield one, two
 
 
