@@ -133,7 +133,7 @@ class Seals:
         """Return what reads the answer to an exchange, and keeps the seals of calls if its provider wants them back."""
         if not ISealsCalls.providedBy(spoken):
             return decoder
-        return SealReader(decoder, partial(self._keep, self._owner(exchange)))
+        return SealReader(decoder, partial(self._keep, exchange))
 
     def lacking(self, exchange: Exchange, spoken: ISpoken, request: Request) -> Sequence[bytes]:
         """Return the keys of the seals that a request has lost and that only others may have.
@@ -142,11 +142,13 @@ class Seals:
         """
         if self._others is None or not ISealsCalls.providedBy(spoken) or not isinstance(request, Conversation):
             return ()
-        owner = self._owner(exchange)
+        owner = b""
         keys: list[bytes] = []
         for turn in reversed(request.turns):
-            if turn.role == "assistant" and not _has_seals(turn):
-                its = [_key(owner, part.id, part.name) for part in turn.parts if isinstance(part, ToolCall)]
+            calls = [part for part in turn.parts if isinstance(part, ToolCall)] if turn.role == "assistant" else ()
+            if calls and not _has_seals(turn):
+                owner = owner or self._owner(exchange)
+                its = [_key(owner, call.id, call.name) for call in calls]
                 keys += [] if any(key in self.memory for key in its) else its
             if len(keys) >= MAX_ASKED:
                 break
@@ -182,10 +184,10 @@ class Seals:
         seal = self.memory.get(_key(owner, part.id, part.name))
         return part if seal is None else msgspec.structs.replace(part, signature=seal)
 
-    def _keep(self, owner: bytes, id: str, name: str, seal: str) -> None:
+    def _keep(self, exchange: Exchange, id: str, name: str, seal: str) -> None:
         if len(seal) > MAX_SEAL_BYTES:
             return
-        key = _key(owner, id, name)
+        key = _key(self._owner(exchange), id, name)
         self.memory.put(key, seal)
         if self._others is not None:
             self._others.put(key, seal.encode(), TTL_S)

@@ -5,6 +5,8 @@ This module must not know what the documents mean.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from zope.interface import implementer
 
 from netrunner.dialects import answers
@@ -27,6 +29,7 @@ class Decoder:
     """
 
     def __init__(self, max_bytes: int) -> None:
+        self._max = max_bytes
         self._frames = Frames(max_bytes)
         self._answer = Answer()
 
@@ -40,10 +43,8 @@ class Decoder:
         answer, events = self._answer, list[Event]()
         if answer.failed:
             return events
-        for document in self._frames.feed(data, last):
-            if document.strip() == DONE:
-                continue
-            events += answer.read(_decoded(document, last))
+        for document in self._documents(data, last):
+            events += answer.read(document)
             if isinstance(events[-1] if events else None, StreamError):
                 return events
         if last:
@@ -51,6 +52,25 @@ class Decoder:
                 raise answers.truncated()
             events += answer.end()
         return events
+
+    def _documents(self, data: bytes, last: bool) -> Iterator[answers.Document]:
+        """Yield the documents that the next bytes complete."""
+        whole = self._whole(data) if last else None
+        if whole is not None:
+            yield whole
+            return
+        for document in self._frames.feed(data, last):
+            if document.strip() != DONE:
+                yield _decoded(document, last)
+
+    def _whole(self, data: bytes) -> answers.Document | None:
+        """Return the answer that ``data`` is, all of it in one document, as most are that are no streams."""
+        if self._frames.form is not None or self._frames.cut or len(data) > self._max:
+            return None
+        try:
+            return answers.document(data)
+        except UpstreamError:
+            return None
 
 
 def _decoded(document: bytes, last: bool) -> answers.Document:

@@ -14,7 +14,8 @@ from netrunner import sse
 from netrunner.dialects.answers import too_large, unreadable
 
 _BOM = b"\xef\xbb\xbf"
-_BRACE = re.compile(rb'[{}"]')
+_PLAIN = re.compile(rb'(?:[^{}"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+"""What stands before the next brace, with whole strings; before a string that has not ended, otherwise."""
 _STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _BETWEEN = re.compile(rb"[ \t\r\n]*+,?[ \t\r\n]*+")
 
@@ -97,16 +98,15 @@ class Elements:
                 self._in_text = False
                 self._at += 1
                 continue
-            found = _BRACE.search(held, self._at)
-            if found is None:
-                self._at = len(held)
-                return 0
-            self._at = found.end()
-            if found[0] == b'"':
+            plain = _PLAIN.match(held, self._at)
+            self._at = plain.end() if plain else self._at
+            mark = held[self._at : self._at + 1]
+            self._at += len(mark)
+            if mark == b'"':
                 self._in_text = True
-            elif found[0] == b"{":
+            elif mark == b"{":
                 self._depth += 1
-            else:
+            elif mark:
                 self._depth -= 1
                 if not self._depth:
                     return self._at

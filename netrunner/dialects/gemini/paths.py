@@ -9,6 +9,7 @@ This module must not know what an action answers.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 GENERATE = "generateContent"
@@ -23,6 +24,7 @@ _CALL = re.compile(r"((?:models|tunedModels)/.+)(?::|%3a)([a-z]+)", re.IGNORECAS
 _SAFE = "/~!$&'()*+,;=:@"
 
 
+@lru_cache(256)
 def parsed(endpoint: str) -> tuple[str | None, str | None]:
     """Return the model's name and the action of a path below ``/v1beta/``; None twice for one that calls no model."""
     found = _CALL.fullmatch(endpoint)
@@ -36,6 +38,7 @@ def resource(model: str) -> str:
     return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
 
 
+@lru_cache(256)
 def path(model: str, action: str) -> str:
     """Return the path that asks ``action`` of a model."""
     return f"{quote(resource(model), safe=_SAFE)}:{action}"
