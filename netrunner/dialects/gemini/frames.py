@@ -141,8 +141,8 @@ class Frames:
         """How they are framed; None before that can be told."""
         self._max = max_bytes
         self._begun = b""
-        self._lines = _Lines(max_bytes)
-        self._elements = Elements(max_bytes)
+        self._lines: _Lines | None = None
+        self._elements: Elements | None = None
 
     def feed(self, data: bytes, last: bool) -> list[bytes]:
         """Return the documents that the next bytes complete.
@@ -159,14 +159,21 @@ class Frames:
             self._begun = b""
             if data:
                 self.form = _FORMS.get(data[:1], "events")
-        return self._events(data, last) if self.form == "events" else self._elements.feed(data)
+        if self.form == "events":
+            return self._events(data, last)
+        if self._elements is None:
+            self._elements = Elements(self._max)
+        return self._elements.feed(data)
 
     @property
     def cut(self) -> bool:
         """Whether what came ends amid a document, or a list without its end."""
-        return bool(self._begun) or not (self._elements.at_rest and self._lines.stray.at_rest)
+        elements = self._elements if self._lines is None else self._lines.stray
+        return bool(self._begun) or not (elements is None or elements.at_rest)
 
     def _events(self, data: bytes, last: bool) -> list[bytes]:
+        if self._lines is None:
+            self._lines = _Lines(self._max)
         lines = self._lines
         try:
             found = [one.data for one in lines.feed(data)]
