@@ -102,7 +102,9 @@ def ask(daemon: Daemon) -> None:
 
 def family(pid: int) -> list[int]:
     """Return the id of a process, and those of all its descendants."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children: list[str] = []
+    with suppress(FileNotFoundError, ProcessLookupError):  # one that has ended since
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(one for child in children for one in family(int(child)))]
 
 

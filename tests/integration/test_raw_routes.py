@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ import pytest
 
 from netrunner.journal.logs import newest_first
 from netrunner.values import Record
-from tests.support.daemon import Daemon, listening_socket
+from tests.support.daemon import Daemon
 from tests.support.dialogue import ANSWER, Provider, chat, dial, whole
 from tests.support.proxies import ESCAPED, Microsocks
 
@@ -30,8 +31,10 @@ class Setting:
         self.upstream = stack.enter_context(Provider())
         self.environments_proxy = stack.enter_context(Provider())
         self.socks = stack.enter_context(Microsocks(folder, credential=True))
-        with listening_socket() as free:
-            nobody = free.getsockname()[1]
+        # Taken, so that the daemon does not get it, and listened on by nobody.
+        taken = stack.enter_context(socket.socket())
+        taken.bind(("127.0.0.1", 0))
+        nobody = taken.getsockname()[1]
         there = f"http://127.0.0.1:{self.upstream.port}"
         config = {
             "providers": {
