@@ -251,6 +251,7 @@
     const charts = find("[data-charts]");
     const alerts = find("[data-alerts]");
     const gone = new Set();
+    let fresh = new Map(); // rows heard of since what is there now was last asked for
     let queue = [];
     let drawing = 0;
     let waiting = 0;
@@ -278,12 +279,15 @@
         if (name !== "request_completed") {
           if (gone.has(row.id)) continue;
           if (!flying.get(row.id)) count += 1;
-          flying.put({ ...row, is_inflight: true });
+          const begun = { ...row, is_inflight: true };
+          flying.put(begun);
+          fresh.set(row.id, begun);
         } else {
           if (gone.has(row.id)) continue;
           gone.add(row.id);
           if (gone.size > 1000) gone.delete(gone.values().next().value);
           flying.remove(row.id);
+          fresh.delete(row.id);
           count = Math.max(flying.body.rows.length, count - 1);
           ended.put({ ...row, is_inflight: false });
           for (const key of ["all", "day", row.service_type]) add(key);
@@ -322,6 +326,7 @@
     async function refresh(withTotals) {
       clearTimeout(waiting);
       waiting = 0;
+      fresh = new Map();
       let now;
       try {
         const answer = await fetch(`/now?span=${charts.dataset.span}${withTotals ? "&totals=1" : ""}`);
@@ -330,7 +335,8 @@
       } catch {
         return; // the feed tells that nobody is there
       }
-      const inFlight = now.in_flight.filter((row) => !gone.has(row.id));
+      for (const row of now.in_flight) fresh.delete(row.id);
+      const inFlight = [...[...fresh.values()].reverse(), ...now.in_flight].filter((row) => !gone.has(row.id));
       flying.show(inFlight);
       ended.show(now.latest);
       count = Math.max(inFlight.length, now.count_in_flight - (now.in_flight.length - inFlight.length));
