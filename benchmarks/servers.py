@@ -254,8 +254,8 @@ def _certify(folder: Path) -> Path:
     """Write a certificate for 127.0.0.1 and its key; return where the certificate of who signed it is."""
     certificate, key = create("netrunner's benchmark", LEAF_DAYS, time.time())
     (folder / "ca.pem").write_bytes(certificate)
-    with open(os.open(folder / "ca.key", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as private:
-        private.write(key)
+    (folder / "ca.key").touch(0o600)
+    (folder / "ca.key").write_bytes(key)
     authority = Authority.read(str(folder / "ca.pem"), str(folder / "ca.key"))
     leaf = authority.certify("127.0.0.1", time.time())
     (folder / "leaf.pem").write_bytes(leaf.public_bytes(Encoding.PEM))

@@ -5,20 +5,17 @@ This module must not keep anything.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from twisted.logger import Logger
 from twisted.python import usage
 
-from netrunner.config.load import load
+from netrunner.cli.configured import configured
 from netrunner.errors import ConfigurationError
 from netrunner.process.control import ControlError, ask
 from netrunner.process.peers import PURGE
 from netrunner.process.state import control_folder
-from netrunner.registry import Registry
 
 
 class PurgeOptions(usage.Options):
@@ -66,11 +63,9 @@ class CacheOptions(usage.Options):
         """Do it; return the exit status."""
         state = Path(self["state"])
         if self["config"] is not None:
-            log = Logger("netrunner.plugins")
             try:
-                settings, _, _ = load(self["config"], lambda folders: Registry.discover(folders, log), os.environ)
+                state = Path(configured(self["config"]).state)
             except ConfigurationError as error:
                 print(error, file=sys.stderr)
                 return 1
-            state = Path(settings.state)
         return int(self.subOptions.run(state))

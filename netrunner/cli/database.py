@@ -5,18 +5,14 @@ This module must not be imported by the daemon: it blocks.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL
-from twisted.logger import Logger
 
-from netrunner.config.load import load
-from netrunner.config.settings import Settings
+from netrunner.cli.configured import configured
 from netrunner.errors import StoreError
-from netrunner.registry import Registry
 from netrunner.store.database import Database, locate
 from netrunner.store.master import keyring
 from netrunner.store.sealing import Keyring
@@ -36,9 +32,7 @@ class Place:
     """
 
     def __init__(self, config: str | None) -> None:
-        self.settings: Settings = load(
-            config, lambda folders: Registry.discover(folders, Logger("netrunner.plugins")), os.environ
-        )[0]
+        self.settings = configured(config)
         self.state = Path(self.settings.state)
         self.url = locate(self.settings.store, self.state)
         self.database = Database(self.url, bring_up, time.monotonic)
@@ -53,8 +47,8 @@ class Place:
 
     def keyring(self) -> Keyring:
         """Return the master keys that are configured, or those of the state folder."""
-        configured = self.settings.secrets
-        return keyring(configured.key, configured.previous, self.state)
+        secrets = self.settings.secrets
+        return keyring(secrets.key, secrets.previous, self.state)
 
 
 def bring_up(url: URL) -> None:

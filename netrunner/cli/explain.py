@@ -5,21 +5,18 @@ This module must not decide anything itself.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from twisted.logger import Logger
 from twisted.python import usage
 
-from netrunner.config.load import load
+from netrunner.cli.configured import configured
 from netrunner.errors import ConfigurationError
 from netrunner.explain import Explanation, Question, explain
 from netrunner.registered import read
-from netrunner.registry import Registry
 
 
 class ExplainOptions(usage.Options):
@@ -43,9 +40,7 @@ class ExplainOptions(usage.Options):
     def run(self) -> int:
         """Print the explanation; return the exit status."""
         try:
-            settings, _, _ = load(
-                self["config"], lambda found: Registry.discover(found, Logger("netrunner.plugins")), os.environ
-            )
+            settings = configured(self["config"])
             aliases = {alias.name: alias for alias in read(Path(settings.state))}
         except (ConfigurationError, ValueError) as error:
             print(error, file=sys.stderr)

@@ -5,7 +5,6 @@ This module must not change a journal.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from itertools import islice
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from twisted.logger import Logger
 from twisted.python import usage
 
-from netrunner.config.load import load
+from netrunner.cli.configured import configured
 from netrunner.errors import BadRequest, ConfigurationError, Expired
 from netrunner.journal.copies import Copies
 from netrunner.journal.logs import find, newest_first
@@ -25,7 +23,6 @@ from netrunner.journal.segments import Reader
 from netrunner.journal.upkeep import is_live
 from netrunner.journal.verify import journals, verify
 from netrunner.query import Query, matches, parse
-from netrunner.registry import Registry
 
 
 class VerifyOptions(usage.Options):
@@ -145,13 +142,10 @@ class JournalOptions(usage.Options):
         state = Path(self["state"])
         if self["config"] is not None:
             try:
-                settings, _, _ = load(
-                    self["config"], lambda found: Registry.discover(found, Logger("netrunner.plugins")), os.environ
-                )
+                state = Path(configured(self["config"]).state)
             except ConfigurationError as error:
                 print(error, file=sys.stderr)
                 return 1
-            state = Path(settings.state)
         if not (state / "journal").is_dir():
             print(f"{state}: there is no journal; name the state folder by --state or --config", file=sys.stderr)
             return 1

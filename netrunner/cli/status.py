@@ -5,6 +5,7 @@ This module must not start or change anything.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ from typing import Any, ClassVar
 import msgspec
 from twisted.python import usage
 
-from netrunner.cli.running import configured, running
+from netrunner.cli.configured import configured
+from netrunner.cli.running import running
 from netrunner.config.forms import listener
 from netrunner.config.settings import Settings
 from netrunner.errors import ConfigurationError, StoreError
@@ -36,7 +38,7 @@ class StatusOptions(usage.Options):
     def run(self) -> int:
         """Print it; return the exit status."""
         try:
-            settings = configured(self["config"])
+            settings = configured(self["config"] and os.path.abspath(self["config"]))
             wanted = _wanted(settings) if self["json"] else {}
         except (ConfigurationError, StoreError) as error:
             print(error, file=sys.stderr)

@@ -5,6 +5,7 @@ This module must not start a process: the daemon that is replaced does.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from netrunner.cli.running import configured, running
+from netrunner.cli.configured import configured
+from netrunner.cli.running import running
 from netrunner.errors import ConfigurationError
 from netrunner.process.control import ControlError, ask
 from netrunner.process.state import control_path
@@ -52,7 +54,7 @@ class UpgradeOptions(usage.Options):
             return Path(self["state"]).absolute()
         if self["config"] is None:
             return Path("var").absolute()
-        return Path(configured(self["config"]).state)
+        return Path(configured(os.path.abspath(self["config"])).state)
 
 
 def _daemon(state: Path) -> Path:

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
-from twisted.web.http import OK
+from twisted.web.http import OK  # its module looks for deprecated names at each access, and this is at each request
 from twisted.web.http_headers import Headers as TwistedHeaders
 from twisted.web.resource import NoResource
 from twisted.web.server import NOT_DONE_YET
