@@ -156,6 +156,25 @@ def test_every_framing_tells_the_same_however_it_is_cut(framed):
         assert decode(framed[:at], framed[at:], streaming=False) == expected
 
 
+WHOLE = json.dumps(piece({"text": "a"}, finish="STOP", **usage(promptTokenCount=3)), indent=1).encode()
+
+
+@pytest.mark.parametrize("framed", [*FRAMED.values(), WHOLE], ids=[*FRAMED, "one document"])
+def test_an_answer_whose_last_read_holds_all_or_most_of_it_tells_the_same(framed):
+    expected = decode(framed)
+    for at in (0, 1, len(framed) // 2):
+        decoder = GEMINI.decoder(ASKED, False, MAX)
+        assert plain(decoder.feed(framed[:at], False) + decoder.feed(framed[at:], True)) == expected
+        assert decoder.complete
+
+
+def test_a_document_that_comes_at_once_may_be_no_larger_than_others():
+    assert GEMINI.decoder(ASKED, False, len(WHOLE)).feed(WHOLE, True)
+    with pytest.raises(UpstreamError) as caught:
+        GEMINI.decoder(ASKED, False, len(WHOLE) - 1).feed(WHOLE, True)
+    assert caught.value.code == "answer_too_large"
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, len(FRAMED["a list"])), max_size=5))
 def test_a_list_may_be_cut_anywhere(cuts):
