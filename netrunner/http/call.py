@@ -118,17 +118,18 @@ class Call:
     def take_turn(self) -> None:
         """Give the receiver an answer that came whole, unless it hears nothing more."""
         receiver, head, body = self.whole
-        if self.receiver is None:
-            return
-        receiver.head_received(head)
-        if self.receiver is receiver:
-            self.receiver = None
-            receiver.body_received(body, True)
+        if self.receiver is not None:
+            receiver.head_received(head)
+            if self.receiver is receiver:
+                self.receiver = None
+                receiver.body_received(body, True)
+        del self.whole  # a receiver holds its call
 
     def broken(self, failure: Failure) -> None:
         """The receiver raised when it was given the answer."""
-        self.receiver = None
-        broken(self.whole[0], failure)
+        receiver, self.receiver = self.whole[0], None
+        del self.whole
+        broken(receiver, failure)
 
     def write(self, data: bytes) -> None:
         """Send raw bytes after a protocol switch; lost once the connection is gone."""

@@ -89,6 +89,7 @@ class Channel(Ending):
         if self._switched is not None and not self._eof:
             self._switched[1]()
         self._switched = None
+        self.unregisterProducer()
         for request in requests:
             request.connectionLost(reason)
 

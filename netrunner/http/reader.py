@@ -71,9 +71,10 @@ class Reader:
         self._framing_bytes = self._body_bytes = self._body_mark = self._barren_bytes = 0
 
     def close(self) -> None:
-        """Let go of the parser, which otherwise lives on in a cycle."""
-        self._parser = None
-        self.receiving = None
+        """Read nothing any more: let go of parser and channel, which otherwise live on in a cycle. Idempotent."""
+        if self._parser is not None:
+            self._parser = self.receiving = None
+            del self._channel
 
     def feed(self, data: bytes) -> bytes:
         """Parse ``data``; return the bytes behind a head that asked for another protocol, which are still to be fed."""

@@ -455,17 +455,15 @@ class Request(server.Request):
         super().finish()
 
     def _cleanup(self) -> None:
-        if self.producer:
-            self.unregisterProducer()
         self._over()
 
     def _end(self) -> None:
         self.finished = 1
-        if self.producer:
-            self.unregisterProducer()
         self._over()
 
     def _over(self) -> None:
+        if self.producer:
+            self.unregisterProducer()
         self.on_disconnect = None
         self._pieces = []
         channel = self.channel
@@ -486,6 +484,7 @@ class Request(server.Request):
         for one in waiting:
             one.errback(reason)
         self._pieces = []
+        self.producer = None
 
 
 def _is_length(value: bytes) -> bool:

@@ -275,6 +275,7 @@ class Entry:
             part = response.take(lane.begin())
             record.response_sha256, record.response_copy = response.hexdigest(), response.copy()
         lane.append(Kind.OUTCOME, frames.entry(self.number, _encode(record), part))
+        self._request = self._response = None  # they hold their entry
         self.ledger.finished(self, record)
 
     def flush(self) -> None:

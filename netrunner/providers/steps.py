@@ -30,6 +30,7 @@ class Steps:
     def __init__(self, upstream: IUpstream, receiver: IResponseReceiver) -> None:
         self.upstream = upstream
         self.receiver: Any = receiver
+        """None once it is to hear nothing more."""
         self._call: IUpstreamCall | None = None
         self._paused = False
         self._given_up = False
@@ -62,9 +63,8 @@ class Steps:
     def abort(self) -> None:
         """Give up."""
         if self._call is not None and not self._given_up:
-            self._given_up = True
             self._call.abort()
-            self.over()
+            self._done()
 
     def write(self, data: bytes) -> None:
         """Never called: steps switch no protocols."""
@@ -87,14 +87,18 @@ class Steps:
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on the next bytes."""
+        receiver = self.receiver
         if last:
             self._done()
-        self.receiver.body_received(data, last)
+        if receiver is not None:
+            receiver.body_received(data, last)
 
     def failed(self, error: UpstreamError) -> None:
         """Pass on that it broke off."""
+        receiver = self.receiver
         self._done()
-        self.receiver.failed(error)
+        if receiver is not None:
+            receiver.failed(error)
 
     def fail(self, error: UpstreamError) -> None:
         """Break off here."""
@@ -105,4 +109,5 @@ class Steps:
     def _done(self) -> None:
         if not self._given_up:
             self._given_up = True
+            self.receiver = None  # which holds this
             self.over()

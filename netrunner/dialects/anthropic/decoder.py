@@ -106,15 +106,6 @@ class Decoder:
         self._sealed = 0
         """Characters of seals that are not complete."""
         self._called = False
-        self._steps: dict[str, Callable[[Document], Iterator[Event]]] = {
-            "message_start": self._on_start,
-            "content_block_start": self._on_open,
-            "content_block_delta": self._on_delta,
-            "content_block_stop": self._on_close,
-            "message_delta": self._on_message_delta,
-            "message_stop": self._on_end,
-            "error": self._on_error,
-        }
 
     def feed(self, data: bytes, last: bool) -> list[Event]:
         """Return the events that ``data`` completes; see ``IDecoder``."""
@@ -138,12 +129,12 @@ class Decoder:
             return
         if kind == "ping":
             yield KeepAlive(native=native)
-        elif (step := self._steps.get(kind)) is not None:
+        elif (step := _STEPS.get(kind)) is not None:
             if not self._started and kind in ("content_block_start", "message_delta"):
                 # Some servers that speak like Anthropic begin with the first block.
                 self._started = True
                 yield Start(native=native)
-            yield from step(native)
+            yield from step(self, native)
         elif native.get("error"):
             yield from self._on_error(native)
 
@@ -282,6 +273,17 @@ class Decoder:
             kind = FinishKind.TOOL_CALLS if self._called else FinishKind.STOP
         yield Finish(kind=kind, reason=reason, stop_sequence=text(stop, "stop_sequence"), native=native)
 
+
+_STEPS: dict[str, Callable[[Decoder, Document], Iterator[Event]]] = {
+    "message_start": Decoder._on_start,
+    "content_block_start": Decoder._on_open,
+    "content_block_delta": Decoder._on_delta,
+    "content_block_stop": Decoder._on_close,
+    "message_delta": Decoder._on_message_delta,
+    "message_stop": Decoder._on_end,
+    "error": Decoder._on_error,
+}
+"""What an event of each kind tells."""
 
 _DELTAS: dict[str, tuple[BlockKind, str]] = {
     "text_delta": (BlockKind.TEXT, "text"),
