@@ -96,6 +96,8 @@ class Server(Target):
     def _compare(self, data: bytes) -> None:
         """Require that h11 reads every request that was accepted in the same way, unless it is the stricter one."""
         theirs, error = smuggling.seen_by_h11(data)
+        # The site answers these itself, and the connection goes on.
+        theirs = [one for one in theirs if b"%2f" not in one.uri.partition(b"?")[0].lower()]
         both = min(len(theirs), len(self.seen))
         assert self.seen[:both] == theirs[:both], (self.seen, theirs)
         assert len(self.seen) <= len(theirs) or error is None or _STRICTER.match(error), (error, self.seen)
