@@ -38,11 +38,12 @@ def _words(text: str) -> list[bytes]:
 
 
 _STRICTER = re.compile(
-    r"illegal request line: (.*  |bytearray\(b'\\r)|Got data when expecting EOF|no request line received"
+    r"illegal request line: (.*  |bytearray\(b'\\r)|illegal chunk header: bytearray\(b'0{20}|"
+    r"Got data when expecting EOF|no request line received"
 )
 """What h11 refuses and we do not, since it has one reading only: more than one space in a request line (RFC 9112, 3,
-allows it); a CR before it, which is skipped as an empty line is (2.2), by nginx as well; a further request on a
-connection of HTTP/1.0 or one that asked for an upgrade."""
+allows it); a CR before it, which is skipped as an empty line is (2.2), by nginx as well; more than 20 digits of a
+chunk's size, zeros before it; a further request on a connection of HTTP/1.0 or one that asked for an upgrade."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 _HTTP_WORDS = [
     *_words(r"\r\n \n \r \0 \t \x20 : , ; \x0b \x7f \xff \r\n\r\n \n\n 0 1 -1 0x1 ffffffffffffffff"),
