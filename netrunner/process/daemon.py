@@ -339,6 +339,8 @@ class Daemon(Service):
     def _drain(self, arguments: DrainArguments) -> Reply:
         path = self._place.pid_file.release() if arguments.pid_file else ""
         self._dismissed = True
+        # From now on it is the successor's life that is of interest: ours would hide its death.
+        self._told.close()
         self._upgrade.finish()
         self._ending.begin()
         return Reply({"pid_file": path, "windows": self._service.windows()})
