@@ -21,8 +21,8 @@ from netrunner.install.layout import Layout, Release
 
 LOOK_S = 0.1
 """How often is looked whether something has happened."""
-_UNIT_ENDS_S = 90.0
-"""More than ``TimeoutStopSec`` of the unit."""
+_UNIT_ENDS_S = 120.0
+"""More than twice ``TimeoutStopSec`` of the unit: once for the daemon, and once for what it leaves."""
 
 
 class Service(Protocol):
