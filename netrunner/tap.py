@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -82,13 +82,15 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
         """
         if self["config"] is not None:
             self["config"] = os.path.abspath(self["config"])
+        # Once dumps are forbidden the kernel shows it to root only, not even to this process.
+        began = began_with()
         try:
             limits.forbid_dumps()
             limits.raise_descriptors()
             if self["worker"] is not None:
                 self._lifeline = _lifeline(self["worker"])
             self.settings, _, self.warnings = self.load()
-            self.place = self._take_place()
+            self.place = self._take_place(began)
         except ConfigurationError as error:
             sys.stderr.write("netrunner cannot start:\n" + "".join(f"  {problem}\n" for problem in error.problems))
             raise SystemExit(1) from error
@@ -113,12 +115,12 @@ SIGUSR1 reopens the log file; SIGUSR2 starts the code as it is now in place of t
             snapshot.variables(),
         )
 
-    def _take_place(self) -> Place:
+    def _take_place(self, began: Mapping[str, str]) -> Place:
         twistd: MutableMapping[str, Any] = getattr(self, "parent", None) or {}
         self.started = Started(sys.argv, twistd, self["config"])
         folder = Path(self.settings.state).absolute()
         predecessor = None if self["take-over"] is None else Predecessor(folder, self["take-over"])
-        given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid(), began_with())
+        given = predecessor.given if predecessor is not None else inherited(os.environ, os.getpid(), began)
         others = [one for one in (self.settings.admin, self.settings.forward) if one is not None]
         bound = bind((*self.settings.listen, *(text for one in others for text in one.listen)), given)
         owner = os.geteuid() if twistd.get("uid") is None else twistd["uid"]

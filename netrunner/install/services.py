@@ -5,6 +5,7 @@ This module must not decide when to start or end anything.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -21,8 +22,8 @@ from netrunner.install.layout import Layout, Release
 
 LOOK_S = 0.1
 """How often is looked whether something has happened."""
-_UNIT_ENDS_S = 90.0
-"""More than ``TimeoutStopSec`` of the unit."""
+_UNIT_ENDS_S = 120.0
+"""More than twice ``TimeoutStopSec`` of the unit: once for the daemon, and once for what it leaves."""
 
 
 class Service(Protocol):
@@ -198,8 +199,19 @@ class Systemd:
             _asked("enable", *UNITS)
 
     def start(self, patience_s: float) -> None:
-        """Start both units; systemd waits until the daemon serves."""
-        _asked("start", "netrunner.socket", "netrunner.service", timeout_s=patience_s)
+        """Start both units; systemd waits until the daemon serves.
+
+        Raises:
+            Refused: when it does not, with what it has said itself: the unit may be gone by the time somebody looks.
+        """
+        since = time.time()
+        try:
+            _asked("start", "netrunner.socket", "netrunner.service", timeout_s=patience_s)
+        except Refused as error:
+            why = f"{error} {_logged(since)}".rstrip()
+        else:
+            return
+        raise Refused(why)
 
     def stop(self, releases: Sequence[Release], patience_s: float) -> None:
         """Stop both units; systemd waits for the daemon's end, as long as the unit says."""
@@ -232,6 +244,24 @@ def rewritten(text: str, layout: Layout, config: Path, listen: Sequence[str]) ->
 
 def _asked(*words: str, timeout_s: float = 60.0) -> None:
     run_plainly(["systemctl", *words], timeout_s, os.environ, Path("/"))
+
+
+def _logged(since: float) -> str:
+    """Return what the daemon has said since a time, in one line, as far as the journal has it."""
+    options = ["--unit=netrunner.service", "--output=cat", f"--since=@{since:.6f}", "_TRANSPORT=stdout"]
+    said = ""
+    for words in (["--sync"], options):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(
+                ["journalctl", *words],
+                capture_output=True,
+                text=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                timeout=10,
+            )
+            said = done.stdout
+    return " ".join(said.split())[-1000:]
 
 
 def run_plainly(command: Sequence[str], timeout_s: float, environ: Mapping[str, str], folder: Path) -> None:

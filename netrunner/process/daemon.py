@@ -198,14 +198,15 @@ class Daemon(Service):
         settle_memory()
         install(self._reactor, self._reactions())
         if self._place.lifeline is not None:
-            self._place.lifeline.follow(self._reactor, self._ending.begin, self._reload_as_told)
+            self._place.lifeline.follow(self._reactor, self._ending.begin, self._service.end_now, self._reload_as_told)
         self._service.ready().addCallbacks(self._serves, self._cannot_serve)
 
     def _reactions(self) -> dict[signal.Signals, Callable[[], object]]:
         if self._place.lifeline is not None:
-            # A terminal sends its signals to the supervisor as well, which knows what is to be done.
+            # A terminal sends its signals to the supervisor as well, which knows what is to be done. systemd does so
+            # with SIGTERM: a second one comes from the supervisor then, and is no second wish.
             ignored = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-            return {signal.SIGTERM: self._ending.signalled, **dict.fromkeys(ignored, lambda: None)}
+            return {signal.SIGTERM: self._ending.begin, **dict.fromkeys(ignored, lambda: None)}
         reactions: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGTERM: self._ending.signalled,
             signal.SIGINT: self._ending.signalled,
@@ -339,6 +340,8 @@ class Daemon(Service):
     def _drain(self, arguments: DrainArguments) -> Reply:
         path = self._place.pid_file.release() if arguments.pid_file else ""
         self._dismissed = True
+        # From now on it is the successor's life that is of interest: ours would hide its death.
+        self._told.close()
         self._upgrade.finish()
         self._ending.begin()
         return Reply({"pid_file": path, "windows": self._service.windows()})

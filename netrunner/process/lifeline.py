@@ -3,7 +3,7 @@
 The supervisor sends the configuration, first at the start and then at each reload: the text as it was read and the
 environment it was read in, so that no worker's own environment holds a secret, and one that is started again runs what
 the others run. The worker reports when it serves, and what it makes of a new configuration. An empty message is a beat,
-which a worker whose reactor turns sends back. When the supervisor dies
+which a worker whose reactor turns sends back. Another one has it end its open streams at once. When the supervisor dies
 the kernel closes its end, and the worker ends as on SIGTERM.
 
 This module must not know what a configuration means, nor start or end a process.
@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 MAX_MESSAGE_BYTES = 67108864
 """Many times what a configuration and an environment may have."""
 BEAT = b""
+HASTEN = b"!"
 _LENGTH = struct.Struct("!I")
 
 
@@ -135,18 +136,24 @@ class Lifeline:
             raise ConnectionResetError("the supervisor is gone")
         return data
 
-    def follow(self, reactor: Any, end: Callable[[], object], reload: Callable[[], Any]) -> None:
+    def follow(
+        self, reactor: Any, end: Callable[[], object], hasten: Callable[[], object], reload: Callable[[], Any]
+    ) -> None:
         """Listen from now on.
 
         Args:
             reactor: Of this process.
             end: Called when the supervisor is gone.
+            hasten: Called when open streams are to end at once.
             reload: Takes ``snapshot`` into use; returns a Deferred of None, or of why it could not.
         """
 
         def heard(message: bytes) -> None:
             if message == BEAT:
                 self._say(BEAT)
+                return
+            if message == HASTEN:
+                hasten()
                 return
             self.snapshot = msgspec.msgpack.decode(message, type=Order).snapshot
             reload().addCallback(lambda refused: self._report(Report(refused)))

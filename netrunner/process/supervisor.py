@@ -26,7 +26,7 @@ from netrunner.errors import NetrunnerError
 from netrunner.http.flush import Flush
 from netrunner.process.command import Command
 from netrunner.process.control import Commands, ControlError, NoArguments, Reply
-from netrunner.process.lifeline import BEAT, Order, Report, Snapshot, hold
+from netrunner.process.lifeline import BEAT, HASTEN, Order, Report, Snapshot, hold
 from netrunner.process.listen import Bound
 from netrunner.process.logfile import BoundedLog
 from netrunner.process.nursery import Child, Nursery
@@ -194,7 +194,8 @@ class Supervisor(Service):
 
     def end_now(self) -> None:
         """Have the workers cut their drain short."""
-        self._all(signal.SIGTERM)
+        for worker in self._workers.values():
+            worker.line.sendString(HASTEN)
 
     def reload(self, settings: Settings) -> Deferred[None]:
         """Have every worker run the configuration that was read last.

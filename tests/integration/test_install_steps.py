@@ -36,6 +36,9 @@ SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "$(dirname "$0")/asked"
 case "$1" in is-active) exit 3 ;; start) {start} ;; esac
 """
+JOURNALCTL = """#!/bin/sh
+case "$*" in *--unit=netrunner.service*) printf 'netrunner cannot start:\\n  no such luck\\n' ;; esac
+"""
 
 
 class Bench:
@@ -67,6 +70,7 @@ class Bench:
         self.says = {"check": "true", "migration": "0003", "latest": "0003"}
         self._systemctl = folder / "systemctl"
         self._write(self._systemctl, SYSTEMCTL.format(start="true"))
+        self._write(folder / "journalctl", JOURNALCTL)
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
         monkeypatch.setattr(command, "build", self._build)
 
@@ -206,7 +210,7 @@ def test_units_are_put_in_place_for_the_prefix_and_taken_away_when_the_service_d
     bench.status["listen"] = ["127.0.0.1:1", "unix:/run/n.sock"]
     bench.systemd_starts(f"cp {bench.units}/netrunner.* {seen}; echo it fails >&2; exit 1")
     assert bench.run(systemd=True) == 1
-    assert capsys.readouterr().err == "netrunner: systemctl: it fails\n"
+    assert capsys.readouterr().err == "netrunner: systemctl: it fails netrunner cannot start: no such luck\n"
     unit = (seen / "netrunner.service").read_text()
     start = f"{bench.prefix}/current/bin/twistd -n --pidfile= netrunner --config {bench.config}"
     assert re.findall("(?m)^ExecStart=(.*)$", unit) == [start]

@@ -232,6 +232,21 @@ def test_workers_hold_no_secret_in_their_environment_and_drain_with_their_superv
     assert list((daemon.state / "control").iterdir()) == []
 
 
+def test_workers_that_are_asked_together_with_their_supervisor_drain_until_it_is_asked_again(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with Daemon(tmp_path, provider.config + TWO) as daemon, stream(daemon, provider) as (client, upstream):
+        # As systemd ends a service: each process of it has a signal of its own.
+        for pid in (*workers(daemon), daemon.pid):
+            os.kill(pid, signal.SIGTERM)
+        daemon.wait_for_drain()
+        upstream.send(event("after"))
+        client.until(b"after")
+        daemon.signal(signal.SIGTERM)
+        assert not client.rest().endswith(END_OF_BODY)
+        assert daemon.wait() == 0
+
+
 def test_no_workers_at_all_are_one_clear_line_and_an_exit_status(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, ECHO + "workers: 0\n")
     daemon.start()

@@ -1,4 +1,4 @@
-"""Programs of other projects that a test starts: nginx, haproxy, wrk, slowhttptest, varnishtest."""
+"""Programs of other projects that a test starts: nginx, haproxy, wrk, slowhttptest, varnishtest, systemd."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def require_binary(name: str) -> str:
 
     Where ``NETRUNNER_REQUIRE_BINARIES=1``, as in CI, the test fails instead.
     """
-    folders = (os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin")
+    folders = (os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/usr/lib/systemd")
     path = shutil.which(name, path=os.pathsep.join(folders))
     if path is not None:
         return path

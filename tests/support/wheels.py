@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import py_compile
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,17 +41,13 @@ def built(folder: Path, *besides: str) -> Path:
 
 
 def with_bytecode(wheel: Path) -> None:
-    """Put what Python has compiled of this source into its wheel, to be believed unseen: nobody compiles it again."""
-    with zipfile.ZipFile(wheel, "a") as archive:
+    """Put what Python makes of this source into its wheel, to be believed unseen (PEP 552): nobody else compiles it."""
+    with zipfile.ZipFile(wheel, "a") as archive, tempfile.TemporaryDirectory() as folder:
+        compiled = str(Path(folder) / "compiled")
         for name in [name for name in archive.namelist() if name.endswith(".py")]:
-            cached = Path(importlib.util.cache_from_source(name))
-            if (ROOT / cached).exists():
-                data = (ROOT / cached).read_bytes()
-                made_from, size = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
-                source = (ROOT / name).stat()
-                if (made_from, size) == (int(source.st_mtime), source.st_size):
-                    # PEP 552: a hash of the source, which is not looked at.
-                    archive.writestr(str(cached), data[:4] + (1).to_bytes(4, "little") + bytes(8) + data[16:])
+            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+            py_compile.compile(str(ROOT / name), compiled, name, doraise=True, invalidation_mode=mode)
+            archive.write(compiled, importlib.util.cache_from_source(name))
 
 
 def changed(wheel: Path, version: str, changes: Mapping[str, tuple[str, str]]) -> Path:
@@ -91,11 +89,22 @@ def script(folder: Path, name: str, function: str) -> Path:
     return requirements
 
 
-def dependencies(folder: Path) -> Path:
-    """Make a folder with all that is installed here but netrunner itself; return it, to be a ``PYTHONPATH``."""
+def installed_packages() -> Path:
+    """Return the folder of what is installed here."""
     (site,) = (Path(path) for path in sys.path if path.endswith("site-packages"))
+    return site
+
+
+def dependencies(folder: Path, seen_at: Path | None = None) -> Path:
+    """Make a folder with all that is installed here but netrunner itself; return it, to be a ``PYTHONPATH``.
+
+    Args:
+        folder: Where; made.
+        seen_at: Where those who look into it find what is installed here; in its own place when not given.
+    """
+    site = installed_packages()
     folder.mkdir()
     for path in site.iterdir():
         if "netrunner" not in path.name and path.suffix != ".pth":
-            (folder / path.name).symlink_to(path)
+            (folder / path.name).symlink_to((seen_at or site) / path.name)
     return folder
