@@ -48,3 +48,25 @@ def break_off(exchange: Exchange, request: Request, error: ExchangeError, outcom
         exchange.recording.piece(RESPONSE, event)
     exchange.end(outcome, request.code, error.code)
     request.break_off(event)
+
+
+def last_event(exchange: Exchange, error: ExchangeError, tail: bytes) -> bytes:
+    """Return what tells the caller that its answer broke off; nothing where the answer is no stream.
+
+    Args:
+        exchange: Whose answer, in the caller's dialect.
+        error: Why.
+        tail: The last bytes that were sent, empty if none were.
+    """
+    if not exchange.stream:
+        return b""
+    ends = exchange.dialect.event_ends
+    complete = not tail or tail.endswith(ends)
+    event: bytes = exchange.dialect.error_event(error)
+    return event if complete else ends[0] + event
+
+
+def rests(exchange: Exchange, tail: bytes) -> bool:
+    """Return whether what was sent of a stream, ``tail`` its last bytes, ends between two events."""
+    # A CR may be half of a line end whose other half is to come.
+    return tail.endswith(exchange.dialect.event_ends) and not tail.endswith(b"\r")

@@ -53,3 +53,8 @@ def told_in(events: bytes) -> bytes:
     """Return what the event with an error among ``events`` holds."""
     told = sse.Reader().feed(events + b"\n\n")
     return next((event.data for event in told if b'"error"' in event.data), b"")
+
+
+def status_of(code: str) -> int:
+    """Return the status of an error inside an answer, by its code: the code itself where that is one."""
+    return int(code) if code.isdecimal() and 400 <= int(code[:4]) <= 599 else 502

@@ -53,16 +53,19 @@ def verbatim(head: ResponseHead, own: Headers) -> Headers:
     return head.headers + [field for field in own if field[0] not in theirs or field[0] == TIMING]
 
 
-def down(head: ResponseHead, own: Headers, stream: bool, recoded: bool, rewritten_bytes: int | None) -> Headers:
+def down(head: ResponseHead, own: Headers, exchange: Exchange, recoded: bool, rewritten_bytes: int | None) -> Headers:
     """Return the fields the client gets.
 
     Args:
         head: The provider's, as filters left it.
         own: Our fields.
-        stream: Whether the answer is a stream.
+        exchange: Whose answer.
         recoded: Whether its content coding was taken off.
         rewritten_bytes: How long it is if it is written anew and no stream; None if it goes on as it came.
     """
+    stream = exchange.stream
+    if exchange.standings:
+        head = outranked(head)
     # The length of a stream is left out: an error event may have to follow where the provider broke off.
     changed: tuple[bytes, ...] = ()
     if recoded:

@@ -27,9 +27,9 @@ from netrunner.pipeline import heads
 from netrunner.pipeline.breaking import Breakable
 from netrunner.pipeline.cut import is_cut, judged
 from netrunner.pipeline.empty import nothing_said
-from netrunner.pipeline.ends import break_off
+from netrunner.pipeline.ends import break_off, last_event, rests
 from netrunner.pipeline.exchange import Exchange
-from netrunner.pipeline.failures import told_in
+from netrunner.pipeline.failures import status_of, told_in
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Outcome, ResponseHead
@@ -152,8 +152,8 @@ class Relay(Breakable):
         if self._lane is None:
             exchange.stream = heads.is_stream(head)
             if (self._attempt.status or 0) < 400:
-                self._choose_lane(head, readable)
-            lane: Lane | None = self._lane
+                self._lane = self._run.lane(head, readable)
+            lane = self._lane
             exchange.tap = lane.tap if isinstance(lane, RepairLane) else self._run.tap(lane is None and readable)
         streaming, begun = exchange.stream, self._run.begun
         if begun is not None and not (readable and begun.fits(head)):
@@ -172,13 +172,6 @@ class Relay(Breakable):
                 exchange.tap.feed(piece)
             self._commit()
         self._release("decision")
-
-    def _choose_lane(self, head: ResponseHead, readable: bool) -> None:
-        """Choose the way of an answer that stays in its dialect."""
-        if self._run.filters_events:
-            self._lane = self._run.lane(self._exchange.stream)
-        elif readable and not self._run.verbatim:
-            self._lane = self._run.unfiltered_lane(head, self._exchange.stream)
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on the next bytes."""
@@ -250,8 +243,8 @@ class Relay(Breakable):
         tap = self._exchange.tap
         tap.feed(data)
         if tap.error is not None:
-            status = int(tap.error) if tap.error.isdecimal() and 400 <= int(tap.error[:4]) <= 599 else 502
-            self._reject(self._run.rejection(status, head.headers, told_in(b"".join(self._held))))
+            told = told_in(b"".join(self._held))
+            self._reject(self._run.rejection(status_of(tap.error), head.headers, told))
         elif last and not tap.began:
             self.failed(nothing_said())
         elif last and self._lane is None and self._is_cut():
@@ -355,10 +348,8 @@ class Relay(Breakable):
         if self._run.verbatim:
             headers = heads.verbatim(head, headers)
         else:
-            if self._exchange.standings:
-                head = heads.outranked(head)
-            stream, recoded, rewritten = self._exchange.stream, self._inflater is not None, self._lane is not None
-            headers = heads.down(head, headers, stream, recoded, held_bytes if rewritten else None)
+            recoded, rewritten_bytes = self._inflater is not None, None if self._lane is None else held_bytes
+            headers = heads.down(head, headers, self._exchange, recoded, rewritten_bytes)
         recording = self._exchange.recording
         if recording is not None:
             recording.answer(b"HTTP/1.1 %d %b" % (head.status, head.reason), headers, self._run.verbatim)
@@ -412,21 +403,17 @@ class Relay(Breakable):
     def keep_alive(self, sign: bytes) -> None:
         """Send ``sign`` to a client that waits between two events of a stream; it is no part of the answer."""
         waits = self._state is State.RELAYING and not self._reasons and self._draining is None
-        # A CR may be half of a line end whose other half is to come.
-        rests = self._tail.endswith(self._exchange.dialect.event_ends) and not self._tail.endswith(b"\r")
-        if waits and rests and self._is_readable() and not (self._run.verbatim or self._exchange.tap.complete):
+        goes_on = rests(self._exchange, self._tail) and not self._exchange.tap.complete
+        if waits and goes_on and self._is_readable() and not self._run.verbatim:
             self._request.send(sign)
 
     def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
         """End a committed answer so that it cannot be taken for a complete one."""
         exchange = self._exchange
-        event = b""
         if isinstance(self._lane, TranslatingLane) and exchange.stream:
             event = self._lane.error_event(error)
-        elif exchange.stream and not self._run.verbatim:
-            ends = exchange.dialect.event_ends
-            complete = not self._tail or self._tail.endswith(ends)
-            event = (b"" if complete else ends[0]) + exchange.dialect.error_event(error)
+        else:
+            event = b"" if self._run.verbatim else last_event(exchange, error, self._tail)
         break_off(exchange, self._request, error, outcome, event)
 
     # What ends it from our side.

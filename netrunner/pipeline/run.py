@@ -315,12 +315,17 @@ class Run(Breakable):
             self._pipeline.chain, self._exchange, decoder, translation.encoder(), translation.request
         )
 
-    def unfiltered_lane(self, head: ResponseHead, streaming: bool) -> RepairLane | PlainLane | None:
-        """Return the way of an answer that is repaired, or looked at whole; None for one that goes on as it came."""
+    def lane(self, head: ResponseHead, readable: bool) -> EventLane | RepairLane | PlainLane | None:
+        """Return the way of an answer that stays in its dialect; None for one that goes on, or cannot be read."""
+        exchange, streaming = self._exchange, self._exchange.stream
+        if self.filters_events:
+            codec = exchange.dialect.events(exchange.endpoint, streaming, MAX_ANSWER_BYTES)
+            return EventLane(self._pipeline.chain, exchange, codec)
+        if self.verbatim or not readable:
+            return None
         repair = None if self._repairs is None else self._repair(self._repairs, streaming)
         if repair is not None:
             return RepairLane(repair, streaming)
-        exchange = self._exchange
         if streaming or not (self._tries.wary or head.get(b"content-length") == b"0"):
             return None
         return PlainLane() if exchange.dialect.has_events(exchange.method, exchange.endpoint) is True else None
@@ -337,12 +342,6 @@ class Run(Breakable):
     def tap(self, untouched: bool) -> ITap:
         """Return what learns of an answer; ``untouched`` is one that goes on as it came, and can be read."""
         return self._pipeline.telling.tap(self._exchange, untouched and not self.verbatim)
-
-    def lane(self, streaming: bool) -> EventLane:
-        """Return the way through the event filters for an answer."""
-        exchange = self._exchange
-        codec = exchange.dialect.events(exchange.endpoint, streaming, MAX_ANSWER_BYTES)
-        return EventLane(self._pipeline.chain, exchange, codec)
 
     def _has_events(self) -> bool:
         """Return whether the answer holds events for filters.
