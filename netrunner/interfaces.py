@@ -186,7 +186,7 @@ class IProvider(Interface):
         Args:
             status: HTTP status, 400 or more.
             headers: of the answer.
-            body: the first 64 KiB of its body.
+            body: the first 64 KiB of its body. The keys that it was asked with are masked in both.
         """
 
 

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from netrunner.dialects.interfaces import ILists
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ExchangeError, InternalError
-from netrunner.interfaces import IClock, IProvider, IUpstream
+from netrunner.interfaces import IClock
 from netrunner.pipeline.question import ask
 from netrunner.pipeline.served import Served
 from netrunner.routing.names import Names
@@ -88,10 +88,10 @@ class Catalog:
     def _list(self, name: str) -> List | None:
         """Return what a provider lists; None if it lists nothing."""
         if name not in self._lists:
-            provider, upstream = self._providers[name].provider, self._providers[name].upstream
-            dialect: Any = SPOKEN.get(provider.dialect)
+            served = self._providers[name]
+            dialect: Any = SPOKEN.get(served.provider.dialect)
             lists = ILists.providedBy(dialect)
-            self._lists[name] = List(name, provider, upstream, dialect, self._clock) if lists else None
+            self._lists[name] = List(served, dialect, self._clock) if lists else None
         return self._lists[name]
 
 
@@ -99,22 +99,19 @@ class List:
     """What one provider lists.
 
     Args:
-        name: The provider's.
-        provider, upstream: Whom to ask.
+        served: Whom to ask.
         dialect: What it speaks, an ``ILists``.
         clock: Time.
     """
 
     log = Logger()
 
-    def __init__(self, name: str, provider: IProvider, upstream: IUpstream, dialect: Any, clock: IClock) -> None:
+    def __init__(self, served: Served, dialect: Any, clock: IClock) -> None:
         self.names: tuple[str, ...] = ()
         """As they were told last."""
         self.error: ExchangeError | None = None
         """Why they could not be asked for, the last time."""
-        self._name = name
-        self._provider = provider
-        self._upstream = upstream
+        self._served = served
         self._dialect = dialect
         self._clock = clock
         self._until: float | None = None
@@ -137,7 +134,7 @@ class List:
     async def _fetched(self) -> list[str]:
         listing = self._dialect.listing
         call = Call(b"GET", listing.endpoint, listing.query, [], b"", "", False)
-        body = await ask(self._provider, self._upstream, self._clock, call)
+        body = await ask(self._served, self._clock, call)
         names: list[str] = self._dialect.names_in(body)
         return names
 
@@ -152,10 +149,14 @@ class List:
             return
         if self.error is error:
             self.log.warn(
-                "the provider {provider} did not list its models: {reason}", provider=self._name, reason=error.message
+                "the provider {provider} did not list its models: {reason}",
+                provider=self._served.name,
+                reason=error.message,
             )
         else:
-            self.log.failure("the provider {provider} could not be asked for its models", failure, provider=self._name)
+            self.log.failure(
+                "the provider {provider} could not be asked for its models", failure, provider=self._served.name
+            )
 
     def _tell(self, _: object) -> None:
         """Wake everybody who waits."""

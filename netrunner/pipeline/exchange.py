@@ -45,8 +45,6 @@ class Exchange:
     """The token and project that call; only with ``access.mode: projects``."""
     identity: str | None
     """Tells the caller's credential from every other, for what counts by caller; no secret, and never told."""
-    project_key: bytes | None
-    """The project's provider key that the last attempt was built with; never told."""
     release: Callable[[], object] | None
     """Gives back what an attempt holds, or stops its waiting for it."""
     standings: tuple[Standing, ...]
@@ -90,7 +88,6 @@ class Exchange:
         "notes",
         "outcome",
         "path",
-        "project_key",
         "provider",
         "query",
         "recording",
@@ -149,7 +146,7 @@ class Exchange:
         self.upstream: Origin | None = None
         self.stream = False
         self.envelope: Envelope | None = None
-        self.asked_tokens = self.cached = self.caller = self.identity = self.holder = self.project_key = None
+        self.asked_tokens = self.cached = self.caller = self.identity = self.holder = None
         self.key: bytes | None = None
         """The credential that came as ``?key=``; it is no longer in ``query``."""
         self.notes: dict[Any, Any] = {}

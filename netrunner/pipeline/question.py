@@ -14,32 +14,39 @@ from zope.interface import implementer
 
 from netrunner.errors import UpstreamError, UpstreamTimeout
 from netrunner.http.inflate import Inflater
-from netrunner.interfaces import IClock, IPrepares, IProvider, IResponseReceiver, IUpstream, IUpstreamCall
+from netrunner.interfaces import IClock, IResponseReceiver, IUpstreamCall
+from netrunner.pipeline.served import Served
 from netrunner.values import Call, ResponseHead
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 4 << 20
 
 
-async def ask(provider: IProvider, upstream: IUpstream, clock: IClock, call: Call) -> bytes:
-    """Return the body of the answer to ``call``.
+async def ask(served: Served, clock: IClock, call: Call) -> bytes:
+    """Return the body of the answer to ``call``, without the provider's key.
 
     Raises:
         ExchangeError: if there is none, none in time, an error, or one that is too long.
     """
-    if IPrepares.providedBy(provider):
+    provider: Any = served.provider
+    if served.prepares:
         await provider.prepare(call)
+    request = provider.build(call)
+    keys = served.keys(call, request)
     whole = _Whole()
-    whole.call = upstream.send(provider.build(call), whole)
+    whole.call = served.upstream.send(request, whole)
     whole.body.addTimeout(TIMEOUT_S, clock)  # type: ignore[arg-type]  # all it needs of IReactorTime is callLater
     whole.body.addErrback(_late)
     body = await whole.body
-    assert whole.head is not None
-    if whole.head.status >= 400:
-        error: UpstreamError = provider.classify(whole.head.status, whole.head.headers, body)
+    head = whole.head
+    assert head is not None
+    if keys is not None:
+        head, body = keys.masked_head(head), keys.masked(body)
+    if head.status >= 400:
+        error: UpstreamError = provider.classify(head.status, head.headers, body)
         raise error
-    if whole.head.status != 200:
-        raise UpstreamError(f"The provider answered with status {whole.head.status}.", code="upstream_invalid_response")
+    if head.status != 200:
+        raise UpstreamError(f"The provider answered with status {head.status}.", code="upstream_invalid_response")
     return body
 
 

@@ -33,6 +33,7 @@ from netrunner.pipeline.failures import status_of, told_in
 from netrunner.pipeline.lane import EventLane, PlainLane, RepairLane
 from netrunner.pipeline.translation import TranslatingLane
 from netrunner.values import Attempt, Outcome, ResponseHead
+from netrunner.veil import Veil
 
 if TYPE_CHECKING:
     from netrunner.pipeline.run import Run
@@ -84,6 +85,7 @@ class Relay(Breakable):
         "_run",
         "_state",
         "_tail",
+        "_veil",
     )
 
     def __init__(self, run: Run, exchange: Exchange, request: Request, attempt: Attempt) -> None:
@@ -99,6 +101,7 @@ class Relay(Breakable):
         """What is held is all there is."""
         self._tail = b""
         self._inflater: Inflater | None = None
+        self._veil: Veil | None = None
         self._lane: Lane | None = None
         self._reasons: frozenset[str] = frozenset()  # empty, it is one for all
         self._draining: IDelayedCall | None = None
@@ -117,10 +120,8 @@ class Relay(Breakable):
 
     def head_received(self, head: ResponseHead) -> None:
         """Decide what to do with the answer."""
-        self._exchange.mark("first_byte")
-        self._attempt.status = head.status
+        self._head = head = self._seen(head)
         self._attempt.request_id = heads.told_id(head)
-        self._head = head
         if not self._run.verbatim:
             coding = head.get(b"content-encoding")
             if coding is not None and Inflater.knows(coding.lower()):
@@ -133,6 +134,16 @@ class Relay(Breakable):
                 self._exchange.tap = lane.tap
                 head = lane.head(head, recoded=self._inflater is not None)
         self._decide(head)
+
+    def _seen(self, head: ResponseHead) -> ResponseHead:
+        """Take note that an answer begins; return its head without our keys, as the body will come."""
+        self._exchange.mark("first_byte")
+        self._attempt.status = head.status
+        keys = self._run.keys
+        if keys is None:
+            return head
+        self._veil = keys.veil(events=head.status < 400 and heads.is_stream(head))
+        return keys.masked_head(head)
 
     def _decide(self, head: ResponseHead) -> None:
         if self._run.decides_on_heads:
@@ -184,6 +195,8 @@ class Relay(Breakable):
                 self._abort()
                 self.failed(error)
                 return
+        if self._veil is not None:
+            data = self._veil.feed(data, last)
         if self._state is State.RELAYING:
             if self._lane is None and not last:
                 # The client comes first: what the tap learns is of use at the end.
@@ -303,12 +316,7 @@ class Relay(Breakable):
             self._reject(rejection)
             return
         self._exchange.error = rejection.code
-        masked = self._run.told(held)
-        headers = [(name, self._run.told(value)) for name, value in heads.advised(head, rejection)]
-        if masked != held:
-            self._held = [masked]
-            headers = [field for field in headers if field[0] != b"content-length"]
-        self._decide(ResponseHead(head.status, head.reason, headers))
+        self._decide(ResponseHead(head.status, head.reason, heads.advised(head, rejection)))
 
     def _reject(self, rejection: UpstreamError) -> None:
         if self._run.translates and self._head is not None:
@@ -410,6 +418,8 @@ class Relay(Breakable):
     def _truncate(self, outcome: Outcome, error: ExchangeError) -> None:
         """End a committed answer so that it cannot be taken for a complete one."""
         exchange = self._exchange
+        if self._veil is not None and self._lane is None:
+            self._pass(self._veil.close(), False)
         if isinstance(self._lane, TranslatingLane) and exchange.stream:
             event = self._lane.error_event(error)
         else:

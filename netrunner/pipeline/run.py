@@ -37,6 +37,7 @@ from netrunner.pipeline.tunnel import Tunnel
 from netrunner.routing.route import route
 from netrunner.routing.table import Candidate
 from netrunner.values import Answer, Attempt, Call, Headers, Outcome, Recalled, ResponseHead, UpstreamRequest
+from netrunner.veil import Keys
 
 CLIENT_LEFT = 499
 """Recorded as the status when the client left before one was sent."""
@@ -56,6 +57,8 @@ class Run(Breakable):
     """Whether answers go through as they come, errors and codings too."""
     tunnels: type[Tunnel] = Tunnel
     """What carries the bytes after a protocol switch."""
+    keys: Keys | None = None
+    """Those that the attempt is made with, if they are not the caller's own: nothing of its answer tells them."""
     begun: Prelude | None = None
     """The stream that was begun before anybody answered, since its caller has to wait."""
     _listener: IWatcher | None = None
@@ -190,6 +193,7 @@ class Run(Breakable):
         if served.prepares and not await self._prepared(provider, call):
             return
         request = provider.build(call)
+        self.keys = served.keys(call, request)
         if pipeline.chain.attempt:
             request = await pipeline.chain.on_attempt(exchange, request)
         if exchange.outcome is None:
@@ -396,16 +400,8 @@ class Run(Breakable):
     def rejection(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Return the provider's own reading of an error answer."""
         assert self._provider is not None
-        if self._exchange.project_key is not None:
-            # Its provider knows no key that it could mask itself.
-            body = self.told(body)
         error: UpstreamError = self._provider.classify(status, headers, body)
         return error
-
-    def told(self, body: bytes) -> bytes:
-        """Return the body or a field of an error as the caller may see it: some providers quote the key they refuse."""
-        key = self._pipeline.key_of(self._exchange)
-        return body if key is None else body.replace(key, b"***")
 
     def keeps_to_itself(self, rejection: UpstreamError) -> bool:
         """Return whether the provider's own words do not reach the caller.

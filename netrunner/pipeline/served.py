@@ -5,10 +5,17 @@ This module must not ask a provider to do anything.
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from netrunner.interfaces import IAdapts, IClock, ICounters, IPrepares, IProvider, ISpeaksMore, IUpstream
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.settings import Secret
+from netrunner.values import Call, UpstreamRequest
+from netrunner.veil import Keys, keys_of
+
+_BEARER = b"Bearer "
 
 
 class Served:
@@ -23,8 +30,8 @@ class Served:
     """
 
     __slots__ = (
-        "_of_project", "adapts", "address", "dialects", "gap", "key", "name", "passes_through", "prepares",
-        "provider", "repairs", "strict", "upstream",
+        "_keys", "_of_project", "_stored", "adapts", "address", "dialects", "gap", "name", "passes_through",
+        "prepares", "provider", "repairs", "strict", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -48,8 +55,8 @@ class Served:
         """Whether it must get ready before each request."""
         self.gap = Gap.of(name, counters, clock, settings)
         """What keeps its calls apart, if anything does."""
-        self.key = key.reveal().strip().encode() if isinstance(key, Secret) else b""
-        """The one that is stored for it; empty if there is none."""
+        self._stored = _stored(settings)
+        self._keys = keys_of(self._stored)
         self.passes_through = key == "passthrough"
         """Whether it is asked with the caller's own credential."""
         self._of_project = key == "project"
@@ -60,8 +67,28 @@ class Served:
         Raises:
             Forbidden: ``project_key_missing`` when the project has none.
         """
-        exchange.project_key = None
         if self._of_project and exchange.holder is not None:
-            exchange.project_key = exchange.holder.key(self.name)
-            return b"Bearer " + exchange.project_key
+            key: bytes = exchange.holder.key(self.name)
+            return _BEARER + key
         return exchange.credential() if self.passes_through else None
+
+    def keys(self, call: Call, request: UpstreamRequest) -> Keys | None:
+        """Return what masks the keys that it is asked with and that are not the caller's own; None without any.
+
+        Args:
+            call: What it is asked; its project's key is in there.
+            request: The same as it is sent; what the provider got for its key is in there.
+        """
+        if self._of_project and call.authorization is not None:
+            return keys_of((*self._stored, call.authorization.removeprefix(_BEARER)))
+        if self.prepares and not self.passes_through:
+            got = [value.partition(b" ")[2] for name, value in request.headers if name == b"authorization"]
+            return keys_of((*self._stored, *got))
+        return self._keys
+
+
+def _stored(settings: Any) -> tuple[bytes, ...]:
+    """Return every secret of a provider's settings; what opens a proxy goes to that alone."""
+    every = dataclasses.fields(settings) if dataclasses.is_dataclass(settings) else ()
+    found = [getattr(settings, field.name) for field in every if field.name != "proxy"]
+    return tuple(one.reveal().strip().encode() for one in found if isinstance(one, Secret))

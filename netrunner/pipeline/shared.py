@@ -170,7 +170,3 @@ class Pipeline:
     def place(self, provider: str, model: str) -> str:
         """Return where a model is asked for, as a text that differs where another is."""
         return f"{provider} {self.providers[provider].address} {model}"
-
-    def key_of(self, exchange: Exchange) -> bytes | None:
-        """Return the key that is not the caller's own and that the last attempt was made with, if there is one."""
-        return exchange.project_key or self.providers[exchange.attempts[-1].provider].key or None

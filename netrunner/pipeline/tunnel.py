@@ -65,8 +65,7 @@ class Tunnel(Relay):
             self._request.close_after()
             super().head_received(head)
             return
-        self._exchange.mark("first_byte")
-        self._attempt.status = head.status
+        head = self._seen(head)
         self._open = True
         self._request.code = head.status
         self._limit = self._exchange.clock.callLater(self._request.site.limits.max_tunnel_s, self._too_long)

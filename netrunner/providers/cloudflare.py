@@ -87,8 +87,6 @@ class CloudflareProvider(Member):
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means."""
-        if self._token is not None:
-            body = body.replace(self._token, b"***")
         return super().classify(status, headers, _unwrapped(body))
 
 

@@ -26,6 +26,7 @@ from netrunner.providers.uploads import Uploading
 from netrunner.settings import ProviderSettings, Secret, setting
 from netrunner.sidecall import post_form
 from netrunner.values import Call, Headers, UpstreamRequest
+from netrunner.veil import keys_of
 
 LIFE_S = 1800.0
 """How long a token lasts whose answer does not say."""
@@ -68,6 +69,8 @@ class GigaChatProvider(ApiProvider):
         self.settings = settings
         self._environment = environment
         self._authorization = "" if key is None else f"Basic {key.reveal().strip()}"
+        stored = (key, settings.client_secret)
+        self._keys = keys_of(tuple(one.reveal().strip().encode() for one in stored if one is not None))
         self._token = Token(environment.clock, self._fetch)
         self._http: Any = None
         self._session = _uuid(environment.random)
@@ -121,7 +124,8 @@ class GigaChatProvider(ApiProvider):
             environment.log.warn("no access token: {reason}", reason=error.message)
             raise self._refusal(type(error), error.status, "upstream_connection_failed") from error
         if status != 200:
-            environment.log.warn("no access token: status {status}, {reason}", status=status, reason=_reason(body))
+            said = body if self._keys is None else self._keys.masked(body)
+            environment.log.warn("no access token: status {status}, {reason}", status=status, reason=_reason(said))
             retryable = status == 429 or status >= 500
             raise self._refusal(UpstreamError, 502, "upstream_auth_failed" if retryable else "upstream_auth")
         grant = _grant(body, environment.clock.wall())

@@ -212,7 +212,3 @@ def test_a_refusal_of_the_callers_own_key_is():
     found = classify(400, BAD_KEY, key="passthrough")
     assert (found.kind, found.status, found.fault) == ("auth", 400, Fault.CALLER)
     assert classify(403, told("PERMISSION_DENIED"), key="passthrough").kind == "permission"
-
-
-def test_a_key_that_is_quoted_is_masked():
-    assert "AIza" not in classify(400, told("INVALID_ARGUMENT", "no: AIza-stored")).message

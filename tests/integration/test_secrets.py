@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from netrunner.cli.main import main
 from netrunner.journal.logs import newest_first
 from tests.support.canaries import found, hidden_in
 from tests.support.daemon import Executed as Daemon
-from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, dial, event
+from tests.support.dialogue import END_OF_BODY, STREAM_HEAD, Provider, chat, dial, event, whole
 from tests.support.logserver import LogServerProcess
 
 pytestmark = pytest.mark.integration
@@ -124,3 +125,86 @@ def test_credentials_are_in_no_record_copy_line_page_or_log(tmp_path: Path, serv
             daemon.wait_for(lambda: len(list(newest_first(daemon.state))) == 3)
             assert hidden_in(api(daemon) + elsewhere(daemon), ENVIRON.values()) == []
     assert found(tmp_path, *ENVIRON.values()) == []
+
+
+QUOTED = f"the key {KEY}, {base64.b64encode(KEY.encode()).decode()} in base64"
+ERROR = {"type": "error", "error": {"type": "overloaded_error", "code": 503, "message": f"no: {KEY}"}}
+COUNTED = {"input_tokens": 1, "output_tokens": 1}
+ANSWERS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "openai": (
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": QUOTED}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]},
+    ),
+    "anthropic": (
+        {"id": "c", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn", "usage": COUNTED,
+         "content": [{"type": "text", "text": QUOTED}]},
+        {"type": "message_start", "message": {"id": "c", "type": "message", "role": "assistant", "model": "c",
+         "content": [], "usage": COUNTED}},
+    ),
+    "gemini": (
+        {"candidates": [{"content": {"parts": [{"text": QUOTED}]}, "finishReason": "STOP", "index": 0}]},
+        {"candidates": [{"content": {"parts": [{"text": "a"}]}, "index": 0}]},
+    ),
+}  # fmt: skip
+"""Of each dialect an answer that quotes the key, and how a stream begins."""
+
+
+def said(document: object, kind: bytes = b"") -> bytes:
+    """Return an event, as a chunk."""
+    data = kind + b"data: " + json.dumps(document).encode() + b"\n\n"
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def quoting(dialect: str) -> Iterator[tuple[bool, bytes]]:
+    """Yield whether a stream is asked for, and an answer that quotes the key."""
+    document, begin = ANSWERS[dialect]
+    start, failed = (b"event: message_start\n", b"event: error\n") if dialect == "anthropic" else (b"", b"")
+    yield True, STREAM_HEAD + said(begin, start) + said(ERROR, failed) + END_OF_BODY
+    yield True, STREAM_HEAD + said(ERROR) + END_OF_BODY
+    yield False, whole(json.dumps(document).encode()).replace(b"OK\r\n", f"OK\r\nX-Who: {QUOTED}\r\n".encode())
+    long = json.dumps({"error": {"message": "x" * 70000 + QUOTED}}).encode()
+    for body in (long, json.dumps({"error": {"message": QUOTED, "code": KEY}}).encode()):
+        yield False, whole(body).replace(b"200 OK\r\n", f"422 {KEY}\r\nX-Who: {QUOTED}\r\n".encode())
+
+
+def looked_into(daemon: Daemon, *arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["journal", "--state", str(daemon.state), *arguments])
+    assert ended.value.code == 0
+
+
+def test_a_key_that_its_provider_quotes_is_told_and_written_nowhere(
+    tmp_path: Path, server: LogServerProcess, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with Provider() as provider:
+        one = f"base_url: 'http://127.0.0.1:{provider.port}/v1', api_key: {{env: UP_KEY}}"
+        up = ", ".join(f"{name}: {{type: {name}, {one}}}" for name in ANSWERS)
+        models = ", ".join(f"{{name: {name}, targets: [{{provider: {name}, model: m}}]}}" for name in ANSWERS)
+        rest = config(provider, server, tmp_path, "").partition("sinks:")[2]
+        text = f"providers: {{{up}}}\nmodels: [{models}]\nsinks:{rest}"
+        heard, count = b"", 0
+        with Daemon(tmp_path / "daemon", text, environ=ENVIRON) as daemon:
+            for dialect in ANSWERS:
+                for stream, answer in quoting(dialect):
+                    with dial(daemon.port) as client:
+                        fields = (f"Authorization: Bearer {TOKEN}", "Connection: close")
+                        client.send(chat(*fields, stream=stream, model=dialect))
+                        with provider.accept() as upstream:
+                            assert KEY.encode() in upstream.message()[0]
+                            cut = answer.index(KEY.encode()) + 9
+                            upstream.send(answer[:cut])
+                            upstream.send(answer[cut:])
+                            heard += client.rest()
+                            count += 1
+            assert heard.count(b"*" * len(KEY)) >= count
+            daemon.wait_for(lambda: len(list(newest_first(daemon.state))) == count)
+            assert hidden_in(heard, (KEY,)) == []
+            assert hidden_in(api(daemon) + elsewhere(daemon), (KEY,)) == []
+            for record in newest_first(daemon.state):
+                looked_into(daemon, "show", record.id)
+                looked_into(daemon, "show", "--response", record.id)
+            looked_into(daemon, "export")
+            shown = capfdbinary.readouterr().out
+            assert shown.count(b"*" * len(KEY)) >= count
+            assert hidden_in(shown, (KEY,)) == []
+    assert found(tmp_path, KEY) == []

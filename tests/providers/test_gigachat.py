@@ -166,13 +166,23 @@ def test_a_refused_token_is_forgotten_and_the_next_attempt_has_another_one():
     assert authorization(provider) == b"Bearer t2"
 
 
-def test_an_error_that_quotes_a_token_or_a_key_is_masked():
+def test_a_token_that_is_refused_for_now_is_a_limit():
     provider, _ = made()
     prepared(provider)
-    body = json.dumps({"status": 422, "message": f"t1 {KEY} bad"}).encode()
-    error = provider.classify(422, [], body)
-    assert (error.kind, error.status, error.message) == ("bad_request", 422, "*** *** bad")
     assert provider.classify(429, [(b"retry-after", b"3")], b"").retry_after_s == 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"api_key": None, "client_id": "me", "client_secret": Secret("half-of-a-key")}]
+)
+def test_a_key_that_is_quoted_where_tokens_come_from_is_not_in_the_log(settings):
+    quoted = {"code": 4, "message": f"{KEY} or half-of-a-key is none"}
+    provider, _ = made(Answer(401, json.dumps(quoted).encode()), **settings)
+    with capturedLogs() as events:
+        assert isinstance(prepared(provider), UpstreamError)
+    (told,) = (event["reason"] for event in events if "no access token" in event["log_format"])
+    assert ("half-of-a-key" if settings else KEY) not in told
+    assert "***" in told
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class OddStatus(Good):
 class Quoting(Good):
     def classify(self, status, headers, body):
         error = super().classify(status, headers, body)
-        error.code = body[-40:].decode("latin-1")
+        error.code = self.settings.api_key.reveal()
         return error
 
 

@@ -56,7 +56,7 @@ class GeminiApi(OpenAIApi):
             status = 401
         if status in (401, 403) or failure is None:
             return super().classify(status, headers, body)
-        error = rejected(status, headers, body, self._key)
+        error = rejected(status, headers, body)
         error.kind = failure.kind or error.kind
         error.code = failure.code or error.code
         error.retryable = error.retryable and not failure.spent

@@ -43,8 +43,6 @@ class GigaChatApi(OpenAIApi):
 
     def classify(self, status: int, headers: Headers, body: bytes) -> UpstreamRejected:
         """Return what an error answer means. A token that is refused is forgotten: the next attempt has another one."""
-        if self.token is not None:
-            body = body.replace(self.token.encode(), b"***")
         error = super().classify(status, headers, body)
         if status == 401 and self.has_own_key:
             self.token, error.retryable = None, True

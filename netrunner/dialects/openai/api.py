@@ -63,7 +63,6 @@ class OpenAIApi:
         "_comes_with_calls",
         "_further",
         "_inference",
-        "_key",
         "_name",
         "_origin",
         "_query",
@@ -84,12 +83,10 @@ class OpenAIApi:
         self._comes_with_calls = settings.api_key in ("passthrough", "project")
         self.has_own_key = isinstance(settings.api_key, Secret) or settings.api_key == "project"
         self._authorization: bytes | None = None
-        self._key: str | None = None
         if isinstance(settings.api_key, Secret):
             key = settings.api_key.reveal().strip()
             if not key or not key.isascii() or not key.isprintable():
                 raise ConfigurationError([Problem(f"providers.{name}.api_key", "must be printable ASCII characters")])
-            self._key = key
             self._authorization = b"Bearer " + key.encode()
         self._targets = {endpoint: self._base + endpoint.encode() for endpoint in inference}
 
@@ -139,7 +136,7 @@ class OpenAIApi:
             return UpstreamRejected(
                 f"The provider {self._name} refused the key it is configured with.", code="upstream_auth", status=502
             )
-        return rejected(status, headers, body, self._key)
+        return rejected(status, headers, body)
 
     def _check_use(self, call: Call) -> None:
         """Refuse a call that is not among those a stored key is for."""
@@ -178,20 +175,17 @@ _CODES = {"context_length_exceeded": "context_too_long", "unsupported_parameter"
 _LIMITED = frozenset({429, 503})
 
 
-def rejected(status: int, headers: Headers, body: bytes, key: str | None = None) -> UpstreamRejected:
+def rejected(status: int, headers: Headers, body: bytes) -> UpstreamRejected:
     """Return what an OpenAI-style error answer means, for retry and fallback to look at.
 
     Args:
         status: HTTP status, 400 or more.
         headers: Of the answer, names lowercase.
         body: As much of its body as was kept.
-        key: The stored key, which some providers quote; it is masked.
     """
     error = _error_in(body)
     fields = {**_told(error), **dict(reversed(headers))}
     message, code = _said(error)
-    if key is not None:
-        message, code = message.replace(key, "***"), code and code.replace(key, "***")
     message, code = message[:1000], code and code[:64]
     kind = _CODES.get(code or "", _KINDS.get(status, "upstream_error" if status >= 500 else "bad_request"))
     retryable = status in _RETRYABLE
