@@ -58,6 +58,12 @@ def mask_query(query: bytes) -> bytes:
     return b"&".join([_masked_parameter(parameter) for parameter in query.split(b"&")])
 
 
+def credentials_in(query: bytes) -> list[bytes]:
+    """Return the values that ``mask_query`` masks, decoded."""
+    pairs = [parameter.partition(b"=") for parameter in query.split(b"&")]
+    return [unquote_to_bytes(value) for name, _, value in pairs if value and _PARAMETER.search(unquote_to_bytes(name))]
+
+
 @lru_cache(_NAMES_KEPT)
 def _is_secret(name: bytes) -> bool:
     return _FIELD.search(name) is not None and _COUNT.search(name) is None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
+from urllib.parse import urlsplit
 
 from netrunner.interfaces import IAdapts, IClock, ICounters, IPrepares, IProvider, ISpeaksMore, IUpstream
+from netrunner.journal.masking import credentials_in
 from netrunner.pipeline.exchange import Exchange
 from netrunner.pipeline.gap import Gap
 from netrunner.settings import Secret
@@ -88,7 +90,8 @@ class Served:
 
 
 def _stored(settings: Any) -> tuple[bytes, ...]:
-    """Return every secret of a provider's settings; what opens a proxy goes to that alone."""
+    """Return every secret of a provider's settings, those in its address too; what opens a proxy goes to that alone."""
     every = dataclasses.fields(settings) if dataclasses.is_dataclass(settings) else ()
     found = [getattr(settings, field.name) for field in every if field.name != "proxy"]
-    return tuple(one.reveal().strip().encode() for one in found if isinstance(one, Secret))
+    secrets = [one.reveal().strip().encode() for one in found if isinstance(one, Secret)]
+    return (*secrets, *credentials_in(urlsplit(getattr(settings, "base_url", None) or "").query.encode()))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netrunner.journal.masking import mask_headers, mask_query
+from netrunner.journal.masking import credentials_in, mask_headers, mask_query
 
 NAMES = [
     b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"set-cookie",
@@ -64,6 +64,11 @@ def test_the_headers_given_are_not_changed() -> None:
 )  # fmt: skip
 def test_a_credential_in_a_query_is_masked(query: bytes, masked: bytes) -> None:
     assert mask_query(query) == masked
+
+
+def test_the_credentials_of_a_query_are_told_decoded() -> None:
+    assert credentials_in(b"") == credentials_in(b"alt=sse&key=&model=a") == []
+    assert credentials_in(b"v=1&api%5fkey=a%2Fb&token=c") == [b"a/b", b"c"]
 
 
 # What stands before white space may be a scheme, and is kept.

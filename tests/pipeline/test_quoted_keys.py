@@ -172,6 +172,14 @@ def test_every_secret_of_a_providers_settings_is_masked() -> None:
     assert answers(client.heard(), b"POST")[0].body == document(f"{'*' * 13} {MASK}")
 
 
+def test_a_key_in_a_providers_address_is_masked() -> None:
+    stage = Stage(key=None, settings={"base_url": "http://up.example/v1?v=2024-01-01&key=in%2Fthe-address"})
+    client = stage.ask()
+    stage.call.head(200, JSON).body(document("key=in%2Fthe-address in/the-address v=2024-01-01"), True)
+    hidden = document(f"key={'*' * 16} {'*' * 14} v=2024-01-01")
+    assert answers(client.heard(), b"POST")[0].body == hidden
+
+
 def test_a_tunnel_begins_without_the_key() -> None:
     stage = Stage(endpoints=("realtime",))
     client = stage.client().say(request("/v1/realtime?model=m", b"", *HANDSHAKE))

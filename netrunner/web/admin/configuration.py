@@ -12,10 +12,12 @@ from typing import Any
 
 import yaml
 
+from netrunner.journal.masking import mask_query
 from netrunner.settings import Secret
 
 MASK = "***"
 _USER_OF_A_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_QUERY_OF_A_URL = re.compile(r"(?<=\?)[^#\s]+")
 _LEFT_OUT = frozenset({"environment", "factory"})
 """Fields that are no part of what was written."""
 _NAMED = re.compile(r"(?i)(key|token|secret|password|authorization|cookie)$")
@@ -47,4 +49,6 @@ def shown(value: Any, name: str = "") -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     words = _USER_OF_A_URL.sub(MASK, str(value))
+    if "://" in words:
+        words = _QUERY_OF_A_URL.sub(lambda found: mask_query(found[0].encode()).decode(), words)
     return MASK if _NAMED.search(name) and words not in ("passthrough", "project") else words

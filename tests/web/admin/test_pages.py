@@ -239,8 +239,11 @@ def test_usage_is_told_for_each_token_and_model() -> None:
 def test_the_configuration_is_shown_without_its_secrets() -> None:
     settings = Settings(store="postgresql://ann:canary@host/db", shared="redis://:canary@host:6379/0")
     given = ProviderSettings(base_url="https://up.example/v1", api_key=Secret("canary"))
-    text = configuration.text({"daemon": settings, "provider": given, "headers": {"X-Api-Key": "canary"}})
+    keyed = ProviderSettings(base_url="https://up.example/v1?version=2&key=a-canary")
+    shown = {"daemon": settings, "provider": given, "keyed": keyed, "headers": {"X-Api-Key": "canary"}}
+    text = configuration.text(shown)
     assert "canary" not in text
     assert "postgresql://***@host/db" in text
-    assert "base_url: https://up.example/v1" in text
+    assert "base_url: https://up.example/v1\n" in text
+    assert "base_url: https://up.example/v1?version=2&key=***\n" in text
     assert msgspec.yaml.decode(text)["provider"]["api_key"] == "***"
