@@ -17,6 +17,7 @@ from twisted.python import usage
 
 from netrunner.cli.database import CONFIG, Place
 from netrunner.cli.office import Here, Refused, There, Way
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, ExchangeError, StoreError
 from netrunner.projects.office import Office
 from netrunner.projects.wanted import (
@@ -55,15 +56,20 @@ _ACTIVE: list[Any] = ["active", None, None, "Whether it is let in: yes or no.", 
 _MOST: list[Any] = ["max-requests", None, None, "Requests in all; 0 for as many as one likes.", int]
 
 
-class Command(usage.Options):
+class Command(Options):
     """One thing to do, with an id or a name where it needs one."""
 
     takes = ""
     """What its argument is called."""
 
+    def getSynopsis(self) -> str:
+        """Return it: behind what both commands take comes what this one does."""
+        above = self.parent
+        return f"{above.getSynopsis().removesuffix(' COMMAND')} {above.subCommand} [options] {self.takes}".rstrip()
+
     def parseArgs(self, *arguments: str) -> None:
         """Take the argument."""
-        if len(arguments) != bool(self.takes):
+        if len(arguments) != bool(self.takes) or "" in arguments:
             raise usage.UsageError(f"expected {self.takes or 'no argument'}")
         self.argument = arguments[0] if arguments else ""
 
@@ -199,7 +205,8 @@ class RefreshToken(Command):
 class RevokeToken(Command):
     """``netrunner token revoke``."""
 
-    takes = "ID, several of them, or - for a token on standard input"
+    takes = "ID ... | -"
+    longdesc = "Revokes those of the ids, all or none; - is for a token on standard input."
 
     def parseArgs(self, *arguments: str) -> None:
         """Take what is to be revoked."""
@@ -239,7 +246,7 @@ class ListTokens(Command):
         return way.look(Office.tokens, _ROWS, None, self["project"], self["active"])
 
 
-class Managing(usage.Options):
+class Managing(Options):
     """What both commands share: where things are done, and how they are told."""
 
     optParameters: ClassVar[Rows] = [

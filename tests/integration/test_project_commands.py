@@ -184,3 +184,12 @@ def test_a_change_that_the_audits_file_does_not_take_is_done_and_the_command_say
     assert "It is done, but the audit tells of it in the database alone: " in done.stderr
     headers = {"Authorization": f"Bearer {MANAGEMENT}"}
     assert b"untold" in shell.daemon.request("GET", "/manage/projects?q=untold", None, headers)[2]
+
+
+def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(shell: Shell) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [str(Path(sys.executable).with_name("netrunner")), "plugins"]
+    done = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE_S * 3, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
