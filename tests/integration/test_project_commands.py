@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,22 @@ class Shell:
         done = self.run(command, *where, "--json", *words, given=given)
         assert (done.returncode, done.stderr) == (0, "")
         return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def answering(told: bytes) -> Iterator[str]:
+    """Listen and answer one request with the same bytes, whatever it asks; yield the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(told)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +125,25 @@ def test_what_is_refused_is_told_in_one_sentence(shell: Shell) -> None:
     assert (done.returncode, done.stderr.startswith("limits: ")) == (1, True)
     done = shell.run("project", "--url", shell.url, "list", token="wrong")
     assert (done.returncode, done.stderr) == (1, "The management token is required.\n")
+    done = shell.run("token", "--url", shell.url, "show", "no body?")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "There is no such token.\n")
+    done = shell.run("token", "--url", "localhost:8080", "list")
+    assert (done.returncode, done.stderr.partition(", got ")[2]) == (1, "'localhost:8080'\n")
     assert shell.run("project", "frobnicate").returncode == 2
+    assert shell.run("project", "--url", shell.url, "--config", config, "list").returncode == 2
+
+
+def test_who_is_no_netrunner_is_told_so(shell: Shell) -> None:
+    for told in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"garbage\r\n\r\n"):
+        with answering(told) as url:
+            done = shell.run("project", "--url", url, "list")
+        assert (done.returncode, done.stderr) == (1, f"{url} does not answer as netrunner does\n")
 
 
 def test_lists_are_told_as_lines(shell: Shell) -> None:
     project = shell.json("project", "create", "shown")
     done = shell.run("project", "--config", str(shell.daemon.config_path), "list")
-    assert f"{project['id']}  True  " in done.stdout
+    assert f'{project["id"]}  true  {{"total":0,"active":0}}  shown' in done.stdout
 
 
 def test_a_rotation_leaves_everything_readable_while_a_daemon_runs(shell: Shell) -> None:
