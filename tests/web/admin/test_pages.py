@@ -66,7 +66,8 @@ def test_every_change_is_in_the_audit_with_who_from_where_and_by_which_request(d
     desk.log_in()
     desk.clock.advance(1)
     fields = {"X-Request-Id": "mine", "X-Forwarded-For": "10.1.2.3"}
-    desk.post("/admin/projects", fields, csrf=desk.csrf(), name="team", do="create")
+    answer = desk.post("/admin/projects", fields, csrf=desk.csrf(), name="team", do="create")
+    assert answer.headers[b"x-request-id"] == b"mine"
     entry = desk.audit()[0]
     names = ("actor", "action", "outcome", "request_id", "address")
     assert [entry[name] for name in names] == ["admin ann", "project.create", "done", "mine", "10.1.2.3"]
@@ -76,8 +77,10 @@ def test_a_change_that_is_refused_is_in_the_audit(desk: Desk) -> None:
     desk.log_in()
     assert desk.submit("/admin/projects", name="x", do="create", **{"max_cost": "much"}).status == 400
     desk.clock.advance(1)
-    assert desk.post("/admin/tokens/nothing", csrf=desk.csrf(), do="revoke").status == 404
-    assert desk.audit()[0]["outcome"] == "token_not_found"
+    answer = desk.post("/admin/tokens/nothing", csrf=desk.csrf(), do="revoke")
+    assert answer.status == 404
+    entry = desk.audit()[0]
+    assert (entry["outcome"], entry["request_id"].encode()) == ("token_not_found", answer.headers[b"x-request-id"])
 
 
 def test_a_key_is_never_shown_again(desk: Desk) -> None:
