@@ -243,6 +243,10 @@ class StoreError(NetrunnerError):
     """The database cannot be reached, or does not take what it is given; may be tried again."""
 
 
+class NewerDatabase(StoreError):
+    """The database is of a newer version than this code; nothing is to be gained by trying again."""
+
+
 class PluginError(NetrunnerError):
     """A plugin that cannot be loaded, or two of one name."""
 

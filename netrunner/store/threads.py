@@ -21,10 +21,10 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from netrunner.errors import StoreError
+from netrunner.errors import NewerDatabase, StoreError
 from netrunner.interfaces import IClock, IStartable
 from netrunner.process.command import for_libpq, plain
-from netrunner.store.database import Database, locate
+from netrunner.store.database import NEWER, Database, locate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -165,8 +165,8 @@ class Store:
         )
         _, told = self._migration.communicate(f"{url.render_as_string(hide_password=False)}\n")
         code, self._migration = self._migration.returncode, None
-        if code == 1 and told.count("\n") == 1:
-            raise StoreError(told.strip())
+        if code in (1, NEWER) and told.count("\n") == 1:
+            raise (NewerDatabase if code == NEWER else StoreError)(told.strip())
         if code != 0:
             last = told.strip().rpartition("\n")[2] or f"it ended with {code}"
             raise StoreError(f"The database could not be migrated: {last}")
