@@ -35,6 +35,14 @@ models: [{{name: echo, targets: [{{provider: echo, model: echo}}]}}]
 MANAGE = {"Authorization": f"Bearer {CANARY}-management"}
 TABS = ("", "projects", "tokens", "usage", "audit", "health", "configuration")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+BROKEN = """
+() => [...document.querySelectorAll(".top nav a, td.whole")].filter((one) => {
+  const text = document.createRange();
+  text.selectNodeContents(one);
+  return new Set([...text.getClientRects()].map((line) => line.bottom)).size > 1;
+}).map((one) => one.textContent)
+"""
+"""Returns what should stand on one line and does not."""
 HOSTILE = PAYLOADS[:: len(PAYLOADS) // 48]
 
 
@@ -218,6 +226,7 @@ def test_pages_fit_can_be_read_and_need_no_script(browser: Browser, daemon: Daem
                 page = visit.go(path)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, path
                 assert page.evaluate(CHECKS) == [], path
+                assert page.evaluate(BROKEN) == [], path
             visit.assert_quiet()
         with browser.new_context(color_scheme=theme, viewport=size) as context:
             page = Visit(context.new_page(), f"http://127.0.0.1:{daemon.port}").go("/admin/login")
