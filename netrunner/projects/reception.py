@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from netrunner.claims import Denial, Grant
 from netrunner.config.settings import AuditSettings
-from netrunner.errors import ExchangeError, NewerDatabase, Overloaded, StoreError
+from netrunner.errors import ExchangeError, Overloaded, StoreError, Unusable
 from netrunner.interfaces import ICallers, IClock, ICounters
 from netrunner.projects.caller import Caller
 from netrunner.projects.callers import Callers, Opened
@@ -115,7 +115,7 @@ class Reception:
         self._store: Store | None = None
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
-        self.begun: Deferred[NewerDatabase | None] = Deferred()
+        self.begun: Deferred[Unusable | None] = Deferred()
         """Fires once the database was opened or could not be, ``OPENING_S`` after the first ``apply`` at the latest.
 
         With an error if nobody will ever be let in by this code.
@@ -269,14 +269,14 @@ class Reception:
         except StoreError as error:
             self.log.error("nobody can be let in for now: {reason}", reason=str(error))
             self._later("open", AGAIN_S, self._open)
-            self._begin(error if isinstance(error, NewerDatabase) else None)
+            self._begin(error if isinstance(error, Unusable) else None)
             return
         self._office = Office(opened.keyring, opened.mint, rules.providers, self._clock.wall, secrets.token_bytes)
         self.callers.opened = opened
         self.uses.start()
         self._begin()
 
-    def _begin(self, error: NewerDatabase | None = None) -> None:
+    def _begin(self, error: Unusable | None = None) -> None:
         """Let whoever waits for the database begin to serve; or not, with the reason."""
         call = self._calls["begin"]
         if call.active():
