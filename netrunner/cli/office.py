@@ -126,6 +126,17 @@ _LISTS: dict[Callable[..., Any], tuple[str, tuple[str, ...]]] = {
 """Where it lists what an operation lists, and by which arguments."""
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nowhere: urllib would take the credential along."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return no request, so that the redirect is an error."""
+
+
+# Nor through a proxy of the environment, which would read it.
+_OPENER = urllib.request.build_opener(_Stay, urllib.request.ProxyHandler({}))
+
+
 class There:
     """Through the management API of a daemon.
 
@@ -163,7 +174,7 @@ class There:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._url}{path}", body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            with _OPENER.open(request, timeout=TIMEOUT_S) as response:
                 told = response.read()
             return msgspec.json.decode(told) if told else None
         except urllib.error.HTTPError as error:

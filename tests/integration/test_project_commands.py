@@ -36,12 +36,14 @@ class Shell:
         self.daemon = daemon
         self.url = f"http://127.0.0.1:{daemon.port}"
 
-    def run(self, *words: str, given: str = "", token: str = MANAGEMENT) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, given: str = "", token: str = MANAGEMENT, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command."""
         return subprocess.run(
             [str(Path(sys.executable).with_name("netrunner")), *words],
             cwd=self.daemon.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MANAGEMENT_TOKEN": token},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "MANAGEMENT_TOKEN": token, **environ},
             input=given,
             capture_output=True,
             text=True,
@@ -138,6 +140,19 @@ def test_who_is_no_netrunner_is_told_so(shell: Shell) -> None:
         with answering(told) as url:
             done = shell.run("project", "--url", url, "list")
         assert (done.returncode, done.stderr) == (1, f"{url} does not answer as netrunner does\n")
+
+
+def test_the_management_token_goes_to_the_address_that_was_given_and_no_further(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        elsewhere = f"http://127.0.0.1:{other.getsockname()[1]}"
+        assert shell.run("project", "--url", shell.url, "list", http_proxy=elsewhere).returncode == 0
+        moved = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode()
+        with answering(moved) as url:
+            done = shell.run("project", "--url", url, "list")
+        assert (done.returncode, done.stderr) == (1, "status 302\n")
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 def test_lists_are_told_as_lines(shell: Shell) -> None:
