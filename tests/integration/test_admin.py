@@ -197,6 +197,17 @@ def test_configuration_and_health_are_shown_without_a_secret(visit: Visit) -> No
     expect(visit.go("/admin/health").locator("tbody tr")).to_contain_text("echo")
 
 
+def test_a_session_opens_the_dashboard_and_its_live_views_which_end_with_it(visit: Visit) -> None:
+    page = visit.go("/", live=True)
+    assert visit.go("/logs").title()
+    visit.go("/", live=True)
+    other = Visit(page.context.new_page(), visit.url)
+    other.go("/admin/").get_by_role("button", name="Log out").click()
+    expect(other.page.get_by_role("heading", level=1)).to_have_text("Log in")
+    expect(page.locator("[data-feed]")).not_to_have_attribute("data-feed", "live")
+    assert page.request.get(f"{visit.url}/logs").status == 401
+
+
 def test_logging_out_ends_the_session(visit: Visit) -> None:
     page = visit.page
     (cookie,) = page.context.cookies()

@@ -43,10 +43,7 @@ class Admin(Audited):
         if self._is_login(request):
             self._entrance.expect_credential()
             return None
-        fetched = self._entrance.fetch(request)
-        if fetched is None:
-            return super().head_received(request)
-        return fetched.addCallback(lambda _: super(Admin, self).head_received(request))
+        return super().head_received(request)
 
     async def answer(self, request: Request) -> Answer | None:
         """Show, do, let in or out."""
