@@ -204,10 +204,13 @@ class Parts:
         entry = self._entry(self.pipeline)
         pages = {**self._pages(), **self._management(policy)}
         apart = settings.admin is not None and bool(settings.admin.listen)
-        root = tree(entry, self._routes(entry), {} if apart else pages, settings.record_unknown)
+        root = tree(entry, self._routes(entry), {} if apart else pages, settings.record_unknown, self._lets_in)
         if settings.cors.origins:
             root = CrossOrigin(root, settings.cors.origins)
         return root, pages_alone(pages, self._clock) if apart else None
+
+    def _lets_in(self) -> bool:
+        return self._reception is None or self._reception.is_open
 
     def _forward(self, settings: ForwardSettings) -> Resource:
         """Return what is served to clients that take this for a proxy; they pass no filter."""

@@ -143,6 +143,11 @@ class Reception:
 
     # Who may call.
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the database was ever opened: until then nobody can be let in."""
+        return self._office is not None
+
     def known(self, credential: bytes) -> Caller | None:
         """Return whose credential that is, if it is known here."""
         return self.callers.known(credential)
