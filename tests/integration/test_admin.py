@@ -170,6 +170,7 @@ def test_what_is_wrong_is_told_on_the_page_and_what_was_typed_is_kept(visit: Vis
     make_project(page, visit, "wrong")
     visit.go("/admin/tokens")
     form = page.locator('section[aria-labelledby="new"]')
+    form.get_by_label("Project").select_option(label="wrong")
     form.get_by_label("Name", exact=True).fill("kept")
     form.get_by_label("Hours it lives").fill("99999")
     form.get_by_role("button", name="Create token").click()

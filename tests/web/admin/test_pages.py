@@ -11,9 +11,9 @@ import pytest
 
 from netrunner.config.settings import Settings
 from netrunner.settings import ProviderSettings, Secret
-from netrunner.web.admin import bars, configuration, usage
+from netrunner.web.admin import bars, configuration, projects, usage
 from netrunner.web.dashboard.charts import SPANS
-from tests.support.admin import BASIC, Desk
+from tests.support.admin import BASIC, MANAGE, Desk
 from tests.support.dashboard import NOW_S, record
 
 KEY = "sk-canary-0123456789-0123456789"
@@ -60,6 +60,20 @@ def test_a_tool_lists_and_revokes_tokens(desk: Desk) -> None:
         made[2]["id"]: "active",
     }
     assert made[2]["token"] not in json.dumps(told)
+
+
+def test_a_token_is_made_for_the_project_that_is_shown_or_chosen_and_for_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projects, "MOST_PROJECTS", 1)
+    old, _ = (json.loads(desk.ask("POST", "/manage/projects", MANAGE, b'{"name": "p"}').body)["id"] for _ in range(2))
+    desk.log_in()
+    form = desk.get(f"/admin/tokens?project_id={old}").body.decode().partition('id="new"')[2]
+    assert f'<option value="{old}" selected>' in form
+    for path in ("/admin/tokens", "/admin/tokens?project_id=nothing"):
+        form = desk.get(path).body.decode().partition('id="new"')[2]
+        assert '<option value=""></option>' in form
+        assert " selected>" not in form.partition("</select>")[0]
 
 
 def test_every_change_is_in_the_audit_with_who_from_where_and_by_which_request(desk: Desk) -> None:
