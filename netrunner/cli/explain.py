@@ -34,7 +34,7 @@ class ExplainOptions(Options):
         ["source", "s", "127.0.0.1", "The caller's address."],
         ["path", "p", "/v1/chat/completions", "The path asked at."],
         ["bytes", "b", 0, "Bytes of the request's body.", int],
-        ["token", "t", None, "The caller's credential, to say whether it is let in."],
+        ["token", "t", None, "The caller's credential, to say whether it is let in where access.mode is token."],
     ]
 
     def run(self) -> int:
