@@ -41,6 +41,8 @@ AGAIN_S = 5.0
 """When a database that could not be opened is tried again."""
 OPENING_S = 10.0
 """How long whoever wants to serve waits for a database that is opened for the first time, and migrated perhaps."""
+TURN_S = 10.0
+"""How long a change waits for others that write, before it is refused and never done."""
 DAY_S = 86400.0
 
 
@@ -190,7 +192,7 @@ class Reception:
         """
         office = self._opened()
         try:
-            change = await self._database().write(operate, office, operation, actor, *args, **kwargs)
+            change = await self._database().write_soon(TURN_S, operate, office, operation, actor, *args, **kwargs)
         except StoreError as error:
             self.log.warn("{action} was not done: {reason}", action=action, reason=str(error))
             raise _unavailable() from error
