@@ -1,7 +1,8 @@
 # netrunner and its logging server in one small image:
 #
 #   docker build --tag netrunner .
-#   docker run --publish 127.0.0.1:8080:8080 --volume netrunner:/data --env AUTH_TOKEN --env OPENAI_API_KEY netrunner
+#   docker run --publish 127.0.0.1:8080:8080 --volume netrunner:/data \
+#       --env AUTH_TOKEN --env ADMIN_USER --env ADMIN_PASSWORD --env OPENAI_API_KEY netrunner
 #
 # conf/docker/netrunner.yaml is its configuration; mount another one over /etc/netrunner/netrunner.yaml. The logging server is
 # `docker run ... netrunner netrunner-logserver --directory /data/logs --listen tcp:8081`, the command line

@@ -243,6 +243,18 @@ class StoreError(NetrunnerError):
     """The database cannot be reached, or does not take what it is given; may be tried again."""
 
 
+class Unusable(StoreError):
+    """The database is not for this code and configuration; nothing is to be gained by trying again."""
+
+
+class NewerDatabase(Unusable):
+    """The database is of a newer version than this code."""
+
+
+class ForeignKey(Unusable):
+    """The database is sealed by a master key that is not configured."""
+
+
 class PluginError(NetrunnerError):
     """A plugin that cannot be loaded, or two of one name."""
 

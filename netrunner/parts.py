@@ -61,7 +61,7 @@ from netrunner.routing.table import Table
 from netrunner.settings import PoolLimits, Timeouts
 from netrunner.values import Origin
 from netrunner.web.access import Door, Sources
-from netrunner.web.admin.entrance import Entrance
+from netrunner.web.admin.entrance import Beside, Entrance
 from netrunner.web.admin.pages import Shelf
 from netrunner.web.admin.root import Admin
 from netrunner.web.alerts import AlertsPage, Watch
@@ -204,10 +204,13 @@ class Parts:
         entry = self._entry(self.pipeline)
         pages = {**self._pages(), **self._management(policy)}
         apart = settings.admin is not None and bool(settings.admin.listen)
-        root = tree(entry, self._routes(entry), {} if apart else pages, settings.record_unknown)
+        root = tree(entry, self._routes(entry), {} if apart else pages, settings.record_unknown, self._lets_in)
         if settings.cors.origins:
             root = CrossOrigin(root, settings.cors.origins)
         return root, pages_alone(pages, self._clock) if apart else None
+
+    def _lets_in(self) -> bool:
+        return self._reception is None or self._reception.is_open
 
     def _forward(self, settings: ForwardSettings) -> Resource:
         """Return what is served to clients that take this for a proxy; they pass no filter."""
@@ -282,8 +285,10 @@ class Parts:
     def _pages(self) -> dict[bytes, Resource]:
         """Return what operators look at."""
         admin = self.settings.admin
-        gate = Gate(None, None) if admin is None else Gate(admin.user, admin.password, self._late)
         books, observed = self._lasting.books, self._lasting.observed
+        entrance = self._entrance()
+        gate = Gate(None, None) if admin is None else Beside(admin.user, admin.password, entrance, self._late)
+        books.onlookers.goes_on = gate.goes_on
         recent, neighbours, watch = books.lookout.recent, self._lasting.neighbours, self._lasting.watch
         records = Records(
             lambda: books.logs, books.copies, observed.live, self._clock, books.onlookers, recent, neighbours, watch
@@ -296,16 +301,19 @@ class Parts:
         health.putChild(b"targets", targets)
         health.putChild(b"alerts", AlertsPage(gate, watch))
         pages[b"api"].putChild(b"health", health)
-        pages[b"admin"] = self._admin(targets.told)
+        pages[b"admin"] = self._admin(entrance, targets.told)
         return pages
 
-    def _admin(self, targets: Callable[[], Any]) -> Resource:
+    def _entrance(self) -> Entrance:
+        """Return what lets operators in."""
+        lookout, admin = self._lasting.books.lookout, self.settings.admin
+        user, password = (None, None) if admin is None else (admin.user, admin.password)
+        return Entrance(user, password, lookout.sessions, lookout.tries, self._sources, self._lasting.neighbours)
+
+    def _admin(self, entrance: Entrance, targets: Callable[[], Any]) -> Resource:
         """Return the admin pages."""
         settings, books = self.settings, self._lasting.books
-        lookout, admin = books.lookout, settings.admin
-        user, password = (None, None) if admin is None else (admin.user, admin.password)
-        entrance = Entrance(user, password, lookout.sessions, lookout.tries, self._sources, self._lasting.neighbours)
-        shelf = Shelf(settings, lambda: books.logs, targets, lookout)
+        shelf = Shelf(settings, lambda: books.logs, targets, books.lookout)
         managing = None
         if self._reception is not None:
             # With it comes the database, which is loaded only where it is used.

@@ -175,7 +175,7 @@ class NetrunnerService(Service):
             self._accept()
         else:
             # Until the database is open nobody could be told from anybody else: who comes sooner waits.
-            self._reception.begun.addCallback(lambda _: self._accept())
+            self._reception.begun.addCallback(lambda never: self._ready.errback(never) if never else self._accept())
 
     def _accept(self) -> None:
         """Take the sockets."""

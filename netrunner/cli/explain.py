@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from twisted.python import usage
 
 from netrunner.cli.configured import configured
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError
 from netrunner.explain import Explanation, Question, explain
 from netrunner.registered import read
 
 
-class ExplainOptions(usage.Options):
+class ExplainOptions(Options):
     """``netrunner explain``."""
 
     synopsis = "Usage: netrunner explain [--config FILE] [--model NAME] [--source ADDRESS] [--bytes N] ..."
@@ -34,7 +34,7 @@ class ExplainOptions(usage.Options):
         ["source", "s", "127.0.0.1", "The caller's address."],
         ["path", "p", "/v1/chat/completions", "The path asked at."],
         ["bytes", "b", 0, "Bytes of the request's body.", int],
-        ["token", "t", None, "The caller's credential, to say whether it is let in."],
+        ["token", "t", None, "The caller's credential, to say whether it is let in where access.mode is token."],
     ]
 
     def run(self) -> int:

@@ -5,6 +5,7 @@ This module must not know any other system's file.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 import yaml
 from twisted.python import usage
 
+from netrunner.cli.options import Options
 from netrunner.imports import duplex, pool
 from netrunner.imports.imported import Imported, NotImportable, mapping
 
@@ -20,7 +22,7 @@ SYSTEMS = {"pool": pool.imported, "duplex": duplex.imported}
 MAX_BYTES = 1048576
 
 
-class ImportOptions(usage.Options):
+class ImportOptions(Options):
     """``netrunner import``."""
 
     synopsis = "Usage: netrunner import --from SYSTEM [--output FILE] [--env-file FILE] FILE"
@@ -50,11 +52,15 @@ class ImportOptions(usage.Options):
             imported = SYSTEMS[self["from"]](mapping(_read(self.path), self.path))
             if self["env-file"] and imported.secrets:
                 imported.config["env_files"] = [*imported.config.get("env_files", ()), self["env-file"]]
+            _expect_none(self["output"], self["env-file"] if imported.secrets else None)
             _write(self["output"], self._text(imported), 0o644)
             if self["env-file"] and imported.secrets:
                 _write(self["env-file"], _assignments(imported.secrets), 0o600)
-        except (NotImportable, OSError) as error:
+        except NotImportable as error:
             print(f"{self.path}: {error}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            print(f"{error.filename}: {error.strerror}", file=sys.stderr)
             return 1
         for note in imported.notes:
             print(f"note: {note}", file=sys.stderr)
@@ -85,6 +91,17 @@ def _read(path: str) -> Any:
         raise NotImportable(f"{line}not YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise NotImportable("not YAML") from None
+
+
+def _expect_none(*paths: str | None) -> None:
+    """See that no file is there, before any is written.
+
+    Raises:
+        FileExistsError: when one is.
+    """
+    for path in paths:
+        if path is not None and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
 
 def _write(path: str | None, text: str, mode: int) -> None:

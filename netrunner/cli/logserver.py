@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.python import usage
+from netrunner.cli.options import Options
 
 
-class LogserverOptions(usage.Options):
+class LogserverOptions(Options):
     """``netrunner logserver``; whatever stands behind it is for ``twistd netrunner-logserver`` to read."""
+
+    synopsis = "Usage: netrunner logserver [options]"
+    longdesc = "`netrunner logserver --help` tells them all."
 
     def parseOptions(self, options: Any = None) -> None:
         self._arguments = list(options or ())

@@ -5,13 +5,14 @@ This module must not import what only one of its commands needs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import ClassVar, NoReturn, cast
 
 from twisted.python import usage
 
-from netrunner import __version__
+from netrunner.cli.options import Options, innermost
 
 
 def _check() -> usage.Options:
@@ -128,7 +129,7 @@ def _upgrade() -> usage.Options:
     return UpgradeOptions()
 
 
-class NetrunnerOptions(usage.Options):
+class NetrunnerOptions(Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
     synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
@@ -160,11 +161,6 @@ class NetrunnerOptions(usage.Options):
         ("restore", None, _restore, "Bring back what such a file holds."),
     ]
 
-    def opt_version(self) -> NoReturn:
-        """Display the version of netrunner and exit."""
-        print(f"netrunner {__version__}")
-        sys.exit(0)
-
     def postOptions(self) -> None:
         if self.subCommand is None:
             raise usage.UsageError("a command is missing")
@@ -175,7 +171,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     options = NetrunnerOptions()
     try:
         options.parseOptions(arguments)
+        status = cast(int, options.subOptions.run())
+        sys.stdout.flush()
     except usage.UsageError as error:
-        print(f"netrunner: {error}\n\n{options}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(cast(int, options.subOptions.run()))
+        print(f"netrunner: {error}\n\n{innermost(options)}", file=sys.stderr)
+        status = 2
+    except BrokenPipeError:
+        # Whoever read has seen enough, as `head` does; at its end Python would write what is left there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)

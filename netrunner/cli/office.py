@@ -6,12 +6,14 @@ This module must not be imported by the daemon.
 from __future__ import annotations
 
 import getpass
+import http.client
 import secrets
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from sqlalchemy import Connection
@@ -28,7 +30,6 @@ from netrunner.store.audit import Entry
 from netrunner.store.secrets import made_pepper
 
 TIMEOUT_S = 30.0
-_ROWS = 1000
 
 
 class Refused(NetrunnerError):
@@ -108,7 +109,6 @@ _PATHS: dict[Callable[..., Any], tuple[str, str]] = {
     Office.change_project: ("PATCH", "/manage/projects/{}"),
     Office.delete_project: ("DELETE", "/manage/projects/{}"),
     Office.project: ("GET", "/manage/projects/{}"),
-    Office.projects: ("GET", f"/manage/projects?limit={_ROWS}"),
     Office.issue: ("POST", "/manage/tokens"),
     Office.change_token: ("PATCH", "/manage/tokens/{}"),
     Office.revoke: ("DELETE", "/manage/tokens/{}"),
@@ -119,6 +119,22 @@ _PATHS: dict[Callable[..., Any], tuple[str, str]] = {
     Office.token: ("GET", "/manage/tokens/{}"),
 }
 """Where the API does what an operation does; ``{}`` is the id that it takes."""
+_LISTS: dict[Callable[..., Any], tuple[str, tuple[str, ...]]] = {
+    Office.projects: ("/manage/projects", ("limit", "before", "active")),
+    Office.tokens: ("/manage/tokens", ("limit", "before", "project_id", "active")),
+}
+"""Where it lists what an operation lists, and by which arguments."""
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nowhere: urllib would take the credential along."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return no request, so that the redirect is an error."""
+
+
+# Nor through a proxy of the environment, which would read it.
+_OPENER = urllib.request.build_opener(_Stay, urllib.request.ProxyHandler({}))
 
 
 class There:
@@ -127,42 +143,62 @@ class There:
     Args:
         url: Where it serves.
         token: The management token.
+
+    Raises:
+        Refused: when the URL is none.
     """
 
     def __init__(self, url: str, token: str) -> None:
+        if not _is_http(url):
+            raise Refused(f"--url: expected a URL such as http://127.0.0.1:8080, got {url!r}")
         self._url = url.rstrip("/")
         self._token = token
 
     def change(self, action: str, operation: Callable[..., Change], *args: Any) -> Any:
         """Ask for it; the daemon's audit names who has its token."""
         method, path = _PATHS[operation]
-        ids = [one for one in args if isinstance(one, str)]
         body = next((msgspec.json.encode(one) for one in args if isinstance(one, msgspec.Struct)), None)
-        told = self._ask(method, path.format(*ids), body)
+        told = self._ask(method, path.format(*_ids(args)), body)
         return told["revoked"] if operation in (Office.revoke_all, Office.revoke_several) else told
 
     def look(self, operation: Callable[..., Any], *args: Any) -> Any:
         """Ask for it."""
-        if operation is Office.tokens:
-            _, _, project, active, *_ = args
-            wanted = {"project_id": project, "active": None if active is None else str(active).lower()}
-            query = "".join(f"&{name}={value}" for name, value in wanted.items() if value is not None)
-            return self._ask("GET", f"/manage/tokens?limit={_ROWS}{query}", None)["data"]
+        if operation in _LISTS:
+            path, names = _LISTS[operation]
+            wanted = {name: _argument(value) for name, value in zip(names, args, strict=True) if value is not None}
+            return self._ask("GET", f"{path}?{urlencode(wanted)}", None)["data"]
         method, path = _PATHS[operation]
-        told = self._ask(method, path.format(*[one for one in args if isinstance(one, str)]), None)
-        return told["data"] if operation is Office.projects else told
+        return self._ask(method, path.format(*_ids(args)), None)
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._url}{path}", body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            with _OPENER.open(request, timeout=TIMEOUT_S) as response:
                 told = response.read()
+            return msgspec.json.decode(told) if told else None
         except urllib.error.HTTPError as error:
             raise Refused(_reason(error)) from error
         except OSError as error:
             raise Refused(f"{self._url} cannot be asked: {getattr(error, 'reason', error)}") from error
-        return msgspec.json.decode(told) if told else None
+        except (http.client.HTTPException, msgspec.DecodeError) as error:
+            raise Refused(f"{self._url} does not answer as netrunner does") from error
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _ids(args: Sequence[Any]) -> list[str]:
+    return [quote(one, safe="") for one in args if isinstance(one, str)]
+
+
+def _argument(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

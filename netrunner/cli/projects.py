@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from twisted.python import usage
 
 from netrunner.cli.database import CONFIG, Place
 from netrunner.cli.office import Here, Refused, There, Way
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, ExchangeError, StoreError
 from netrunner.projects.office import Office
 from netrunner.projects.wanted import (
@@ -31,6 +33,7 @@ from netrunner.projects.wanted import (
 )
 
 _ROWS = 1000
+"""Of a page."""
 Rows = list[list[Any]]
 
 
@@ -55,15 +58,31 @@ _ACTIVE: list[Any] = ["active", None, None, "Whether it is let in: yes or no.", 
 _MOST: list[Any] = ["max-requests", None, None, "Requests in all; 0 for as many as one likes.", int]
 
 
-class Command(usage.Options):
+def _pages(page: Callable[[str | None], list[Any]]) -> Iterator[Any]:
+    """Yield the rows of all pages, each of which is asked for by the last id of the one before."""
+    before = None
+    while rows := page(before):
+        yield from rows
+        if len(rows) < _ROWS:
+            return
+        before = rows[-1]["id"]
+
+
+class Command(Options):
     """One thing to do, with an id or a name where it needs one."""
 
     takes = ""
     """What its argument is called."""
 
+    def getSynopsis(self) -> str:
+        """Return it: behind what both commands take comes what this one does."""
+        above = self.parent
+        assert above is not None
+        return f"{above.getSynopsis().removesuffix(' COMMAND')} {above.subCommand} [options] {self.takes}".rstrip()
+
     def parseArgs(self, *arguments: str) -> None:
         """Take the argument."""
-        if len(arguments) != bool(self.takes):
+        if len(arguments) != bool(self.takes) or "" in arguments:
             raise usage.UsageError(f"expected {self.takes or 'no argument'}")
         self.argument = arguments[0] if arguments else ""
 
@@ -160,7 +179,7 @@ class ListProjects(Command):
 
     def run(self, way: Way) -> Any:
         """Look them up."""
-        return way.look(Office.projects, _ROWS, None, None)
+        return _pages(lambda before: way.look(Office.projects, _ROWS, before, None))
 
 
 class CreateToken(Command):
@@ -199,7 +218,8 @@ class RefreshToken(Command):
 class RevokeToken(Command):
     """``netrunner token revoke``."""
 
-    takes = "ID, several of them, or - for a token on standard input"
+    takes = "ID ... | -"
+    longdesc = "Revokes those of the ids, all or none; - is for a token on standard input."
 
     def parseArgs(self, *arguments: str) -> None:
         """Take what is to be revoked."""
@@ -236,10 +256,10 @@ class ListTokens(Command):
 
     def run(self, way: Way) -> Any:
         """Look them up."""
-        return way.look(Office.tokens, _ROWS, None, self["project"], self["active"])
+        return _pages(lambda before: way.look(Office.tokens, _ROWS, before, self["project"], self["active"]))
 
 
-class Managing(usage.Options):
+class Managing(Options):
     """What both commands share: where things are done, and how they are told."""
 
     optParameters: ClassVar[Rows] = [
@@ -254,34 +274,52 @@ class Managing(usage.Options):
     def postOptions(self) -> None:
         if self.subCommand is None:
             raise usage.UsageError("say what to do: " + ", ".join(command[0] for command in self.subCommands))
+        if self["url"] is not None and self["config"] is not None:
+            raise usage.UsageError("either --config or --url")
 
     def run(self) -> int:
         """Do it; return 1 with one sentence if it is refused."""
         try:
             if self["url"] is not None:
-                told = self.subOptions.run(There(self["url"], os.environ.get("MANAGEMENT_TOKEN", "")))
+                self._tell(self.subOptions.run(There(self["url"], os.environ.get("MANAGEMENT_TOKEN", ""))))
             else:
                 with Place(self["config"]) as place:
-                    told = self.subOptions.run(Here(place))
+                    self._tell(self.subOptions.run(Here(place)))
         except ExchangeError as error:
             print(error.message, file=sys.stderr)
             return 1
         except (ConfigurationError, StoreError, Refused) as error:
             print(error, file=sys.stderr)
             return 1
-        if self["json"]:
-            print(msgspec.json.encode(told).decode())
-        else:
-            self._show(told)
         return 0
 
-    def _show(self, told: Any) -> None:
-        if isinstance(told, list):
-            for row in told:
-                print("  ".join(str(row[column]) for column in self.columns))
+    def _tell(self, told: Any) -> None:
+        if isinstance(told, Iterator):
+            self._tell_rows(told)
+        elif self["json"]:
+            print(msgspec.json.encode(told).decode())
         elif told is not None:
             for name, value in told.items():
-                print(f"{name}: {value}")
+                print(f"{name}: {_shown(value)}")
+
+    def _tell_rows(self, rows: Iterator[Any]) -> None:
+        """Tell of rows as they come: there may be a million."""
+        if not self["json"]:
+            for row in rows:
+                print("  ".join(_shown(row[column]) for column in self.columns))
+            return
+        between = "["
+        for row in rows:
+            print(between, msgspec.json.encode(row).decode(), sep="", end="")
+            between = ","
+        print("[]" if between == "[" else "]")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as people read it: what holds others as JSON, nothing as a dash."""
+    if value is None or isinstance(value, str):
+        return value or "-"
+    return msgspec.json.encode(value).decode()
 
 
 class ProjectOptions(Managing):

@@ -21,7 +21,9 @@ MAX_FILE_BYTES = 65536
 """Of a secret or a .env file."""
 
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<or_empty>:?)-(?P<default>[^}]*))?\})?")
+_REFERENCE = re.compile(
+    r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<or_empty>:?)-(?P<default>[^}]*)|:\+(?P<instead>[^}]*))?\})?"
+)
 _ASSIGNMENT = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 _QUOTED = re.compile(r"""(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
 _ESCAPES = {"n": "\n", "t": "\t"}
@@ -31,7 +33,7 @@ def interpolate(node: tree.Node, environ: Mapping[str, str]) -> tree.Node:
     """Return the tree with every ``${NAME}`` and ``${NAME:-default}`` in its scalars replaced.
 
     The default stands in for a variable that is unset or empty, in ``${NAME-default}`` for one that is unset, as in a
-    shell; ``$${`` is a literal ``${``.
+    shell; ``${NAME:+text}`` is the text if the variable is neither, and nothing otherwise. ``$${`` is a literal ``${``.
     A scalar that cannot be completed carries the problem and keeps its text.
     """
     match node:
@@ -86,7 +88,7 @@ def _node(value: Any, where: str) -> tree.Node:
 
 
 def _lacking(match: re.Match[str], environ: Mapping[str, str]) -> str | None:
-    if match[0] == "$${" or match["default"] is not None or match["name"] in environ:
+    if match[0] == "$${" or match["default"] is not None or match["instead"] is not None or match["name"] in environ:
         return None
     if match["name"] is None:
         return "expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"
@@ -97,6 +99,8 @@ def _replacement(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if match[0] == "$${":
         return "${"
     value = environ.get(match["name"])
+    if match["instead"] is not None:
+        return match["instead"] if value else ""
     return match["default"] or "" if value is None or (not value and match["or_empty"]) else value
 
 

@@ -28,7 +28,7 @@ from netrunner.settings import Secret
 T = TypeVar("T")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
+_FALSE = frozenset({"", "0", "false", "no", "off"})
 _NAMES = {
     str: "a string", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "nothing",
     Secret: "{env: NAME} or {file: PATH}",

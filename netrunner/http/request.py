@@ -90,6 +90,8 @@ class Request(server.Request):
     streamed: RequestBody | None = None
     exchange: Any
     """The pipeline's own state for this request."""
+    id: str | None = None
+    """By which the audit knows it; None for most requests, which have it in ``exchange``."""
     amend: Callable[[Headers], Headers] | None = None
     """What the fields of the answer pass at last; None for most requests."""
     early: tuple[int, Headers, bytes, bytes] | None = None

@@ -57,8 +57,20 @@ def imported(document: Mapping[str, Any]) -> Imported:
     for index, one in enumerate(models):
         model = mapping(one, f"models[{index}]")
         result.unknown(f"models[{index}].", model, _MODEL)
-        result.config["models"].append(_model(result, f"models[{index}]", model, accounts))
+        _add(result, f"models[{index}]", _model(result, f"models[{index}]", model, accounts))
     return result
+
+
+def _add(result: Imported, where: str, model: dict[str, Any]) -> None:
+    """Add a model, or one more target of the one of its name."""
+    same = next((one for one in result.config["models"] if one["name"] == model["name"]), None)
+    if same is None:
+        result.config["models"].append(model)
+        return
+    same["targets"] += model["targets"]
+    result.notes.append(f"{where}.name: is there already; it became one more target of that model")
+    if any(model.get(key) != same.get(key) for key in ("class", "images")):
+        result.notes.append(f"{where}: its model_size and kind are those of the first of that name")
 
 
 def _model(result: Imported, where: str, model: dict[str, Any], accounts: dict[tuple[Any, ...], str]) -> dict[str, Any]:
@@ -123,9 +135,10 @@ def _provider(
 
 def _credential(result: Imported, name: str, section: dict[str, Any], token: str) -> None:
     """Let the provider take its token from the environment."""
-    variable = re.sub("[^A-Z0-9]", "_", name.upper()) + "_TOKEN"
     if not token:
         return
+    # Names that differ may have the same letters: `a-b` and `a_b`.
+    variable = _unused(re.sub("[^A-Z0-9]", "_", name.upper()) + "_TOKEN", result.secrets, "_")
     if section["type"] == "gigachat" and ":" in token:
         section["client_id"], _, token = token.partition(":")
         section["client_secret"] = {"env": variable}
@@ -143,9 +156,9 @@ def _base_url(url: str) -> str:
     return _ENDPOINTS.sub("", url.partition("?")[0]).rstrip("/")
 
 
-def _unused(name: str, taken: Mapping[str, Any]) -> str:
+def _unused(name: str, taken: Mapping[str, Any], between: str = "-") -> str:
     numbered, count = name, 1
     while numbered in taken:
         count += 1
-        numbered = f"{name}-{count}"
+        numbered = f"{name}{between}{count}"
     return numbered

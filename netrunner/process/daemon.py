@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Protocol, cast
@@ -230,7 +229,8 @@ class Daemon(Service):
 
     def _cannot_serve(self, failure: Failure) -> None:
         self._log.critical("nothing is served: {reason}", reason=failure.getErrorMessage())
-        sys.stderr.write(f"netrunner cannot start:\n  {failure.getErrorMessage()}\n")
+        # Past twistd, which has what is written to sys.stderr logged: whoever started this process reads the other end.
+        os.write(2, f"netrunner cannot start:\n  {failure.getErrorMessage()}\n".encode())
         # twistd ends with 0 whenever its reactor was stopped.
         atexit.register(os._exit, 1)
         self._ending.begin()

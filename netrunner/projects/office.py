@@ -119,9 +119,9 @@ class Office:
             self._put_keys(connection, id, given)
             details["keys"] = _masked(given)
         projects.change(connection, id, values)
-        told = self.project(connection, id)
         if wanted.revoke_tokens:
-            told["revoked"] = details["revoked"] = tokens.revoke_all(connection, id, self._wall())
+            details["revoked"] = tokens.revoke_all(connection, id, self._wall())
+        told = self.project(connection, id) | ({"revoked": details["revoked"]} if wanted.revoke_tokens else {})
         entry = self._note(connection, actor, "project.change", id, None, details)
         return Change(told, (id,), (entry,))
 

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from netrunner.claims import Denial, Grant
 from netrunner.config.settings import AuditSettings
-from netrunner.errors import ExchangeError, Overloaded, StoreError
+from netrunner.errors import ExchangeError, Overloaded, StoreError, Unusable
 from netrunner.interfaces import ICallers, IClock, ICounters
 from netrunner.projects.caller import Caller
 from netrunner.projects.callers import Callers, Opened
@@ -41,6 +41,8 @@ AGAIN_S = 5.0
 """When a database that could not be opened is tried again."""
 OPENING_S = 10.0
 """How long whoever wants to serve waits for a database that is opened for the first time, and migrated perhaps."""
+TURN_S = 10.0
+"""How long a change waits for others that write, before it is refused and never done."""
 DAY_S = 86400.0
 
 
@@ -115,8 +117,11 @@ class Reception:
         self._store: Store | None = None
         self._office: Office | None = None
         self._calls: dict[str, IDelayedCall] = {}
-        self.begun: Deferred[None] = Deferred()
-        """Fires once the database was opened or could not be, ``OPENING_S`` after the first ``apply`` at the latest."""
+        self.begun: Deferred[Unusable | None] = Deferred()
+        """Fires once the database was opened or could not be, ``OPENING_S`` after the first ``apply`` at the latest.
+
+        With an error if nobody will ever be let in by this code.
+        """
         self.callers = Callers(self._database, clock)
         self.uses = Uses(self._database, Prices.shipped(), clock)
 
@@ -139,6 +144,11 @@ class Reception:
         return gatherResults([Deferred.fromCoroutine(one.stop()) for one in (self.uses, self.trail)])
 
     # Who may call.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database was ever opened: until then nobody can be let in."""
+        return self._office is not None
 
     def known(self, credential: bytes) -> Caller | None:
         """Return whose credential that is, if it is known here."""
@@ -182,7 +192,7 @@ class Reception:
         """
         office = self._opened()
         try:
-            change = await self._database().write(operate, office, operation, actor, *args, **kwargs)
+            change = await self._database().write_soon(TURN_S, operate, office, operation, actor, *args, **kwargs)
         except StoreError as error:
             self.log.warn("{action} was not done: {reason}", action=action, reason=str(error))
             raise _unavailable() from error
@@ -266,20 +276,20 @@ class Reception:
         except StoreError as error:
             self.log.error("nobody can be let in for now: {reason}", reason=str(error))
             self._later("open", AGAIN_S, self._open)
-            self._begin()
+            self._begin(error if isinstance(error, Unusable) else None)
             return
         self._office = Office(opened.keyring, opened.mint, rules.providers, self._clock.wall, secrets.token_bytes)
         self.callers.opened = opened
         self.uses.start()
         self._begin()
 
-    def _begin(self) -> None:
-        """Let whoever waits for the database begin to serve."""
+    def _begin(self, error: Unusable | None = None) -> None:
+        """Let whoever waits for the database begin to serve; or not, with the reason."""
         call = self._calls["begin"]
         if call.active():
             call.cancel()
         if not self.begun.called:
-            self.begun.callback(None)
+            self.begun.callback(error)
 
     def _clean_later(self) -> None:
         if self._rules.clean_s:

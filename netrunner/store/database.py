@@ -49,6 +49,8 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA journal_size_limit=67108864",
 )
+NEWER = 3
+"""Status of the process that was to migrate a database of a newer version."""
 POSTGRESQL = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -185,7 +187,7 @@ class Database:
             if self._engine is not None:
                 return self._engine
             if self._refusal is not None and self._seconds() - self._refused_at < self.RETRY_S:
-                raise StoreError(str(self._refusal)) from self._refusal
+                raise type(self._refusal)(str(self._refusal)) from self._refusal
             try:
                 self._engine = self._open()
             except StoreError as error:

@@ -20,9 +20,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, make_url, text
 
-from netrunner.errors import StoreError
+from netrunner.errors import NewerDatabase, StoreError
 from netrunner.process.limits import forbid_dumps
-from netrunner.store.database import connect, plainly, revision
+from netrunner.store.database import NEWER, connect, plainly, revision
 
 MIGRATIONS_LOCK = 0x6E657472756D
 """The advisory lock of PostgreSQL that whoever migrates holds."""
@@ -33,7 +33,8 @@ def migrate(url: str, to: str = "head") -> None:
     """Bring the database at ``url`` to a migration, the latest unless told; with what is there already nothing happens.
 
     Raises:
-        StoreError: when it cannot be reached, or it or ``to`` is of a newer version than this code.
+        NewerDatabase: when it or ``to`` is of a newer version than this code.
+        StoreError: when it cannot be reached.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -69,20 +70,23 @@ def _alone(engine: Engine) -> Iterator[Connection]:
 
 def _refuse_newer(known: ScriptDirectory, found: str | None) -> None:
     if found is not None and found not in {script.revision for script in known.walk_revisions()}:
-        raise StoreError(
+        raise NewerDatabase(
             f"The database is of a newer netrunner (migration {found}, this one knows {known.get_current_head()}): "
             "start that one, or name another database."
         )
 
 
 def main() -> int:
-    """Migrate what standard input names; return 1 with one sentence on standard error when that is not possible."""
+    """Migrate what standard input names; return 1 with one sentence on standard error when that is not possible.
+
+    Returns ``NEWER`` where that is so because the database is of a newer version.
+    """
     forbid_dumps()
     try:
         migrate(sys.stdin.readline().strip())
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return NEWER if isinstance(error, NewerDatabase) else 1
     return 0
 
 

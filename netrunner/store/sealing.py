@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from netrunner.errors import StoreError
+from netrunner.errors import ForeignKey, StoreError
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -124,7 +124,7 @@ class Keyring:
             self._learn(self._again())
         key = self._keys.get(id)
         if key is None:
-            raise StoreError(
+            raise ForeignKey(
                 f"A secret in the database is sealed by the master key {id}, which is neither secrets.key nor among"
                 " secrets.previous."
             )

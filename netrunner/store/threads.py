@@ -21,10 +21,10 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from netrunner.errors import StoreError
+from netrunner.errors import NewerDatabase, StoreError
 from netrunner.interfaces import IClock, IStartable
 from netrunner.process.command import for_libpq, plain
-from netrunner.store.database import Database, locate
+from netrunner.store.database import NEWER, Database, locate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -127,13 +127,27 @@ class Store:
         """
         return await self._run(self._writer, partial(self.database.write, work, *args, **kwargs))
 
-    async def _run(self, threads: ThreadPool, work: Callable[[], T]) -> T:
+    async def write_soon(
+        self, within_s: float, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ``write``, but what others keep waiting for ``within_s`` is never begun.
+
+        Raises:
+            StoreError: when nothing of it was written, or will be.
+        """
+        return await self._run(self._writer, partial(self.database.write, work, *args, **kwargs), within_s)
+
+    async def _run(self, threads: ThreadPool, work: Callable[[], T], within_s: float | None = None) -> T:
         if not self._running:
             raise StoreError("The database is closed.")
         over: Deferred[None] = Deferred()
         self._working.add(over)
+        # Whoever has it first: the thread, which begins, or who gives up waiting for that.
+        turn = threading.Lock()
         # Told by the thread itself: whoever asked may have given up long before.
-        done: Deferred[T] = deferToThreadPool(self._reactor, threads, self._work, work, over)
+        done: Deferred[T] = deferToThreadPool(self._reactor, threads, self._work, partial(_begin, turn, work), over)
+        if within_s is not None:
+            done = self._patient(done, turn, within_s)
         try:
             result = await done
         except StoreError:
@@ -141,6 +155,25 @@ class Store:
             raise
         self._failed_at.pop(threads, None)
         return result
+
+    def _patient(self, done: Deferred[T], turn: threading.Lock, within_s: float) -> Deferred[T]:
+        """Return what fires as ``done`` does, or fails if that was not begun in time."""
+        told: Deferred[T] = Deferred()
+
+        def give_up() -> None:
+            if turn.acquire(blocking=False):
+                told.errback(StoreError(f"Others have kept the database busy for {within_s:g} s."))
+
+        call = self._clock.callLater(within_s, give_up)
+
+        def tell(result: Any) -> None:
+            if call.active():
+                call.cancel()
+            if not told.called:
+                told.callback(result)
+
+        done.addBoth(tell)
+        return told
 
     def _work(self, work: Callable[[], T], over: Deferred[None]) -> T:
         try:
@@ -165,11 +198,18 @@ class Store:
         )
         _, told = self._migration.communicate(f"{url.render_as_string(hide_password=False)}\n")
         code, self._migration = self._migration.returncode, None
-        if code == 1 and told.count("\n") == 1:
-            raise StoreError(told.strip())
+        if code in (1, NEWER) and told.count("\n") == 1:
+            raise (NewerDatabase if code == NEWER else StoreError)(told.strip())
         if code != 0:
             last = told.strip().rpartition("\n")[2] or f"it ended with {code}"
             raise StoreError(f"The database could not be migrated: {last}")
+
+
+def _begin(turn: threading.Lock, work: Callable[[], T]) -> T:
+    """Do it, unless nobody waits for it any more."""
+    if not turn.acquire(blocking=False):
+        raise StoreError("Nobody waits for it any more.")
+    return work()
 
 
 def _nothing(connection: Connection) -> None:

@@ -54,6 +54,14 @@ class Gate:
         if user is not None and password is not None:
             self._expected = f"{user.reveal()}:{password.reveal()}".encode()
 
+    def fetch(self, request: Request) -> Deferred[None] | None:
+        """Return what has to fire before a request can be checked; None if nothing has to."""
+        return None
+
+    def goes_on(self, request: Request) -> bool | None:
+        """Return whether the session goes on that let a request in; None if none did."""
+        return None
+
     def check(self, request: Request) -> None:
         """Refuse who may not look.
 
@@ -131,6 +139,10 @@ class Guarded(Resource):
 
     def head_received(self, request: Request) -> Deferred[None] | None:
         """Ask for the credential, then for an allowed method; what tells that it was wrong may have to wait."""
+        fetched = None if self.open_to_all else self._gate.fetch(request)
+        return self._let_in(request) if fetched is None else fetched.addCallback(lambda _: self._let_in(request))
+
+    def _let_in(self, request: Request) -> Deferred[None] | None:
         if not self.open_to_all:
             try:
                 self._gate.check(request)

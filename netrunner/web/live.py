@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from netrunner.errors import NotFound, Overloaded
@@ -26,6 +27,8 @@ from netrunner.web.tellers import Teller, Watcher
 
 MAX_ONLOOKERS = 100
 """Feeds and tails at once."""
+LOOK_S = 0.5
+"""Between two looks whether a session goes on that somebody looks on by."""
 
 
 class Onlookers:
@@ -37,6 +40,8 @@ class Onlookers:
 
     def __init__(self, clock: IClock) -> None:
         self.clock = clock
+        self.goes_on: Callable[[Request], bool | None] = lambda request: None
+        """Returns whether the session goes on that let a request in; None if none did."""
         self._open: set[Outbox] = set()
         self._missed = 0
         """By those who are gone."""
@@ -59,7 +64,19 @@ class Onlookers:
         if len(self._open) >= MAX_ONLOOKERS:
             raise Overloaded("Too many look on already.", code="too_many_onlookers", retry_after_s=5)
 
+        looking: list[IDelayedCall] = []
+
+        def look() -> None:
+            looking.clear()
+            if self.goes_on(request) is False:
+                outbox.end()
+            else:
+                looking.append(self.clock.callLater(LOOK_S, look))
+
         def over() -> None:
+            for call in looking:
+                call.cancel()
+            looking.clear()
             if outbox in self._open:
                 self._open.remove(outbox)
                 self._missed += outbox.missed
@@ -72,6 +89,8 @@ class Onlookers:
             key = websocket.check(request)
             outbox = websocket.WebSocket(request, self.clock, over, asked, key)
         self._open.add(outbox)
+        if self.goes_on(request) is not None:
+            looking.append(self.clock.callLater(LOOK_S, look))
         return outbox
 
     def close(self) -> None:

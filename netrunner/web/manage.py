@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 from twisted.web.resource import Resource
 
@@ -34,10 +33,10 @@ from netrunner.store.audit import Filters
 from netrunner.values import Answer, Headers
 from netrunner.web.access import Sources
 from netrunner.web.arguments import MAX_ROWS, Arguments, is_id
-from netrunner.web.gate import MANAGEMENT, Gate, Guarded, bearer
+from netrunner.web.audited import Audited, id_of
+from netrunner.web.gate import MANAGEMENT, Gate, bearer
 from netrunner.web.late import Late
 from netrunner.web.logs import JSON, tell
-from netrunner.web.proxy import client_id
 
 PAGE_ROWS = 100
 MAX_BODY_BYTES = 1048576
@@ -76,7 +75,7 @@ def _management(request: Request) -> str:
     return MANAGEMENT
 
 
-class Managed(Guarded):
+class Managed(Audited):
     """What is below one path: each method does something, and what is left of the path may be an id and a word.
 
     Args:
@@ -115,8 +114,7 @@ class Managed(Guarded):
 
     def actor(self, request: Request) -> Actor:
         """Return who asks, by the id that the request came with or was given."""
-        id = client_id(request.header(b"x-request-id") or b"") or str(uuid4())
-        return Actor(self._named(request), id, self._sources.of(request.client, request.raw_headers))
+        return Actor(self._named(request), id_of(request), self._sources.of(request.client, request.raw_headers))
 
 
 _UNCACHED: Headers = [field for field in JSON if field[0] != b"content-type"]

@@ -5,6 +5,7 @@ This module must not relay anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -70,11 +71,20 @@ class Health(Page):
 
 
 class Ready(Page):
-    """Whether new requests should be sent here: not while draining."""
+    """Whether new requests should be sent here: not while draining, nor while nobody could be let in.
+
+    Args:
+        lets_in: Returns whether callers can be told apart.
+    """
+
+    def __init__(self, lets_in: Callable[[], bool]) -> None:
+        super().__init__()
+        self._lets_in = lets_in
 
     def content(self, request: Request) -> Answer:
-        """Answer 503 while draining."""
+        """Answer 503 while it is not."""
         site: Site = request.site
-        if site.accepting:
+        if site.accepting and self._lets_in():
             return Answer(200, JSON, b'{"status":"ready"}')
-        return Answer(503, [*JSON, (b"retry-after", b"1")], b'{"status":"draining"}')
+        status = b'{"status":"starting"}' if site.accepting else b'{"status":"draining"}'
+        return Answer(503, [*JSON, (b"retry-after", b"1")], status)

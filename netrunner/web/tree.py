@@ -5,7 +5,7 @@ This module must not hold behaviour of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -210,6 +210,7 @@ def tree(
     routes: Mapping[bytes, Resource],
     pages: Mapping[bytes, Resource],
     record_unknown: bool = False,
+    lets_in: Callable[[], bool] = lambda: True,
 ) -> Resource:
     """Return the root of everything that is served.
 
@@ -218,6 +219,7 @@ def tree(
         routes: Raw routes by prefix.
         pages: What operators look at, by the first part of its path; the empty one is for browsers at ``/``.
         record_unknown: Whether requests are recorded for which there is nothing.
+        lets_in: Returns whether callers can be told apart.
     """
     clock = entry.pipeline.clock
     models = Models(entry)
@@ -239,7 +241,7 @@ def tree(
         b"ping": Text(b"OK"),
         b"health": Health(clock),
         b"live": Text(b"OK"),
-        b"ready": Ready(),
+        b"ready": Ready(lets_in),
         b"openapi.json": OpenApi(),
     }
     named = {name: page for name, page in pages.items() if name}

@@ -28,6 +28,7 @@ def interpolated(text: str, environ: dict[str, str]) -> tree.Scalar:
         ("${A}", "1"), ("x${A}y${A}", "x1y1"), ("${B:-2}", "2"), ("${A:-2}", "1"), ("${EMPTY:-2}", "2"),
         ("${B:-}", ""), ("$${A}", "${A}"), ("$A $ {A}", "$A $ {A}"), ("${B:-a:-b}", "a:-b"), ("${EMPTY}", ""),
         ("${EMPTY-2}", ""), ("${B-2}", "2"), ("${A-2}", "1"), ("${B-}", ""), ("${B--1}", "-1"),
+        ("${A:+yes}", "yes"), ("${B:+yes}", ""), ("${EMPTY:+yes}", ""), ("${A:+}", ""),
     ],
 )  # fmt: skip
 def test_variables_stand_in_anywhere(text: str, result: str) -> None:
@@ -63,7 +64,7 @@ def test_a_switch_from_a_variable_is_on_for_every_way_to_say_so(loaded: Loader, 
     assert loaded.sample('flag: "${FLAG}"', FLAG=word).flag is True
 
 
-@pytest.mark.parametrize("word", ["0", "false", "NO", "off"])
+@pytest.mark.parametrize("word", ["0", "false", "NO", "off", ""])
 def test_a_switch_from_a_variable_is_off_for_every_way_to_say_so(loaded: Loader, word: str) -> None:
     assert loaded.sample("flag: ${FLAG}", FLAG=word).flag is False
 

@@ -54,7 +54,14 @@ def test_without_a_file_for_them_the_variables_to_set_are_named(pool: Path, caps
 def test_a_file_that_is_there_is_left_alone(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--from", "pool", "--output", pool, pool) == 1
     assert pool.read_text() == POOL
-    assert "File exists" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{pool}: File exists\n"
+
+
+def test_nothing_is_written_beside_secrets_that_are_there(pool: Path, tmp_path: Path) -> None:
+    made, secrets = tmp_path / "netrunner.yaml", tmp_path / "secrets.env"
+    secrets.write_text("MINE=1")
+    assert run("--from", "pool", "--output", made, "--env-file", secrets, pool) == 1
+    assert (made.exists(), secrets.read_text()) == (False, "MINE=1")
 
 
 @pytest.mark.parametrize(

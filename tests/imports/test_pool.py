@@ -46,10 +46,26 @@ def test_the_address_is_that_below_which_the_endpoint_lies() -> None:
 
 
 def test_models_of_one_account_share_a_provider_and_other_accounts_have_their_own() -> None:
-    result = of({}, {"name": "b"}, {"token": "u"}, {"http_client_config": {"timeout_seconds": 30}})
+    result = of(
+        {}, {"name": "b"}, {"name": "c", "token": "u"}, {"name": "d", "http_client_config": {"timeout_seconds": 30}}
+    )
     used = [model["targets"][0]["provider"] for model in result.config["models"]]
     assert used == ["groq", "groq", "groq-2", "groq-3"]
     assert result.config["providers"]["groq-3"]["timeouts"] == {"first_byte_s": 30}
+
+
+def test_a_name_that_comes_again_is_one_more_target_of_the_model() -> None:
+    result = of({"model_size": "BIG"}, {"token": "u", "priority": 2, "model_size": "SMALL"})
+    (model,) = result.config["models"]
+    assert model["class"] == "BIG"
+    assert [(one["provider"], one.get("priority")) for one in model["targets"]] == [("groq", None), ("groq-2", 2)]
+    assert [note.partition(":")[0] for note in result.notes] == ["models[1].name", "models[1]"]
+
+
+def test_no_account_gets_the_token_of_another_whose_name_has_the_same_letters() -> None:
+    result = of({"provider": "a-b", "token": "1"}, {"provider": "a_b", "token": "2"})
+    providers = result.config["providers"]
+    assert {name: result.secrets[one["api_key"]["env"]] for name, one in providers.items()} == {"a-b": "1", "a_b": "2"}
 
 
 def test_tokens_are_kept_apart_and_taken_from_the_environment() -> None:

@@ -35,6 +35,14 @@ models: [{{name: echo, targets: [{{provider: echo, model: echo}}]}}]
 MANAGE = {"Authorization": f"Bearer {CANARY}-management"}
 TABS = ("", "projects", "tokens", "usage", "audit", "health", "configuration")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+BROKEN = """
+() => [...document.querySelectorAll(".top nav a, td.whole")].filter((one) => {
+  const text = document.createRange();
+  text.selectNodeContents(one);
+  return new Set([...text.getClientRects()].map((line) => line.bottom)).size > 1;
+}).map((one) => one.textContent)
+"""
+"""Returns what should stand on one line and does not."""
 HOSTILE = PAYLOADS[:: len(PAYLOADS) // 48]
 
 
@@ -162,6 +170,7 @@ def test_what_is_wrong_is_told_on_the_page_and_what_was_typed_is_kept(visit: Vis
     make_project(page, visit, "wrong")
     visit.go("/admin/tokens")
     form = page.locator('section[aria-labelledby="new"]')
+    form.get_by_label("Project").select_option(label="wrong")
     form.get_by_label("Name", exact=True).fill("kept")
     form.get_by_label("Hours it lives").fill("99999")
     form.get_by_role("button", name="Create token").click()
@@ -187,6 +196,17 @@ def test_configuration_and_health_are_shown_without_a_secret(visit: Visit) -> No
     expect(page.locator("pre")).to_contain_text("mode: projects")
     assert CANARY not in page.content()
     expect(visit.go("/admin/health").locator("tbody tr")).to_contain_text("echo")
+
+
+def test_a_session_opens_the_dashboard_and_its_live_views_which_end_with_it(visit: Visit) -> None:
+    page = visit.go("/", live=True)
+    assert visit.go("/logs").title()
+    visit.go("/", live=True)
+    other = Visit(page.context.new_page(), visit.url)
+    other.go("/admin/").get_by_role("button", name="Log out").click()
+    expect(other.page.get_by_role("heading", level=1)).to_have_text("Log in")
+    expect(page.locator("[data-feed]")).not_to_have_attribute("data-feed", "live")
+    assert page.request.get(f"{visit.url}/logs").status == 401
 
 
 def test_logging_out_ends_the_session(visit: Visit) -> None:
@@ -218,6 +238,7 @@ def test_pages_fit_can_be_read_and_need_no_script(browser: Browser, daemon: Daem
                 page = visit.go(path)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, path
                 assert page.evaluate(CHECKS) == [], path
+                assert page.evaluate(BROKEN) == [], path
             visit.assert_quiet()
         with browser.new_context(color_scheme=theme, viewport=size) as context:
             page = Visit(context.new_page(), f"http://127.0.0.1:{daemon.port}").go("/admin/login")

@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,29 @@ def test_duplex_both_directions_lie_at_the_logging_server(tmp_path: Path, upstre
             assert response.startswith(b"HTTP/1.1 200 OK\r\n")
             assert b"[DONE]" in response
         assert "POST /openai/chat/completions -> 200" in (tmp_path / "requests.log").read_text()
+
+
+def test_tokens_records_are_sent_to_the_logging_url_as_soon_as_there_is_one(tmp_path: Path) -> None:
+    sent: list[Any] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.extend(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever).start()
+        environ = {"LOGGING_URL": f"http://127.0.0.1:{server.server_port}/logs", "ENV_FILE": str(tmp_path / ".env")}
+        environ |= {"LOG_FILE": str(tmp_path / "api_logs.jsonl"), "MANAGEMENT_TOKEN": MANAGEMENT}
+        environ |= {"ADMIN_USER": "admin", "ADMIN_PASSWORD": "password-of-the-admin"}
+        with preset(tmp_path / "daemon", "tokens", **environ) as daemon:
+            assert daemon.request("POST", "/v1/chat/completions", {"model": "gpt-4o", "messages": HELLO})[0] == 401
+            daemon.wait_for(lambda: [one["status_code"] for one in sent] == [401])
+        server.shutdown()
 
 
 def test_tokens_a_token_stands_for_the_projects_key_until_it_is_revoked(tmp_path: Path, upstream: str) -> None:

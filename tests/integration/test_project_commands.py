@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,12 +36,14 @@ class Shell:
         self.daemon = daemon
         self.url = f"http://127.0.0.1:{daemon.port}"
 
-    def run(self, *words: str, given: str = "", token: str = MANAGEMENT) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, given: str = "", token: str = MANAGEMENT, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command."""
         return subprocess.run(
             [str(Path(sys.executable).with_name("netrunner")), *words],
             cwd=self.daemon.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MANAGEMENT_TOKEN": token},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "MANAGEMENT_TOKEN": token, **environ},
             input=given,
             capture_output=True,
             text=True,
@@ -52,6 +57,22 @@ class Shell:
         done = self.run(command, *where, "--json", *words, given=given)
         assert (done.returncode, done.stderr) == (0, "")
         return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def answering(told: bytes) -> Iterator[str]:
+    """Listen and answer one request with the same bytes, whatever it asks; yield the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(told)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +127,38 @@ def test_what_is_refused_is_told_in_one_sentence(shell: Shell) -> None:
     assert (done.returncode, done.stderr.startswith("limits: ")) == (1, True)
     done = shell.run("project", "--url", shell.url, "list", token="wrong")
     assert (done.returncode, done.stderr) == (1, "The management token is required.\n")
+    done = shell.run("token", "--url", shell.url, "show", "no body?")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "There is no such token.\n")
+    done = shell.run("token", "--url", "localhost:8080", "list")
+    assert (done.returncode, done.stderr.partition(", got ")[2]) == (1, "'localhost:8080'\n")
     assert shell.run("project", "frobnicate").returncode == 2
+    assert shell.run("project", "--url", shell.url, "--config", config, "list").returncode == 2
+
+
+def test_who_is_no_netrunner_is_told_so(shell: Shell) -> None:
+    for told in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"garbage\r\n\r\n"):
+        with answering(told) as url:
+            done = shell.run("project", "--url", url, "list")
+        assert (done.returncode, done.stderr) == (1, f"{url} does not answer as netrunner does\n")
+
+
+def test_the_management_token_goes_to_the_address_that_was_given_and_no_further(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        elsewhere = f"http://127.0.0.1:{other.getsockname()[1]}"
+        assert shell.run("project", "--url", shell.url, "list", http_proxy=elsewhere).returncode == 0
+        moved = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode()
+        with answering(moved) as url:
+            done = shell.run("project", "--url", url, "list")
+        assert (done.returncode, done.stderr) == (1, "status 302\n")
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 def test_lists_are_told_as_lines(shell: Shell) -> None:
     project = shell.json("project", "create", "shown")
     done = shell.run("project", "--config", str(shell.daemon.config_path), "list")
-    assert f"{project['id']}  True  " in done.stdout
+    assert f'{project["id"]}  true  {{"total":0,"active":0}}  shown' in done.stdout
 
 
 def test_a_rotation_leaves_everything_readable_while_a_daemon_runs(shell: Shell) -> None:
@@ -184,3 +230,12 @@ def test_a_change_that_the_audits_file_does_not_take_is_done_and_the_command_say
     assert "It is done, but the audit tells of it in the database alone: " in done.stderr
     headers = {"Authorization": f"Bearer {MANAGEMENT}"}
     assert b"untold" in shell.daemon.request("GET", "/manage/projects?q=untold", None, headers)[2]
+
+
+def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(shell: Shell) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [str(Path(sys.executable).with_name("netrunner")), "plugins"]
+    done = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE_S * 3, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -311,7 +311,8 @@ def test_what_makes_no_sense_is_refused_naming_why(
 
 def test_a_refused_change_is_in_the_audit_with_its_request(daemon: Daemon) -> None:
     headers = {**MANAGE, "X-Request-ID": "request-of-a-test"}
-    assert daemon.request("DELETE", f"/manage/projects/{NOBODY}", None, headers)[0] == 404
+    status, answered, _ = daemon.request("DELETE", f"/manage/projects/{NOBODY}", None, headers)
+    assert (status, answered["x-request-id"]) == (404, "request-of-a-test")
     _, told = manage(daemon, "GET", f"/manage/audit?project_id={NOBODY}&action=project.delete")
     (entry,) = told["data"]
     assert (entry["outcome"], entry["request_id"], entry["address"], entry["actor"]) == (

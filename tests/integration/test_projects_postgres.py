@@ -27,6 +27,15 @@ def manage(daemon: Daemon, method: str, path: str, body: Any = None) -> tuple[in
     return status, json.loads(told) if told else None
 
 
+def test_a_database_that_is_away_at_the_start_is_told_of_and_nobody_is_to_be_sent_here(tmp_path: Path) -> None:
+    config = f"{CONFIG}store: postgresql://u:canary@127.0.0.1:9/none\n"
+    with Daemon(tmp_path, config, environ={"MANAGEMENT_TOKEN": "m" * 32}) as daemon:
+        assert [daemon.request("GET", path)[0] for path in ("/live", "/ready")] == [200, 503]
+        assert manage(daemon, "GET", "/manage/projects")[0] == 503
+        assert "nobody can be let in for now: The database" in daemon.log()
+        assert "canary" not in daemon.log()
+
+
 def test_known_tokens_work_without_the_database_and_changes_are_refused(tmp_path: Path) -> None:
     with Postgres() as postgres:
         config = f"{CONFIG}store: {postgres.database()}\n"
@@ -42,6 +51,7 @@ def test_known_tokens_work_without_the_database_and_changes_are_refused(tmp_path
             assert chat(known) == 200
             postgres.stop()
             assert (chat(known), chat(unknown)) == (200, 503)
+            assert daemon.request("GET", "/ready")[0] == 200
             status, told = manage(daemon, "POST", "/manage/projects", {"name": "crew"})
             assert (status, told["error"]["code"]) == (503, "store_unavailable")
             postgres.start()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -77,6 +79,41 @@ def test_a_successor_that_does_not_start_leaves_the_old_one_and_is_told_why(tmp_
         assert serving(daemon)["pid"] == daemon.pid
         assert daemon.request("GET", "/live")[0] == 200
         assert "not upgraded, this process goes on" in daemon.log()
+
+
+def test_code_that_is_older_than_the_database_lets_nobody_in_and_is_neither_started_nor_taken_over_by(
+    tmp_path: Path,
+) -> None:
+    config = f"access: {{mode: projects, management_token: canary}}\n{ECHO}"
+    manage = {"Authorization": "Bearer canary"}
+    newer = "The database is of a newer netrunner (migration 9999, this one knows "
+    with Daemon(tmp_path, config) as daemon:
+        assert daemon.request("GET", "/manage/projects", None, manage)[0] == 200
+        with sqlite3.connect(daemon.state / "netrunner.sqlite3") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        told = upgrade(daemon)
+        assert told.returncode == 1
+        assert newer in told.stderr
+        assert serving(daemon)["pid"] == daemon.pid
+        assert daemon.request("GET", "/manage/projects", None, manage)[0] == 200
+    again = Daemon(tmp_path / "again", config, state=daemon.state)
+    again.start()
+    assert again.wait() == 1
+    assert f"netrunner cannot start:\n  {newer}" in again.log()
+    assert "listening on" not in again.log()
+
+
+def test_a_database_that_another_key_has_sealed_keeps_a_daemon_from_starting(tmp_path: Path) -> None:
+    config = f"access: {{mode: projects, management_token: canary}}\n{ECHO}secrets: {{key: {{env: KEY}}}}\n"
+    keys = [base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2)]
+    with Daemon(tmp_path, config, environ={"KEY": keys[0]}) as daemon:
+        assert daemon.request("GET", "/manage/projects", None, {"Authorization": "Bearer canary"})[0] == 200
+    other = Daemon(tmp_path / "other", config, state=daemon.state, environ={"KEY": keys[1]})
+    other.start()
+    assert other.wait() == 1
+    assert "netrunner cannot start:\n  A secret in the database is sealed by the master key" in other.log()
+    assert "listening on" not in other.log()
 
 
 def test_status_tells_who_serves_where_and_that_nobody_does(tmp_path: Path) -> None:

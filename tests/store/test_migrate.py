@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 
 from netrunner.errors import StoreError
 from netrunner.store import tables
-from netrunner.store.database import FILE, Database, connect, locate, revision
+from netrunner.store.database import FILE, NEWER, Database, connect, locate, revision
 from netrunner.store.migrate import MIGRATIONS, migrate
 from tests.support.daemon import PATIENCE_S
 
@@ -91,7 +91,7 @@ def test_a_database_of_a_newer_version_is_refused_in_one_sentence(setting: str, 
         migrate(url)
     process = start(url)
     assert "newer netrunner" in process.communicate(timeout=PATIENCE_S)[1]
-    assert process.returncode == 1
+    assert process.returncode == NEWER
 
 
 def test_the_file_of_sqlite_is_its_owners_alone_and_gives_space_back(folder: Path) -> None:

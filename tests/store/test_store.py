@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -198,6 +200,38 @@ def available(database: Store) -> bool:
 
 def _refuse(connection: Connection) -> None:
     raise StoreError("no")
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_others_keep_waiting_too_long_fails_and_is_never_done(
+    migrated_folder: Path, clock: FakeClock
+) -> None:
+    store = Store("sqlite", migrated_folder, the_reactor, clock)
+    await store.start()
+    let_go = threading.Event()
+    begun: Deferred[None] = Deferred()
+    done: list[str] = []
+    reactor: Any = the_reactor
+
+    def block(connection: Connection) -> None:
+        reactor.callFromThread(begun.callback, None)
+        let_go.wait()
+
+    def note(connection: Connection, what: str) -> str:
+        done.append(what)
+        return what
+
+    blocking = Deferred.fromCoroutine(store.write(block))
+    await begun
+    waiting = Deferred.fromCoroutine(store.write_soon(10.0, note, "late"))
+    clock.advance(10.0)
+    with pytest.raises(StoreError, match=r"busy for 10 s"):
+        await waiting
+    let_go.set()
+    await blocking
+    assert await store.write_soon(10.0, note, "in time") == "in time"
+    assert (done, clock.calls) == (["in time"], [])
+    await store.stop()
 
 
 @pytest_twisted.ensureDeferred

@@ -45,6 +45,10 @@ class Desk:
         """Do it."""
         return await self._do(self.database.write, work, *args, **kwargs)
 
+    async def write_soon(self, within_s: float, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do it."""
+        return await self.write(work, *args, **kwargs)
+
     async def _do(self, by: Callable[..., Any], work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self.asked.append(work.__name__)
         if self.broken:

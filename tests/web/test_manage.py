@@ -38,6 +38,15 @@ def test_any_other_credential_is_refused_in_one_shape(desk: Desk, credential: st
         assert answer.headers[b"www-authenticate"] == b'Bearer realm="netrunner management"'
 
 
+def test_every_answer_tells_the_id_by_which_the_audit_knows_its_request(desk: Desk) -> None:
+    for path, headers in (("/manage/projects", {}), ("/manage/projects", MANAGE), ("/manage/none", MANAGE)):
+        answer = desk.ask("GET", path, {**headers, "X-Request-ID": "theirs"})
+        assert answer.headers[b"x-request-id"] == b"theirs"
+    made = desk.ask("POST", "/manage/projects", MANAGE, b'{"name": "told"}')
+    (entry,) = json.loads(desk.ask("GET", "/manage/audit?limit=1", MANAGE).body)["data"]
+    assert entry["request_id"].encode() == made.headers[b"x-request-id"]
+
+
 def test_ten_wrong_ones_a_minute_are_answered_and_the_next_later(desk: Desk) -> None:
     for _ in range(10):
         assert desk.ask("GET", "/manage/projects", WRONG).status == 401

@@ -10,6 +10,8 @@ import pytest
 from netrunner import __version__
 from netrunner.errors import UpstreamError
 from netrunner.routing.table import Candidate
+from netrunner.web.pages import Ready
+from netrunner.web.tree import Branch
 from tests.support.client import Answer, answers
 from tests.support.stage import JSON, Stage, error_of, request
 
@@ -115,6 +117,17 @@ def test_probes_are_plain() -> None:
         b"1",
     )
     assert ask(stage, "/live").status == 200
+
+
+def test_nobody_is_to_be_sent_here_while_nobody_could_be_let_in() -> None:
+    let_in = False
+    stage = Stage()
+    stage.site.resource = Branch()
+    stage.site.resource.putChild(b"ready", Ready(lambda: let_in))
+    answer = ask(stage, "/ready")
+    assert (answer.status, json.loads(answer.body)) == (503, {"status": "starting"})
+    let_in = True
+    assert json.loads(ask(stage, "/ready").body) == {"status": "ready"}
 
 
 def test_models_are_listed_in_both_forms() -> None:

@@ -22,7 +22,7 @@ from netrunner.web.admin.across import Across
 from netrunner.web.gate import CHALLENGE, Gate, basic
 from netrunner.web.late import Late
 from netrunner.web.neighbours import ALONE, Neighbours
-from netrunner.web.sessions import ABSOLUTE_S, Sessions
+from netrunner.web.sessions import ABSOLUTE_S, Sessions, key_of
 from netrunner.web.tries import Tries
 from netrunner.web.websocket import is_same_host
 
@@ -120,6 +120,11 @@ class Entrance(Gate):
         session = None if id is None else self.sessions.find(id, self._digest)
         return None if session is None else Visitor(session.user, session.csrf, id)
 
+    def keeps(self, id: str) -> bool:
+        """Return whether the session of that id goes on, which this does not prolong."""
+        session = self.sessions.kept(key_of(id))
+        return session is not None and hmac.compare_digest(session.credential, self._digest)
+
     def admits(self, user: str, password: str) -> bool:
         """Return whether that is the credential; in constant time."""
         given = f"{user}:{password}".encode("utf-8", "replace")
@@ -158,6 +163,38 @@ class Entrance(Gate):
     def _cookie_name(self, request: Request) -> str:
         """A name that browsers keep for this host and TLS alone, where there is TLS."""
         return f"__Host-{COOKIE}" if self.sources.is_secure(request) else COOKIE
+
+
+class Beside(Gate):
+    """Lets in at the pages beside ``/admin/`` whoever has logged in there, and others as ``Gate`` does.
+
+    Args:
+        user, password: The credential, which is that of the entrance.
+        entrance: Knows who has logged in.
+        late: Answers wrong credentials.
+    """
+
+    def __init__(self, user: Secret, password: Secret, entrance: Entrance, late: Late) -> None:
+        super().__init__(user, password, late)
+        self._entrance = entrance
+
+    def fetch(self, request: Request) -> Deferred[None] | None:
+        """Return what fires when a session is here that another process may have."""
+        return self._entrance.fetch(request)
+
+    def check(self, request: Request) -> None:
+        """Refuse who has neither a session nor the credential; what a page asks for by itself prolongs no session."""
+        by_hand = request.header(b"sec-fetch-mode") in (None, b"navigate")
+        known = self._entrance.visitor(request) is not None if by_hand else self.goes_on(request)
+        if not known:
+            super().check(request)
+
+    def goes_on(self, request: Request) -> bool | None:
+        """Return whether the session goes on that let a request in; to look on does not prolong it."""
+        id = self._entrance.session_id(request)
+        if id is None or request.header(b"authorization") is not None:
+            return None
+        return self._entrance.keeps(id)
 
 
 def is_form(request: Request) -> bool:

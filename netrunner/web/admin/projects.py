@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from netrunner.errors import BadRequest, ExchangeError, Overloaded
+from netrunner.errors import BadRequest, ExchangeError, NotFound, Overloaded
 from netrunner.http.request import Request
 from netrunner.interfaces import ICounters
 from netrunner.projects.office import Actor, Office
@@ -172,7 +172,7 @@ class ProjectPages:
         rows = await self._reception.look(
             Office.tokens, PAGE + 1, asked.argument("before"), project, _ACTIVE.get(active), q
         )
-        projects = await self._reception.look(Office.projects, MOST_PROJECTS, None, None)
+        projects = await self._offered(project)
         typed = _typed(asked.fields) if error else {"duration_hours": str(LIFE_H), "project_id": project or ""}
         values = {
             "tab": "tokens",
@@ -186,6 +186,16 @@ class ProjectPages:
             "typed": typed,
         }
         return self._page("tokens", asked, values, error)
+
+    async def _offered(self, wanted: str | None) -> list[dict[str, Any]]:
+        """Return the projects that a field offers: the newest, and the one that is wanted."""
+        newest: list[dict[str, Any]] = await self._reception.look(Office.projects, MOST_PROJECTS, None, None)
+        if wanted is None or any(one["id"] == wanted for one in newest):
+            return newest
+        try:
+            return [await self._reception.look(Office.project, wanted), *newest]
+        except NotFound:
+            return newest
 
     async def _change_tokens(self, asked: Asked, fields: Fields) -> Answer:
         if _does(asked) == "revoke":

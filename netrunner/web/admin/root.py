@@ -5,8 +5,6 @@ Nothing below it is in any journal. This module must not know what pages show.
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import msgspec
 from twisted.internet.defer import Deferred
 
@@ -15,13 +13,13 @@ from netrunner.http.request import Request
 from netrunner.values import Answer, Headers
 from netrunner.web.admin.entrance import Entrance, Visitor, check_change, check_origin, fields_of, is_form
 from netrunner.web.admin.pages import MANAGED, Asked, Asker, Managing, Pages, Shelf
-from netrunner.web.gate import CHALLENGE, Guarded
-from netrunner.web.proxy import client_id
+from netrunner.web.audited import Audited, id_of
+from netrunner.web.gate import CHALLENGE
 
 _GET = (b"GET", b"HEAD")
 
 
-class Admin(Guarded):
+class Admin(Audited):
     """``/admin/``.
 
     Args:
@@ -41,13 +39,11 @@ class Admin(Guarded):
 
     def head_received(self, request: Request) -> Deferred[None] | None:
         """Ask for a credential, but for who comes to log in."""
+        id_of(request)
         if self._is_login(request):
             self._entrance.expect_credential()
             return None
-        fetched = self._entrance.fetch(request)
-        if fetched is None:
-            return super().head_received(request)
-        return fetched.addCallback(lambda _: super(Admin, self).head_received(request))
+        return super().head_received(request)
 
     async def answer(self, request: Request) -> Answer | None:
         """Show, do, let in or out."""
@@ -116,9 +112,8 @@ class Admin(Guarded):
         return _path(request) == ("login",)
 
     def _asker(self, request: Request) -> Asker:
-        id = client_id(request.header(b"x-request-id") or b"") or str(uuid4())
         source = self._entrance.sources.of(request.client, request.raw_headers)
-        return Asker(self._entrance.actor_name, id, source)
+        return Asker(self._entrance.actor_name, id_of(request), source)
 
     def refusal(self, request: Request, error: ExchangeError) -> tuple[int, Headers, bytes]:
         """Write ``error`` as a page for a browser, which is shown the way to the login; else as JSON."""

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from netrunner.settings import Secret
+from netrunner.web.admin.entrance import Beside
+from netrunner.web.gate import Guarded
 from netrunner.web.sessions import ABSOLUTE_S, IDLE_S
 from tests.support.admin import ANN, BASIC, WORD, Desk
 
@@ -103,6 +106,43 @@ def test_a_session_ends_with_the_password_it_was_opened_by(desk: Desk) -> None:
     id = desk.cookie.partition("=")[2]
     assert desk.lookout.sessions.find(id, b"of another password" * 2) is None
     assert desk.get("/admin/").status == 401
+
+
+# The pages beside.
+
+
+def beside(desk: Desk, **fields: str) -> int:
+    """Ask for a page beside those of the entrance, where nothing is; return the status."""
+    gate = Beside(Secret(ANN), Secret(WORD), desk.entrance, desk.entrance.wrong)
+    desk.site.resource.putChild(b"beside", Guarded(gate))
+    return desk.ask("GET", "/beside", fields).status
+
+
+def test_a_session_opens_the_pages_beside_until_the_logout(desk: Desk) -> None:
+    assert beside(desk) == 401
+    desk.log_in()
+    assert beside(desk) == beside(desk, **{"Sec-Fetch-Mode": "cors"}) == 404
+    desk.post("/admin/logout", csrf=desk.csrf())
+    assert beside(desk) == beside(desk, **{"Sec-Fetch-Mode": "cors"}) == 401
+
+
+def test_the_credential_opens_the_pages_beside_and_no_other_does(desk: Desk) -> None:
+    assert beside(desk, **BASIC) == beside(desk, **BASIC, **{"Sec-Fetch-Mode": "cors"}) == 404
+    desk.log_in()
+    assert beside(desk, Authorization="Basic YW5uOndyb25n") == 401
+
+
+def test_what_a_page_beside_asks_for_by_itself_prolongs_no_session(desk: Desk) -> None:
+    desk.log_in()
+    desk.clock.advance(IDLE_S - 1)
+    assert beside(desk, **{"Sec-Fetch-Mode": "cors"}) == 404
+    desk.clock.advance(1)
+    assert beside(desk) == 401
+    desk.log_in()
+    desk.clock.advance(IDLE_S - 1)
+    assert beside(desk) == 404
+    desk.clock.advance(1)
+    assert beside(desk) == 404
 
 
 # Changes.

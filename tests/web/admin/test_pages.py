@@ -11,9 +11,9 @@ import pytest
 
 from netrunner.config.settings import Settings
 from netrunner.settings import ProviderSettings, Secret
-from netrunner.web.admin import bars, configuration, usage
+from netrunner.web.admin import bars, configuration, projects, usage
 from netrunner.web.dashboard.charts import SPANS
-from tests.support.admin import BASIC, Desk
+from tests.support.admin import BASIC, MANAGE, Desk
 from tests.support.dashboard import NOW_S, record
 
 KEY = "sk-canary-0123456789-0123456789"
@@ -62,11 +62,26 @@ def test_a_tool_lists_and_revokes_tokens(desk: Desk) -> None:
     assert made[2]["token"] not in json.dumps(told)
 
 
+def test_a_token_is_made_for_the_project_that_is_shown_or_chosen_and_for_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projects, "MOST_PROJECTS", 1)
+    old, _ = (json.loads(desk.ask("POST", "/manage/projects", MANAGE, b'{"name": "p"}').body)["id"] for _ in range(2))
+    desk.log_in()
+    form = desk.get(f"/admin/tokens?project_id={old}").body.decode().partition('id="new"')[2]
+    assert f'<option value="{old}" selected>' in form
+    for path in ("/admin/tokens", "/admin/tokens?project_id=nothing"):
+        form = desk.get(path).body.decode().partition('id="new"')[2]
+        assert '<option value=""></option>' in form
+        assert " selected>" not in form.partition("</select>")[0]
+
+
 def test_every_change_is_in_the_audit_with_who_from_where_and_by_which_request(desk: Desk) -> None:
     desk.log_in()
     desk.clock.advance(1)
     fields = {"X-Request-Id": "mine", "X-Forwarded-For": "10.1.2.3"}
-    desk.post("/admin/projects", fields, csrf=desk.csrf(), name="team", do="create")
+    answer = desk.post("/admin/projects", fields, csrf=desk.csrf(), name="team", do="create")
+    assert answer.headers[b"x-request-id"] == b"mine"
     entry = desk.audit()[0]
     names = ("actor", "action", "outcome", "request_id", "address")
     assert [entry[name] for name in names] == ["admin ann", "project.create", "done", "mine", "10.1.2.3"]
@@ -76,8 +91,10 @@ def test_a_change_that_is_refused_is_in_the_audit(desk: Desk) -> None:
     desk.log_in()
     assert desk.submit("/admin/projects", name="x", do="create", **{"max_cost": "much"}).status == 400
     desk.clock.advance(1)
-    assert desk.post("/admin/tokens/nothing", csrf=desk.csrf(), do="revoke").status == 404
-    assert desk.audit()[0]["outcome"] == "token_not_found"
+    answer = desk.post("/admin/tokens/nothing", csrf=desk.csrf(), do="revoke")
+    assert answer.status == 404
+    entry = desk.audit()[0]
+    assert (entry["outcome"], entry["request_id"].encode()) == ("token_not_found", answer.headers[b"x-request-id"])
 
 
 def test_a_key_is_never_shown_again(desk: Desk) -> None:
