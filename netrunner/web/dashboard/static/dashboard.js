@@ -472,7 +472,8 @@
       const lines = (rest + text).split(/\r\n|\n|\r/);
       rest = lines.pop().slice(-1000000);
       for (const line of lines) {
-        const data = line.startsWith("data:") ? line.slice(5).trim() : line;
+        // An event, a line of JSON, or a line of a list that has a document on each.
+        const data = line.startsWith("data:") ? line.slice(5).trim() : line.replace(/^\[|[,\]]$/g, "");
         if (!data.startsWith("{")) continue;
         let document;
         try {
