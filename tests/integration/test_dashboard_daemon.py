@@ -138,6 +138,7 @@ def test_the_first_page_moves_with_the_requests(daemon: Daemon, visit: Visit) ->
         expect(flying(page)).to_have_count(1)
         expect(flying(page)).to_contain_text("llama3-8b was gpt-3.5-turbo")
         expect(flying(page).locator('[data-cell="provider"]')).to_have_text("echo")
+        expect(flying(page).locator('[data-cell="service"]')).to_have_text("OpenAI")
         expect(page.locator('[data-total="flying"]')).to_have_text("1")
         page.unroute("**/now?*")
         for route in held:
