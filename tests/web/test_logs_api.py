@@ -168,7 +168,8 @@ def test_filters_are_applied(office: Office, query: str, numbers: str) -> None:
         ("colour=red", "colour"), ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"),
         ("limit=1&limit=2", "limit"), ("q=colour:red", "q"), ("q=%22", "q"), ("failed=maybe", "failed"),
         ("outcome=fine", "outcome"), ("since=yesterday", "since"), ("since=2025-06-15T15:06:42", "since"),
-        ("before=1", "before"), ("q=%ff", "q"), ("limit=%D9%A1", "limit"),
+        ("before=1", "before"), ("q=%ff", "q"), ("limit=%D9%A1", "limit"), ("q=status:many", "q"),
+        ("q=status:6000", "q"),
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_named(office: Office, query: str, field: str) -> None:
