@@ -330,6 +330,14 @@ def test_one_in_progress_is_told_without_an_end(office: Office) -> None:
     assert (told["request"], told["response"]) == (None, None)
 
 
+def test_the_body_of_one_in_progress_is_not_recorded_yet(office: Office) -> None:
+    office.stage.ask()
+    [id] = office.live.inflight
+    status, _, body = office.ask(f"/api/logs/{id}/response")
+    assert (status, error_of(body)["code"]) == (404, "not_recorded")
+    assert "in progress" in error_of(body)["message"]
+
+
 def test_one_that_has_just_ended_is_found_before_the_log_knows_it(office: Office) -> None:
     office.record(1)
     office.stage.ask()
