@@ -5,6 +5,7 @@ This module must not import what only one of its commands needs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import ClassVar, NoReturn, cast
@@ -172,10 +173,23 @@ class NetrunnerOptions(usage.Options):
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its status; 2 if the command line cannot be understood."""
+    try:
+        try:
+            status = _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read standard output has gone; the interpreter must not flush into it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
     options = NetrunnerOptions()
     try:
         options.parseOptions(arguments)
     except usage.UsageError as error:
         print(f"netrunner: {error}\n\n{options}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(cast(int, options.subOptions.run()))
+        return 2
+    return cast(int, options.subOptions.run())
