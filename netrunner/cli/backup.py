@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 import msgspec
 from sqlalchemy import URL
-from twisted.python import usage
 
 from netrunner.cli.archive import Reader, Writer, plainly
 from netrunner.cli.database import CONFIG, Place
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, StoreError
 from netrunner.process.state import claim
 from netrunner.store.database import Database, connect, revision
@@ -28,7 +28,7 @@ from netrunner.store.dump import dump, load
 from netrunner.store.master import FILE as KEY_FILE
 
 
-class _Options(usage.Options):
+class _Options(Options):
     """What both have in common."""
 
     optParameters: ClassVar[list[list[Any]]] = [CONFIG]

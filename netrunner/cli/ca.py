@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 from twisted.python import usage
 
 from netrunner.authority import create
+from netrunner.cli.options import Options
 
 MAX_DAYS = 3650
 
 
-class CreateOptions(usage.Options):
+class CreateOptions(Options):
     """``netrunner ca create``."""
 
     synopsis = "Usage: netrunner ca create [--certificate FILE] [--key FILE] [--name NAME] [--days N]"
@@ -55,7 +56,7 @@ class CreateOptions(usage.Options):
         return 0
 
 
-class CaOptions(usage.Options):
+class CaOptions(Options):
     """``netrunner ca``."""
 
     synopsis = "Usage: netrunner ca create"

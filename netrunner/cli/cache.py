@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 from twisted.python import usage
 
 from netrunner.cli.configured import configured
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError
 from netrunner.process.control import ControlError, ask
 from netrunner.process.peers import PURGE
 from netrunner.process.state import control_folder
 
 
-class PurgeOptions(usage.Options):
+class PurgeOptions(Options):
     """``netrunner cache purge``."""
 
     synopsis = "Usage: netrunner cache [--state DIR | --config FILE] purge"
@@ -42,7 +43,7 @@ class PurgeOptions(usage.Options):
         return wrong
 
 
-class CacheOptions(usage.Options):
+class CacheOptions(Options):
     """``netrunner cache``."""
 
     synopsis = "Usage: netrunner cache [--state DIR | --config FILE] purge"

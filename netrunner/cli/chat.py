@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
-from twisted.python import usage
 
 from netrunner.cli.bench.settings import BenchSettings, read
 from netrunner.cli.bench.targets import headers, stream_fields, target_of
+from netrunner.cli.options import Options
 from netrunner.dialects.answers import merged
 from netrunner.dialects.spoken import SPOKEN
 from netrunner.errors import ConfigurationError, NetrunnerError, UpstreamError
@@ -159,7 +159,7 @@ def _aloud(text: str) -> None:
     print(text, end="", flush=True)
 
 
-class ChatOptions(usage.Options):
+class ChatOptions(Options):
     """``netrunner chat``."""
 
     synopsis = "Usage: netrunner chat [FLAGS] [QUESTION]"

@@ -9,8 +9,8 @@ import os
 import sys
 
 from twisted.logger import Logger
-from twisted.python import usage
 
+from netrunner.cli.options import Options
 from netrunner.cli.plugins import table
 from netrunner.config.load import load
 from netrunner.config.pooling import table_of, unbroken
@@ -18,7 +18,7 @@ from netrunner.errors import ConfigurationError
 from netrunner.registry import Registry
 
 
-class CheckOptions(usage.Options):
+class CheckOptions(Options):
     """``netrunner check``."""
 
     synopsis = "Usage: netrunner check [FILE]"

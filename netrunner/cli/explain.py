@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from twisted.python import usage
 
 from netrunner.cli.configured import configured
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError
 from netrunner.explain import Explanation, Question, explain
 from netrunner.registered import read
 
 
-class ExplainOptions(usage.Options):
+class ExplainOptions(Options):
     """``netrunner explain``."""
 
     synopsis = "Usage: netrunner explain [--config FILE] [--model NAME] [--source ADDRESS] [--bytes N] ..."

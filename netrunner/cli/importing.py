@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import yaml
 from twisted.python import usage
 
+from netrunner.cli.options import Options
 from netrunner.imports import duplex, pool
 from netrunner.imports.imported import Imported, NotImportable, mapping
 
@@ -20,7 +21,7 @@ SYSTEMS = {"pool": pool.imported, "duplex": duplex.imported}
 MAX_BYTES = 1048576
 
 
-class ImportOptions(usage.Options):
+class ImportOptions(Options):
     """``netrunner import``."""
 
     synopsis = "Usage: netrunner import --from SYSTEM [--output FILE] [--env-file FILE] FILE"

@@ -15,6 +15,7 @@ import msgspec
 from twisted.python import usage
 
 from netrunner.cli.configured import configured
+from netrunner.cli.options import Options
 from netrunner.errors import BadRequest, ConfigurationError, Expired
 from netrunner.journal.copies import Copies
 from netrunner.journal.logs import find, newest_first
@@ -25,7 +26,7 @@ from netrunner.journal.verify import journals, verify
 from netrunner.query import Query, matches, parse
 
 
-class VerifyOptions(usage.Options):
+class VerifyOptions(Options):
     """``netrunner journal verify``."""
 
     synopsis = "Usage: netrunner journal [--state DIR | --config FILE] verify"
@@ -57,7 +58,7 @@ def _only_counted(folder: Path) -> Counter[str]:
         reader.close()
 
 
-class ShowOptions(usage.Options):
+class ShowOptions(Options):
     """``netrunner journal show ID``."""
 
     synopsis = "Usage: netrunner journal [--state DIR | --config FILE] show [--request | --response] ID"
@@ -104,7 +105,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-class ExportOptions(usage.Options):
+class ExportOptions(Options):
     """``netrunner journal export``."""
 
     synopsis = "Usage: netrunner journal [--state DIR | --config FILE] export [--filter TEXT] [--limit N]"
@@ -129,7 +130,7 @@ class ExportOptions(usage.Options):
         return 0
 
 
-class JournalOptions(usage.Options):
+class JournalOptions(Options):
     """``netrunner journal``."""
 
     synopsis = "Usage: netrunner journal [--state DIR | --config FILE] verify | show ID | export"

@@ -13,6 +13,7 @@ from typing import ClassVar, NoReturn, cast
 from twisted.python import usage
 
 from netrunner import __version__
+from netrunner.cli.options import Options
 
 
 def _check() -> usage.Options:
@@ -129,7 +130,7 @@ def _upgrade() -> usage.Options:
     return UpgradeOptions()
 
 
-class NetrunnerOptions(usage.Options):
+class NetrunnerOptions(Options):
     """The command line; each command is ``run`` by its own options, which return an exit status."""
 
     synopsis = "Usage: netrunner COMMAND [ARGUMENTS]"
@@ -190,6 +191,9 @@ def _run(arguments: list[str] | None) -> int:
     try:
         options.parseOptions(arguments)
     except usage.UsageError as error:
-        print(f"netrunner: {error}\n\n{options}", file=sys.stderr)
+        said: usage.Options = options
+        while hasattr(said, "subOptions"):
+            said = said.subOptions
+        print(f"netrunner: {error}\n\n{said}", file=sys.stderr)
         return 2
     return cast(int, options.subOptions.run())

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from twisted.logger import Logger
 from twisted.python import usage
 
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, PluginError, UnknownPlugin
 from netrunner.registry import Registry
 
@@ -24,7 +25,7 @@ def table(registry: Registry) -> str:
     return "\n".join("  ".join(map(str.ljust, row[:3], widths)).rstrip() + "  " * bool(row[3]) + row[3] for row in rows)
 
 
-class ConformanceOptions(usage.Options):
+class ConformanceOptions(Options):
     """``netrunner plugins check NAME``."""
 
     synopsis = "Usage: netrunner plugins [--directory DIR] check [--set KEY=VALUE] NAME"
@@ -64,7 +65,7 @@ class ConformanceOptions(usage.Options):
         return 0 if all(finding.ok for finding in findings) else 1
 
 
-class PluginsOptions(usage.Options):
+class PluginsOptions(Options):
     """``netrunner plugins``."""
 
     synopsis = "Usage: netrunner plugins [--directory DIR | --config FILE] [check NAME]"

@@ -17,6 +17,7 @@ from twisted.python import usage
 
 from netrunner.cli.database import CONFIG, Place
 from netrunner.cli.office import Here, Refused, There, Way
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, ExchangeError, StoreError
 from netrunner.projects.office import Office
 from netrunner.projects.wanted import (
@@ -55,7 +56,7 @@ _ACTIVE: list[Any] = ["active", None, None, "Whether it is let in: yes or no.", 
 _MOST: list[Any] = ["max-requests", None, None, "Requests in all; 0 for as many as one likes.", int]
 
 
-class Command(usage.Options):
+class Command(Options):
     """One thing to do, with an id or a name where it needs one."""
 
     takes = ""
@@ -239,7 +240,7 @@ class ListTokens(Command):
         return way.look(Office.tokens, _ROWS, None, self["project"], self["active"])
 
 
-class Managing(usage.Options):
+class Managing(Options):
     """What both commands share: where things are done, and how they are told."""
 
     optParameters: ClassVar[Rows] = [

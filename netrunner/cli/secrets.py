@@ -14,12 +14,13 @@ import msgspec
 from twisted.python import usage
 
 from netrunner.cli.database import CONFIG, Place
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, StoreError
 from netrunner.store import secrets
 from netrunner.store.master import renew
 
 
-class _Seal(usage.Options):
+class _Seal(Options):
     """``netrunner secrets seal``."""
 
     synopsis = "Usage: netrunner secrets seal"
@@ -33,7 +34,7 @@ class _Seal(usage.Options):
         return done
 
 
-class _Rotate(usage.Options):
+class _Rotate(Options):
     """``netrunner secrets rotate``."""
 
     synopsis = "Usage: netrunner secrets rotate"
@@ -55,7 +56,7 @@ class _Rotate(usage.Options):
         return done
 
 
-class _Status(usage.Options):
+class _Status(Options):
     """``netrunner secrets status``."""
 
     synopsis = "Usage: netrunner secrets status"
@@ -66,7 +67,7 @@ class _Status(usage.Options):
         return 0
 
 
-class SecretsOptions(usage.Options):
+class SecretsOptions(Options):
     """``netrunner secrets``."""
 
     synopsis = "Usage: netrunner secrets [--config FILE] [--json] seal | rotate | status"

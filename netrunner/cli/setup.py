@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from twisted.python import usage
-
 from netrunner.cli.check import CheckOptions
+from netrunner.cli.options import Options
 
 KEYS = {
     "openai": "OPENAI_API_KEY",
@@ -83,7 +82,7 @@ def _provider(name: str) -> str:
     return f"{{type: {name}}}" if variable is None else f"{{type: {name}, api_key: {{env: {variable}}}}}"
 
 
-class SetupOptions(usage.Options):
+class SetupOptions(Options):
     """``netrunner setup``."""
 
     synopsis = "Usage: netrunner setup [--provider TYPE ...] [--access MODE] [--port N] [--state DIR] [--config FILE]"

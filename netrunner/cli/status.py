@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from twisted.python import usage
 
 from netrunner.cli.configured import configured
+from netrunner.cli.options import Options
 from netrunner.cli.running import running
 from netrunner.config.forms import listener
 from netrunner.config.settings import Settings
@@ -23,7 +23,7 @@ from netrunner.process.listen import name_of
 _TOLD = ("pid", "version", "listening", "draining", "inflight")
 
 
-class StatusOptions(usage.Options):
+class StatusOptions(Options):
     """``netrunner status``."""
 
     synopsis = "Usage: netrunner status [--config FILE] [--json]"

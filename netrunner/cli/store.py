@@ -12,12 +12,13 @@ import msgspec
 from twisted.python import usage
 
 from netrunner.cli.database import CONFIG, Place, bring_up
+from netrunner.cli.options import Options
 from netrunner.errors import ConfigurationError, StoreError
 from netrunner.store.database import connect, plainly, revision
 from netrunner.store.tables import REVISION
 
 
-class _Migrate(usage.Options):
+class _Migrate(Options):
     """``netrunner store migrate``."""
 
     synopsis = "Usage: netrunner store migrate"
@@ -27,7 +28,7 @@ class _Migrate(usage.Options):
         bring_up(place.url)
 
 
-class _Status(usage.Options):
+class _Status(Options):
     """``netrunner store status``."""
 
     synopsis = "Usage: netrunner store status"
@@ -36,7 +37,7 @@ class _Status(usage.Options):
         """Look only."""
 
 
-class StoreOptions(usage.Options):
+class StoreOptions(Options):
     """``netrunner store``."""
 
     synopsis = "Usage: netrunner store [--config FILE] [--json] migrate | status"

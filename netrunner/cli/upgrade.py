@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from twisted.python import usage
-
 from netrunner.cli.configured import configured
+from netrunner.cli.options import Options
 from netrunner.cli.running import running
 from netrunner.errors import ConfigurationError
 from netrunner.process.control import ControlError, ask
@@ -23,7 +22,7 @@ LOOK_S = 0.05
 """How often the daemon is asked how far it is."""
 
 
-class UpgradeOptions(usage.Options):
+class UpgradeOptions(Options):
     """``netrunner upgrade``."""
 
     synopsis = "Usage: netrunner upgrade [--state DIR | --config FILE]"

@@ -116,3 +116,27 @@ def test_a_command_line_that_makes_no_sense_is_told_with_the_usage(
     error = capsys.readouterr().err
     assert error.startswith("netrunner: ")
     assert "Usage: netrunner" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (("journal", "--help"), "Usage: netrunner journal [--state DIR | --config FILE] verify | show ID | export"),
+        (("store", "status", "--help"), "Usage: netrunner store status"),
+        (
+            ("project", "create", "--help"),
+            "Usage: netrunner project [--config FILE | --url URL] [--json] create [options] NAME",
+        ),
+        (("bench", "--help"), "Usage: netrunner bench [FLAGS] | netrunner bench compare BEFORE.json AFTER.json"),
+    ],
+)
+def test_help_begins_with_what_is_typed(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], usage: str
+) -> None:
+    assert run(*arguments) == 0
+    assert capsys.readouterr().out.splitlines()[0] == usage
+
+
+def test_the_usage_that_is_told_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("journal", "show") == 2
+    assert capsys.readouterr().err.splitlines()[2].startswith("Usage: netrunner journal ")

@@ -18,6 +18,7 @@ from netrunner.cli.bench import settings
 from netrunner.cli.bench.compare import Row, compare, differences
 from netrunner.cli.bench.report import csv_of, summary
 from netrunner.cli.bench.settings import FIELDS, BenchSettings, wrong
+from netrunner.cli.options import Options
 from netrunner.config.typed import hints
 from netrunner.errors import ConfigurationError
 
@@ -37,7 +38,7 @@ def _doc(flag: str) -> str:
     return told + (f" [{', '.join(choices)}]" if choices else "") + (f" [default: {default}]" if shown else "")
 
 
-class CompareOptions(usage.Options):
+class CompareOptions(Options):
     """``netrunner bench compare``."""
 
     synopsis = "Usage: netrunner bench compare [--max-regression PERCENT] BEFORE.json AFTER.json"
@@ -108,7 +109,7 @@ def _document(path: str) -> dict[str, Any]:
         raise settings.failure(path, "is no report of netrunner bench in JSON") from None
 
 
-class BenchOptions(usage.Options):
+class BenchOptions(Options):
     """``netrunner bench``; its flags are the fields of ``BenchSettings``."""
 
     synopsis = "Usage: netrunner bench [FLAGS] | netrunner bench compare BEFORE.json AFTER.json"
