@@ -5,6 +5,7 @@ This module must not know the logging server's options.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from twisted.python import usage
@@ -24,6 +25,10 @@ class LogserverOptions(usage.Options):
         )
 
         twistd = ServerOptions()
-        twistd.parseOptions(["--nodaemon", "--pidfile=", "netrunner-logserver", *self._arguments])
+        try:
+            twistd.parseOptions(["--nodaemon", "--pidfile=", "netrunner-logserver", *self._arguments])
+        except usage.UsageError as error:
+            print(f"netrunner logserver: {error}; --help tells what it takes", file=sys.stderr)
+            return 2
         runApp(twistd)
         return 0

@@ -140,3 +140,17 @@ def test_help_begins_with_what_is_typed(
 def test_the_usage_that_is_told_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("journal", "show") == 2
     assert capsys.readouterr().err.splitlines()[2].startswith("Usage: netrunner journal ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--max-bytes", "many"), "Parameter type enforcement failed: invalid literal for int() with base 10: 'many'"),
+        (("--colour", "red"), "option --colour not recognized"),
+    ],
+)
+def test_what_the_logging_server_does_not_take_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    assert run("logserver", *arguments) == 2
+    assert capsys.readouterr().err == f"netrunner logserver: {told}; --help tells what it takes\n"
