@@ -81,13 +81,15 @@ class Environment:
 
     def http_for(self, ca_file: str | None) -> Any:
         """Return a client that trusts the authorities of a PEM file instead of the system's; ``http`` without one."""
-        return self.http if ca_file is None else self._client(_Trust(TlsContexts(ca_file)))
+        return self.http if ca_file is None else self._client(contextFactory=_Trust(TlsContexts(ca_file)))
 
-    def _client(self, *trust: IPolicyForHTTPS) -> Any:
+    def _client(self, **trust: IPolicyForHTTPS) -> Any:
         from treq.client import HTTPClient
         from twisted.web.client import Agent
 
-        return HTTPClient(Agent(self._reactor, *trust))
+        from netrunner.http.quiet import QuietPool
+
+        return HTTPClient(Agent(self._reactor, pool=QuietPool(self._reactor), **trust))
 
 
 @implementer(IPolicyForHTTPS)

@@ -53,6 +53,7 @@ MAX_TERMS = 20
 
 _TERM = re.compile(r'(?:([^\s":]+):)?("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_STATUS = re.compile(r"[0-9]{1,3}|[0-9]xx", re.IGNORECASE)
 _SHOWN_CHARACTERS = 80
 _NOTHING: frozenset[str] = frozenset()
 T = TypeVar("T")
@@ -146,6 +147,8 @@ def _terms(text: str) -> Iterator[Term]:
         plain = _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
         if not plain:
             raise _bad(found[0], "There is nothing to look for in it.")
+        if name is not None and name.casefold() == "status" and not _STATUS.fullmatch(plain):
+            raise _bad(found[0], "A status is told by its digits, or by its class, such as 5xx.")
         yield Term(None if name is None else name.casefold(), plain)
 
 
@@ -232,10 +235,22 @@ def look_through(query: Query, records: Iterable[Record], limit: int, most: int)
 def _holds(record: Record, term: Term, unknown: frozenset[str]) -> bool:
     wanted = fold(term.text)
     for field in looked_at(term):
-        value = None if field in unknown else folded(record, field)
+        if field in unknown:
+            continue
+        if field == "status":
+            if is_status(record.status, wanted):
+                return True
+            continue
+        value = folded(record, field)
         if value is not None and (value.startswith(wanted) if field in PREFIXES else wanted in value):
             return True
     return False
+
+
+def is_status(status: int, wanted: str) -> bool:
+    """Return whether a folded text means a status: some of its digits, or its class (``5xx``)."""
+    text = str(status)
+    return wanted in text or (len(text) == 3 and wanted == f"{text[0]}xx")
 
 
 def looked_at(term: Term) -> tuple[str, ...]:

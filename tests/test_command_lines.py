@@ -1,7 +1,7 @@
 """Commands for programs that cannot run here: whatever of ours they name is there, under that name.
 
-docker and kubectl want an engine, systemctl a machine that systemd has started. What the pages and the files for them
-say is read instead: every image, file, port, volume, variable, secret and unit in a command has to be one that is
+docker and kubectl want an engine, systemctl a machine that systemd has started, as ``test_under_systemd`` does where it
+can. What the pages and the files for them say is read here: every image, file, port, volume, variable, secret and unit in a command has to be one that is
 shipped.
 """
 
@@ -127,6 +127,11 @@ def systemctl_reload(words: list[str]) -> None:
     assert "-HUP $MAINPID" in unit(words[0])["ExecReload"]
 
 
+def systemctl_start(words: list[str]) -> None:
+    for name in words:
+        assert (ROOT / "conf" / (name if "." in name else f"{name}.service")).is_file()
+
+
 CHECKS: dict[str, Callable[[list[str]], None]] = {
     "docker build": docker_build,
     "docker run": docker_run,
@@ -136,6 +141,8 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "kubectl apply": kubectl_apply,
     "systemctl kill": systemctl_kill,
     "systemctl reload": systemctl_reload,
+    "systemctl start": systemctl_start,
+    "systemctl stop": systemctl_start,
 }
 
 

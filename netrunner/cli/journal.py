@@ -68,6 +68,10 @@ class ShowOptions(Options):
         ["response", None, "Write the response's body to standard output."],
     ]
 
+    def postOptions(self) -> None:
+        if self["request"] and self["response"]:
+            raise usage.UsageError("--request and --response exclude each other")
+
     def parseArgs(self, id: str) -> None:  # type: ignore[override]  # Twisted calls it with what is there
         self.id = id
 
@@ -94,6 +98,13 @@ class ShowOptions(Options):
         return 0
 
 
+def _count(text: str) -> int:
+    """Return a number of records; raise ``ValueError`` for what is none."""
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no number of records")
+    return int(text)
+
+
 class ExportOptions(Options):
     """``netrunner journal export``."""
 
@@ -101,7 +112,7 @@ class ExportOptions(Options):
     longdesc = "Writes records as lines of JSON, newest first."
     optParameters: ClassVar[list[list[Any]]] = [
         ["filter", "q", "", "Only those that match, written as in the log API: model:gpt status:50 ..."],
-        ["limit", "n", None, "At most so many.", int],
+        ["limit", "n", None, "At most so many.", _count],
     ]
 
     def run(self, state: Path) -> int:
@@ -147,7 +158,11 @@ class JournalOptions(Options):
             except ConfigurationError as error:
                 print(error, file=sys.stderr)
                 return 1
-        if not (state / "journal").is_dir():
-            print(f"{state}: there is no journal; name the state folder by --state or --config", file=sys.stderr)
+        try:
+            if not (state / "journal").is_dir():
+                print(f"{state}: there is no journal; name the state folder by --state or --config", file=sys.stderr)
+                return 1
+            return int(self.subOptions.run(state))
+        except PermissionError as error:
+            print(f"{error.filename}: {error.strerror}; it belongs to the daemon's user", file=sys.stderr)
             return 1
-        return int(self.subOptions.run(state))

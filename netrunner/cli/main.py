@@ -168,16 +168,23 @@ class NetrunnerOptions(Options):
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its status; 2 if the command line cannot be understood."""
-    options = NetrunnerOptions()
     try:
-        options.parseOptions(arguments)
-        status = cast(int, options.subOptions.run())
-        sys.stdout.flush()
-    except usage.UsageError as error:
-        print(f"netrunner: {error}\n\n{innermost(options)}", file=sys.stderr)
-        status = 2
+        try:
+            status = _run(arguments)
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has seen enough, as `head` does; at its end Python would write what is left there.
+        # Whoever read standard output has gone; the interpreter must not flush into it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
+    options = NetrunnerOptions()
+    try:
+        options.parseOptions(arguments)
+        return cast(int, options.subOptions.run())
+    except usage.UsageError as error:
+        print(f"netrunner: {error}\n\n{innermost(options)}", file=sys.stderr)
+        return 2

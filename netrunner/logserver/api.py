@@ -41,6 +41,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 MAX_FILTER_CHARS = 256
 _READ_BYTES = 65536
+_FILTERS = ("method", "path", "status", "name")
 _STATUS = re.compile("[1-5]([0-9]{2}|xx)")
 _encode = msgspec.json.Encoder().encode
 
@@ -259,9 +260,10 @@ def _limit(text: str | None) -> int:
 
 
 def _wanted(arguments: dict[str, str]) -> Wanted:
-    unknown = arguments.keys() - {"method", "path", "status", "name"}
+    unknown = arguments.keys() - set(_FILTERS)
     if unknown:
-        raise BadRequest(f"There is no filter {min(unknown)!r}.", code="unknown_filter", param=min(unknown))
+        why = f"There is no filter {min(unknown)!r}; known are {', '.join(_FILTERS)}."
+        raise BadRequest(why, code="unknown_filter", param=min(unknown))
     status = arguments.get("status")
     if status is not None and not _STATUS.fullmatch(status):
         raise BadRequest("status: expected a status or a class of them, such as 404 or 5xx.", param="status")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, union, union_all
 
-from netrunner.query import FAILED_STATUS, PREFIXES, Found, Query, Term, between, fold, looked_at
+from netrunner.query import FAILED_STATUS, PREFIXES, Found, Query, Term, between, fold, is_status, looked_at
 from netrunner.store.tables import documents, records, texts
 from netrunner.values import Record
 
@@ -262,7 +262,7 @@ def _of_field(connection: Connection, field: str, wanted: str) -> _Condition:
         begins = func.substr(column, 1, len(wanted)) == wanted
         return _Condition((and_(column >= wanted, column < wanted + _LAST),), begins)
     if field == "status":
-        statuses = [number for number in _STATUSES if wanted in str(number)]
+        statuses = [number for number in _STATUSES if is_status(number, wanted)]
         return _Condition((column.in_(statuses),) if statuses else (), (column + 0).in_(statuses))
     return _of_words(connection, field, texts.c.folded.contains(wanted, autoescape=True))
 

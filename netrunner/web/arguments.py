@@ -37,7 +37,7 @@ class Arguments:
         for name, values in request.args.items():
             shown = name.decode("utf-8", "replace")
             if shown not in known:
-                raise _wrong(shown[:80], f"is not known here; known are {', '.join(known)}")
+                raise _wrong(shown[:80], f"is not known here; known are {', '.join(known) or 'none'}")
             if len(values) > 1:
                 raise _wrong(shown, "is given more than once")
             try:

@@ -202,21 +202,26 @@ class Logs(Told):
         return f"/api/logs?{urlencode(kept | place)}"
 
     async def _one(self, id: str) -> Answer:
-        exchange = self._records.live.inflight.get(id)
-        if exchange is not None:
-            return tell(
-                row_in_progress(exchange) | {"request": None, "response": None, "record": record_in_progress(exchange)}
-            )
-        elsewhere = await self._records.neighbours.progress(id)
-        if elsewhere is not None:
-            return tell(elsewhere["row"] | {"request": None, "response": None, "record": elsewhere["record"]})
+        progress = await self._in_progress(id)
+        if progress is not None:
+            return tell(progress["row"] | {"request": None, "response": None, "record": progress["record"]})
         record = await self._records.one(id)
         messages = {
             direction: _message(self._records.copies, getattr(record, f"{direction}_copy")) for direction in DIRECTIONS
         }
         return tell(row(record) | messages | {"record": record})
 
+    async def _in_progress(self, id: str) -> Any | None:
+        """Return ``row`` and ``record`` of one in progress, here or in another worker; None for any other."""
+        exchange = self._records.live.inflight.get(id)
+        if exchange is not None:
+            return {"row": row_in_progress(exchange), "record": record_in_progress(exchange)}
+        return await self._records.neighbours.progress(id)
+
     async def _raw(self, request: Request, id: str, direction: str) -> None:
+        if await self._in_progress(id) is not None:
+            why = f"The request is in progress: its {direction} is shown by /api/logs/{id}/live."
+            raise NotFound(why, code="not_recorded")
         copy: Copy | None = getattr(await self._records.one(id), f"{direction}_copy")
         if copy is None:
             raise NotFound(f"Nothing of the {direction} was recorded.", code="not_recorded")

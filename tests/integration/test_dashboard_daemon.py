@@ -79,11 +79,12 @@ def wait_for_records(daemon: Daemon, count: int) -> list[dict[str, Any]]:
 class Running:
     """A stream that goes on until it is ended; what came of it is in ``heard`` after ``over``."""
 
-    def __init__(self, daemon: Daemon, text: str = LONG, model: str = "echo") -> None:
+    def __init__(self, daemon: Daemon, path: str = CHAT, body: dict[str, Any] | None = None) -> None:
         self.heard = b""
         self.cut = False
         self._connection = daemon.connect()
-        self._connection.request("POST", CHAT, json.dumps(chat(text, model)), {"Content-Type": "application/json"})
+        sent = json.dumps(chat(LONG) if body is None else body)
+        self._connection.request("POST", path, sent, {"Content-Type": "application/json"})
         self._answer = self._connection.getresponse()
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
@@ -103,7 +104,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(daemon: Daemon, **how: str) -> Iterator[Running]:
+def running(daemon: Daemon, **how: Any) -> Iterator[Running]:
     """Have a stream in flight; whatever is still so in the end is ended."""
     stream = Running(daemon, **how)
     try:
@@ -132,11 +133,12 @@ def test_the_first_page_moves_with_the_requests(daemon: Daemon, visit: Visit) ->
     expect(page.locator(".try:visible")).to_contain_text(f"curl -N http://127.0.0.1:{daemon.port}")
     held: list[Route] = []
     page.route("**/now?*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks what it is given
-    with running(daemon, model="gpt-3.5-turbo"):
+    with running(daemon, body=chat(LONG, "gpt-3.5-turbo")):
         # Told by the feed: what the page asks for besides is not answered yet.
         expect(flying(page)).to_have_count(1)
         expect(flying(page)).to_contain_text("llama3-8b was gpt-3.5-turbo")
         expect(flying(page).locator('[data-cell="provider"]')).to_have_text("echo")
+        expect(flying(page).locator('[data-cell="service"]')).to_have_text("OpenAI")
         expect(page.locator('[data-total="flying"]')).to_have_text("1")
         page.unroute("**/now?*")
         for route in held:
@@ -273,6 +275,34 @@ def test_a_stream_is_watched_and_ended(daemon: Daemon, visit: Visit) -> None:
     expect(page.locator(".facts").first).to_contain_text("cancelled")
     expect(page.locator(".said")).to_contain_text("words that flow")
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"model": "echo", "stream": True, "prompt": LONG}),
+        ("/v1/responses", {"model": "echo", "stream": True, "input": LONG}),
+        ("/v1/messages", {"model": "echo", "stream": True, "max_tokens": 9999, "messages": chat(LONG)["messages"]}),
+        ("/api/chat", chat(LONG)),
+        ("/api/generate", {"model": "echo", "prompt": LONG}),
+        ("/v1beta/models/echo:streamGenerateContent?alt=sse", {"contents": [{"parts": [{"text": LONG}]}]}),
+        ("/v1beta/models/echo:streamGenerateContent", {"contents": [{"parts": [{"text": LONG}]}]}),
+    ],
+)
+def test_the_words_of_a_stream_are_shown_whatever_its_caller_speaks(
+    browser: Browser, tmp_path: Path, path: str, body: dict[str, Any]
+) -> None:
+    with Daemon(tmp_path, KEPT["the journal"]) as daemon, browser.new_context() as context:
+        visit = Visit(context.new_page(), f"http://127.0.0.1:{daemon.port}")
+        with running(daemon, path=path, body=body):
+            (row,) = newest(daemon)
+            page = visit.go(f"/logs/{row['id']}", live=True)
+            expect(page.locator("[data-said-text]")).to_contain_text("words that flow words")
+        wait_for_records(daemon, 1)
+        page = visit.go(f"/logs/{row['id']}")
+        expect(page.locator("main")).to_contain_text("Conversation, 1 turn")
+        expect(page.locator("main")).to_contain_text("words that flow words")
+        visit.assert_quiet()
 
 
 def test_the_performance_of_each_model_is_told(daemon: Daemon, visit: Visit) -> None:

@@ -12,6 +12,7 @@ import pytest
 from twisted.internet import reactor  # noqa: TID251 - a real reactor is what is tested with
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 
 import pytest_twisted
 from netrunner.clock import SystemClock
@@ -79,6 +80,13 @@ async def test_records_arrive_with_their_fields(receiver: Receiver, make: Callab
     assert [record["id"] for record in receiver.batches[0]] == ["0", "1", "2"]
     head = receiver.heads[0]
     assert (head["authorization"], head["content-encoding"]) == ("Bearer t", "gzip")
+
+
+@pytest_twisted.ensureDeferred
+async def test_posting_writes_nothing_to_the_log(receiver: Receiver, make: Callable[..., HttpBatch]) -> None:
+    with capturedLogs() as events:
+        await make().write(some(0, 3))
+    assert [event for event in events if event["log_namespace"].startswith("twisted.web.client")] == []
 
 
 @pytest.mark.parametrize(

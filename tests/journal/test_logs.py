@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +197,57 @@ def test_the_command_verifies_shows_and_exports(
     assert [json.loads(line)["id"] for line in capfdbinary.readouterr().out.splitlines()] == [id]
     assert run("--state", str(state), "export", "--filter", "model:nothing") == 0
     assert capfdbinary.readouterr().out == b""
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_whoever_reads_what_a_command_writes_may_leave(
+    journal_in: MakeJournal, state: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    journal = journal_in("0190")
+    for number in range(count):
+        record(journal, clock, number)
+    journal.stop()
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert run("--state", str(state), "export") == 1
+
+
+def test_whoever_reads_the_help_may_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert run("--help") == 1
+
+
+def test_the_command_says_what_it_may_not_read(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Any) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    (state / "journal").mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert [run("--state", str(state), command) for command in ("verify", "export")] == [1, 1]
+    told = f"{state / 'journal'}: Permission denied; it belongs to the daemon's user\n"
+    assert capsys.readouterr().err == told * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("export", "--limit", "-1"), "'-1' is no number of records"),
+        (("export", "--limit", "few"), "'few' is no number of records"),
+        (("show", "--request", "--response", "x"), "--request and --response exclude each other"),
+    ],
+)
+def test_the_command_refuses_what_means_nothing(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_the_command_finds_what_was_altered(

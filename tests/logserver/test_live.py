@@ -75,7 +75,9 @@ def test_a_feed_tells_of_those_only_that_are_wanted(server: LogSite) -> None:
     assert events(failures) == []
 
 
-@pytest.mark.parametrize(("query", "param"), [("?colour=red", "colour"), ("?status=odd", "status")])
+@pytest.mark.parametrize(
+    ("query", "param"), [("?colour=red", "colour"), ("?colour=red", "path, status"), ("?status=odd", "status")]
+)
 def test_a_feed_of_what_is_no_filter_is_refused(server: LogSite, query: str, param: str) -> None:
     answer = server.ask("GET", f"/api/live{query}")
     assert answer.status == 400

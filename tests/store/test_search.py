@@ -230,6 +230,8 @@ def test_a_condition_that_leads_farther_than_all_records_do_is_walked(
         ("project:100% identity:nr_", 1),
         ("100_", 0),
         ("status:50", 1),
+        ("status:5xx", 1),
+        ("status:3xx", 0),
         ("id:018bcfe5", 6),
         ("id:req-", 1),
     ],

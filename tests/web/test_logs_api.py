@@ -168,7 +168,8 @@ def test_filters_are_applied(office: Office, query: str, numbers: str) -> None:
         ("colour=red", "colour"), ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"),
         ("limit=1&limit=2", "limit"), ("q=colour:red", "q"), ("q=%22", "q"), ("failed=maybe", "failed"),
         ("outcome=fine", "outcome"), ("since=yesterday", "since"), ("since=2025-06-15T15:06:42", "since"),
-        ("before=1", "before"), ("q=%ff", "q"), ("limit=%D9%A1", "limit"),
+        ("before=1", "before"), ("q=%ff", "q"), ("limit=%D9%A1", "limit"), ("q=status:many", "q"),
+        ("q=status:6000", "q"),
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_named(office: Office, query: str, field: str) -> None:
@@ -327,6 +328,14 @@ def test_one_in_progress_is_told_without_an_end(office: Office) -> None:
     assert [told["record"][name] for name in ends] == [None, None, None]
     assert (told["record"]["id"], told["outcome"], told["is_inflight"]) == (id, None, True)
     assert (told["request"], told["response"]) == (None, None)
+
+
+def test_the_body_of_one_in_progress_is_not_recorded_yet(office: Office) -> None:
+    office.stage.ask()
+    [id] = office.live.inflight
+    status, _, body = office.ask(f"/api/logs/{id}/response")
+    assert (status, error_of(body)["code"]) == (404, "not_recorded")
+    assert "in progress" in error_of(body)["message"]
 
 
 def test_one_that_has_just_ended_is_found_before_the_log_knows_it(office: Office) -> None:

@@ -158,14 +158,7 @@ class BenchOptions(Options):
         except KeyboardInterrupt:
             # Before anything was sent; from then on a run ends with its report.
             return INTERRUPTED
-        try:
-            status = _tell(chosen, document)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read standard output has gone; the interpreter must not flush into it at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        return status
+        return _tell(chosen, document)
 
 
 def _measured(chosen: BenchSettings, warnings: list[str]) -> dict[str, Any]:

@@ -16,6 +16,11 @@ import msgspec
 from netrunner.sse import compact
 
 MAX_TURNS = 500
+_SAID_IN = (
+    *((key, "system") for key in ("system", "instructions", "systemInstruction", "system_instruction")),
+    *((key, "user") for key in ("prompt", "input", "messages", "contents")),
+)
+"""The fields of requests that somebody speaks in, and who does where it is not said."""
 
 Piece = tuple[str, str]
 """What kind of speech (``text``, ``reasoning``, ``tool``), and the words."""
@@ -32,23 +37,21 @@ def turns(document: Any) -> tuple[Turn, ...]:
     """Return the turns of a request: chats, completions, responses, messages, embeddings; none if it has none."""
     if not isinstance(document, dict):
         return ()
-    found = []
-    for key, role in (("system", "system"), ("instructions", "system"), ("prompt", "user"), ("input", "user")):
-        found += _turns(role, document.get(key))
-    for key in ("messages", "contents"):
-        found += _turns("user", document.get(key))
+    found = [turn for key, role in _SAID_IN for turn in _turns(role, document.get(key))]
     return tuple(found[:MAX_TURNS])
 
 
 def _turns(role: str, value: Any) -> list[Turn]:
-    """Return the turns of one field: a list of messages, or of texts, or a text."""
+    """Return the turns of one field: a list of messages, or of texts, or a text, or the parts of one."""
     if isinstance(value, str):
         return [Turn(role, (("text", value),))]
+    if isinstance(value, dict) and "parts" in value:
+        return [Turn(role, merged(_content(value)))]
     if not isinstance(value, list):
         return []
-    if not any(isinstance(one, dict) and ("role" in one or "type" in one) for one in value):
+    if not any(isinstance(one, dict) and not one.keys().isdisjoint(("role", "type", "parts")) for one in value):
         return [Turn(role, (("text", one),)) for one in value[:MAX_TURNS] if isinstance(one, str)]
-    if not any(isinstance(one, dict) and "role" in one for one in value):
+    if not any(isinstance(one, dict) and not one.keys().isdisjoint(("role", "parts")) for one in value):
         return [Turn(role, merged(_content(value)))]
     return [
         Turn(str(one.get("role", one.get("type", role)))[:40], merged(_message(one)))
@@ -118,7 +121,7 @@ def _call(function: Any) -> Iterator[Piece]:
         return
     if isinstance(function.get("name"), str):
         yield "tool", f"{function['name']} "
-    arguments = function.get("arguments", function.get("input"))
+    arguments = function.get("arguments", function.get("input", function.get("args")))
     if arguments is not None:
         yield "tool", arguments if isinstance(arguments, str) else _written(arguments)
 
@@ -145,6 +148,8 @@ def _part(part: dict[Any, Any]) -> Iterator[Piece]:
         yield "reasoning", part["thinking"]
     elif kind == "tool_use":
         yield from _call(part)
+    elif isinstance(part.get("functionCall"), dict):
+        yield from _call(part["functionCall"])
     elif kind == "tool_result":
         yield from _content(part.get("content"))
     else:

@@ -14,6 +14,7 @@ import msgspec
 from netrunner.errors import BadRequest
 from netrunner.query import Query, Term
 from netrunner.values import Outcome
+from netrunner.web.dashboard.rows import SERVICES
 
 Terms = Callable[[str], tuple[Term, ...]]
 """Reads a filter as it is typed; raises ``BadRequest`` with what is wrong in it."""
@@ -23,7 +24,8 @@ STATUSES: Mapping[str, str] = {
     "failed": "failed",
     **{one.value: one.value.replace("_", " ") for one in Outcome},
 }
-SERVICES: Mapping[str, str] = {"": "any", "openai": "OpenAI", "ollama": "Ollama", "anthropic": "Anthropic"}
+CHOICES: Mapping[str, str] = {"": "any", **SERVICES}
+"""Services that the form offers."""
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -112,9 +112,16 @@ def _as_document(base: Shown, data: bytes) -> Shown:
     document = decoded(data)
     if not isinstance(document, dict | list):
         return base
+    if _is_list_of_events(document):
+        return _as_stream(base, [(None, bytes(one)) for one in msgspec.json.decode(data, type=list[msgspec.Raw])])
     return msgspec.structs.replace(
         base, pretty=_pretty(document, data), turns=turns(document), said=merged(pieces(document))
     )
+
+
+def _is_list_of_events(document: Any) -> bool:
+    """Return whether a document is a stream of Gemini's that was not asked for as events (no ``alt=sse``)."""
+    return isinstance(document, list) and any(isinstance(one, dict) and "candidates" in one for one in document)
 
 
 def _as_stream(base: Shown, found: list[tuple[str | None, bytes]]) -> Shown:

@@ -239,7 +239,7 @@ class Overview(Page):
             "span": span,
             "spans": SPANS.values(),
             "host": _host(request),
-            "services": form.SERVICES,
+            "services": form.CHOICES,
             "blank": rows.BLANK,
             "no_alert": rows.NO_ALERT,
         }
@@ -303,7 +303,7 @@ class Logs(Page):
             "searched": None if listed.searched is None else stamp(made_at(listed.searched)),
             "upwards": listed.upwards,
             "statuses": form.STATUSES,
-            "services": form.SERVICES,
+            "services": form.CHOICES,
             "host": _host(request),
         }
         return self.dashboard.look.page("logs", values, 400 if asked.problem else 200)

@@ -18,8 +18,15 @@ from netrunner.web.rows import row, row_in_progress
 Row = dict[str, Any]
 UNKNOWN = "\u2013"
 """Stands where nothing is known: a dash."""
-SERVICES = {"openai": "OpenAI", "ollama": "Ollama", "anthropic": "Anthropic", "gemini": "Gemini"}
-"""Names of dialects, as people write them."""
+SERVICES = {
+    "openai": "OpenAI",
+    "responses": "Responses",
+    "anthropic": "Anthropic",
+    "ollama": "Ollama",
+    "gemini": "Gemini",
+    "image": "Images",
+}
+"""What callers speak, as people write it."""
 
 
 def row_of(record: Record) -> Row:

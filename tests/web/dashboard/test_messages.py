@@ -146,6 +146,12 @@ def test_every_familys_answers_are_understood(document: Any, said: tuple[tuple[s
             ["system", "user"],
         ),
         ({"contents": [{"role": "user", "parts": [{"text": "a"}]}]}, ["user"]),
+        (
+            {"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [{"parts": [{"text": "a"}]}]},
+            ["system", "user"],
+        ),
+        ({"system_instruction": {"role": "user", "parts": [{"text": "s"}]}}, ["system"]),
+        ({"contents": {"parts": [{"text": "a"}]}}, ["user"]),
         ({"messages": "no list"}, ["user"]),
         ({"messages": [1, None, {"content": "a", "type": "x"}]}, ["user"]),
         ({}, []),
@@ -153,6 +159,23 @@ def test_every_familys_answers_are_understood(document: Any, said: tuple[tuple[s
 )
 def test_every_familys_requests_are_understood(document: Any, roles: list[str]) -> None:
     assert [turn.role for turn in turns(document)] == roles
+
+
+def test_a_call_of_a_function_is_told_in_every_familys_words() -> None:
+    told = [
+        {"choices": [{"message": {"tool_calls": [{"function": {"name": "look", "arguments": '{"at":1}'}}]}}]},
+        {"type": "message", "content": [{"type": "tool_use", "name": "look", "input": {"at": 1}}]},
+        {"candidates": [{"content": {"parts": [{"functionCall": {"name": "look", "args": {"at": 1}}}]}}]},
+    ]
+    assert {merged(pieces(document)) for document in told} == {(("tool", 'look {"at":1}'),)}
+
+
+def test_a_list_that_gemini_streams_is_a_text_and_its_events() -> None:
+    chunks = [b'{"candidates":[{"content":{"parts":[{"text":"%s"}]}}]}' % text for text in (b"one ", b"two")]
+    found = show(b"[" + b",\r\n".join([*chunks, b'{"error":{"code":503}}']) + b"]")
+    assert found.said == (("text", "one two"),)
+    assert [one.said for one in found.events or ()] == ["one ", "two", ""]
+    assert (found.events or ())[1].data == chunks[1].decode()
 
 
 def test_an_image_is_told_by_its_size() -> None:

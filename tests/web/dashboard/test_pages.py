@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from netrunner.dialects.interfaces import IDialect
+from netrunner.dialects.spoken import SPOKEN
 from netrunner.ids import made_at
 from netrunner.interfaces import ICopies, ILogs
 from netrunner.query import Found, Query, parse
@@ -209,6 +211,13 @@ def test_the_fields_of_the_form_narrow_the_log() -> None:
     assert [(term.field, term.text) for term in query.terms] == [("model", "gpt"), (None, "red")]
     assert (query.dialect, query.failed, query.outcome, query.before) == ("ollama", True, None, "x")
     assert (query.since_s, query.until_s) == (1735689600.0, 1735776000.0)
+
+
+def test_the_form_offers_everything_that_callers_speak() -> None:
+    spoken = {name for name, dialect in SPOKEN.items() if IDialect.providedBy(dialect)}
+    for path in ("/", "/logs"):
+        select = Stage().text(path).partition('name="service"')[2].partition("</select>")[0]
+        assert set(re.findall(r'value="(\w+)"', select)) == spoken
 
 
 def test_an_outcome_is_a_status_too() -> None:

@@ -8,7 +8,6 @@
   const ARMED_MS = 4000; // within which a second press ends a request
   const MOST_CHARACTERS = 200000; // in one pane of a running stream
   const PLOT_WIDTH = 600;
-  const SERVICES = { openai: "OpenAI", ollama: "Ollama", anthropic: "Anthropic", gemini: "Gemini" };
 
   const find = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -84,7 +83,8 @@
     cell("time").title = at;
     say(cell("time"), at.slice(11, 19));
     say(cell("source"), row.source_ip ?? "–");
-    say(cell("service"), SERVICES[row.service_type] ?? row.service_type ?? "–");
+    const service = find(`select[name="service"] option[value="${CSS.escape(row.service_type ?? "-")}"]`);
+    say(cell("service"), service?.textContent ?? row.service_type ?? "–");
     say(cell("method"), row.method ?? "");
     say(cell("path"), row.path ?? "");
     say(cell("model"), row.mapped_model || row.original_model || "–");
@@ -472,7 +472,8 @@
       const lines = (rest + text).split(/\r\n|\n|\r/);
       rest = lines.pop().slice(-1000000);
       for (const line of lines) {
-        const data = line.startsWith("data:") ? line.slice(5).trim() : line;
+        // An event, a line of JSON, or a line of a list that has a document on each.
+        const data = line.startsWith("data:") ? line.slice(5).trim() : line.replace(/^\[|[,\]]$/g, "");
         if (!data.startsWith("{")) continue;
         let document;
         try {
