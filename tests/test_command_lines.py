@@ -1,8 +1,8 @@
 """Commands for programs that cannot run here: whatever of ours they name is there, under that name.
 
 docker and kubectl want an engine, systemctl a machine that systemd has started, as ``test_under_systemd`` does where it
-can. What the pages and the files for them say is read here: every image, file, port, volume, variable, secret and unit in a command has to be one that is
-shipped.
+can. What the pages and the files for them say is read here: every image, file, port, volume, variable, secret and unit
+in a command has to be one that is shipped.
 """
 
 from __future__ import annotations
