@@ -26,6 +26,11 @@ def uuid7(wall_s: float, randbits: Callable[[int], int]) -> str:
     )
 
 
+def short(id: str) -> str:
+    """Return by what people tell an id from those around it: its end, since a UUIDv7 begins with its time."""
+    return id[-8:]
+
+
 def first_of(wall_s: float) -> str:
     """Return what sorts before every UUIDv7 made at a Unix time or later, and behind all made before it."""
     milliseconds = f"{int(max(0.0, wall_s) * 1000):012x}"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from netrunner.http.headers import list_tokens
+from netrunner.ids import short
 from netrunner.logserver.message import Message, Type
 
 LATEST_S = 4102444800.0
@@ -84,11 +85,11 @@ def seconds(text: bytes | None, latest_s: float = LATEST_S) -> float | None:
 def stem(id: str, type: Type, at_accept: float, number: int = 1) -> str:
     """Return the name of a message's files without their endings.
 
-    The time is UTC. ``number`` tells apart what would have the same name otherwise: ids that begin alike, in one
+    The time is UTC. ``number`` tells apart what would have the same name otherwise: ids that end alike, in one
     millisecond, or an exchange that is sent again.
     """
     again = "" if number == 1 else f"-{number}"
-    return f"{moment(at_accept)}_{id[:8]}_{type}{again}"
+    return f"{moment(at_accept)}_{short(id)}_{type}{again}"
 
 
 def moment(at: float) -> str:

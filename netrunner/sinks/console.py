@@ -1,12 +1,13 @@
 """The sink ``console``: one line a request, for people.
 
-``2026-11-21 09:00:00 [0193a1b2] POST /v1/chat/completions -> https://api.openai.com:443 [openai] 200 1.234s done``
+``2026-11-21 09:00:00 [4c1d9be2] POST /v1/chat/completions -> https://api.openai.com:443 [openai] 200 1.234s done``
 
 This module must not write anything of a body, a query or a credential.
 """
 
 from __future__ import annotations
 
+from netrunner.ids import short
 from netrunner.offers import SinkFactory
 from netrunner.sinks.lines import LineSettings, LineSink, local_time, words
 from netrunner.values import Record
@@ -22,7 +23,7 @@ def line(record: Record) -> str:
         record.method, record.path, _destination(record), served_by, record.outcome, record.error or ""
     )
     return (
-        f"{local_time(int(record.at_accept))} [{record.id[:8]}] {method} {path} -> {upstream} [{served_by}]"
+        f"{local_time(int(record.at_accept))} [{short(record.id)}] {method} {path} -> {upstream} [{served_by}]"
         f" {record.status} {record.duration_s:.3f}s {outcome}{error and ' '}{error}\n"
     )
 

@@ -18,7 +18,7 @@ from netrunner.logserver.upload import MAX_PENDING_BYTES
 from tests.support.client import Client, answers
 from tests.support.logserver import ID, OTHER, REQUEST, RESPONSE, LogSite
 
-NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}_01939999_(request|response)(-\d+)?\.bin")
+NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}_dddddddd_(request|response)(-\d+)?\.bin")
 START = f"PUT /{ID}/request HTTP/1.1\r\nHost: localhost\r\n".encode()
 
 
@@ -32,7 +32,7 @@ def test_a_message_is_stored_byte_for_byte_and_answered_with_its_name_and_size(s
 
 def test_the_name_tells_the_time_in_utc_to_the_millisecond(server: LogSite) -> None:
     server.clock.advance(0.0625)
-    assert json.loads(server.put("request", REQUEST).body)["file"] == "2025-06-15_15-06-40.062_01939999_request.bin"
+    assert json.loads(server.put("request", REQUEST).body)["file"] == "2025-06-15_15-06-40.062_dddddddd_request.bin"
 
 
 def test_request_and_response_share_time_and_id_in_their_names(server: LogSite) -> None:
@@ -62,7 +62,7 @@ def test_what_would_have_the_same_name_gets_a_number(server: LogSite) -> None:
 
 
 def test_a_file_that_lies_there_already_is_never_overwritten(server: LogSite) -> None:
-    name = "2025-06-15_15-06-40.000_01939999_request.bin"
+    name = "2025-06-15_15-06-40.000_dddddddd_request.bin"
     (server.path / name).write_bytes(b"somebody's")
     told = json.loads(server.put("request", REQUEST).body)
     assert server.files() == {name: b"somebody's", told["file"]: REQUEST}
@@ -385,7 +385,7 @@ def test_metadata_is_never_there_in_part_from_its_first_writing_on(
 
 
 def test_metadata_that_lies_there_already_is_never_overwritten(server: LogSite) -> None:
-    left = server.path / "2025-06-15_15-06-40.000_01939999_request_metadata.json"
+    left = server.path / "2025-06-15_15-06-40.000_dddddddd_request_metadata.json"
     left.write_bytes(b"somebody's")
     assert json.loads(server.put("request", REQUEST).body)["file"].endswith("_request-2.bin")
     assert left.read_bytes() == b"somebody's"

@@ -76,7 +76,7 @@ def test_a_name_that_is_always_taken_is_given_up(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(folder_module, "MOST_TRIES", 2)
     server = LogSite(tmp_path / "logs")
     for name in ("request", "request-2"):
-        (server.path / f"2025-06-15_15-06-40.000_01939999_{name}.bin").write_bytes(b"x")
+        (server.path / f"2025-06-15_15-06-40.000_dddddddd_{name}.bin").write_bytes(b"x")
     assert server.put("request", b"x").status == 500
     assert server.files("metadata.json") == {}
     server.folder.close()
@@ -105,7 +105,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("precious")
     server = LogSite(tmp_path / "logs")
-    stem = "2025-06-15_15-06-40.000_01939999_request"
+    stem = "2025-06-15_15-06-40.000_dddddddd_request"
     os.symlink(target, server.path / f"{stem}.bin")
     os.symlink(target, server.path / f".{stem}-2_metadata.json.new")
     assert server.put("request", b"x").status == 500

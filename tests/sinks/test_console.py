@@ -13,7 +13,7 @@ from netrunner.testing.fakes import FakeEnvironment
 def test_a_request_is_one_line(record):
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_700_000_000))
     assert line(record()) == (
-        f"{at} [01939999] POST /v1/chat/completions -> https://api.test:443 [acme] 200 1.234s done\n"
+        f"{at} [dddddddd] POST /v1/chat/completions -> https://api.test:443 [acme] 200 1.234s done\n"
     )
 
 
