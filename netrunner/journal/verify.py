@@ -49,7 +49,8 @@ def _verify_lane(folder: Path, lane: str, live: bool) -> list[Finding]:
     for span in held:
         digest, last = _verify_span(span, digest, live and span.end is None, findings)
     if held and last != Kind.END and not live:
-        findings.append(Finding(held[-1].segment.path, held[-1].segment.start, "it ends without its end"))
+        what = "it ends without its end: it was cut off, or its process died and none has started since"
+        findings.append(Finding(held[-1].segment.path, held[-1].segment.start, what))
     return findings
 
 
