@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from netrunner.process.control import ControlError
 from tests.support.chromium import CHECKS, Visit, chromium
@@ -361,6 +361,29 @@ def test_pages_of_real_records_fit_and_can_be_read(browser: Browser, daemon: Dae
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, path
                     assert page.evaluate(CHECKS) == [], path
                 visit.assert_quiet()
+
+
+def test_totals_that_were_counted_before_a_request_ended_do_not_stay(daemon: Daemon, visit: Visit) -> None:
+    told: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if told:
+            route.continue_()
+        else:
+            told.append((route, route.fetch()))
+
+    visit.page.route("**/now?*totals=1", hold)
+    page = visit.go("/", live=True)
+    while not told:
+        page.wait_for_timeout(20)
+    ask(daemon, "hi")
+    total = page.locator('[data-total="all"]')
+    expect(total).to_have_text("1")
+    route, before = told[0]
+    route.fulfill(response=before)
+    expect(total).to_have_text("0")
+    expect(total).to_have_text("1")
+    visit.assert_quiet()
 
 
 @pytest.mark.parametrize("daemon", [KEPT["the database"]], indirect=True)

@@ -4,6 +4,7 @@
 
 (() => {
   const REFRESH_MS = 1500; // between an event of the feed and the figures that follow from it
+  const SETTLE_MS = 2000; // until whatever counts records knows of one
   const RECONNECT_MS = 3000;
   const ARMED_MS = 4000; // within which a second press ends a request
   const MOST_CHARACTERS = 200000; // in one pane of a running stream
@@ -258,6 +259,9 @@
     let count = Number(find('[data-total="flying"]').textContent);
     let drawn = performance.now();
     let shown = "";
+    let counted = -Infinity; // when a record was added to the totals
+    let unsure = false; // whether an answer with totals may not have known of that
+    let settling = 0;
 
     function add(key) {
       const element = find(`[data-total="${key}"]`);
@@ -291,12 +295,20 @@
           count = Math.max(flying.body.rows.length, count - 1);
           ended.put({ ...row, is_inflight: false });
           for (const key of ["all", "day", row.service_type]) add(key);
+          counted = performance.now();
         }
       }
+      settle();
       flying.settle();
       ended.settle();
       tellCount();
       waiting ||= setTimeout(() => refresh(false), REFRESH_MS);
+    }
+
+    // Totals that may lack what was added meanwhile are asked for once more, as soon as nothing is added.
+    function settle() {
+      clearTimeout(settling);
+      if (unsure) settling = setTimeout(() => refresh(true), SETTLE_MS);
     }
 
     function hear(name, row) {
@@ -327,6 +339,7 @@
       clearTimeout(waiting);
       waiting = 0;
       fresh = new Map();
+      const known = performance.now() - SETTLE_MS;
       let now;
       try {
         const answer = await fetch(`/now?span=${charts.dataset.span}${withTotals ? "&totals=1" : ""}`);
@@ -346,6 +359,8 @@
         element.dataset.value = String(total);
         say(element, brief(total));
       }
+      if (now.totals) unsure = counted > known;
+      settle();
       showAlerts(now.alerts);
       for (const chart of now.charts) drawChart(chart);
       drawn = performance.now();
