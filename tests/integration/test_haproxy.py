@@ -14,7 +14,7 @@ from typing import Any, Self
 import h11
 import pytest
 
-from tests.http.test_server_smuggling import LENIENT, PAYLOADS, SMUGGLED
+from tests.http.test_server_smuggling import LENIENT, PAYLOADS, SMUGGLED, origin_form
 from tests.support.binaries import require_binary
 from tests.support.client import Seen
 from tests.support.daemon import ECHO, PATIENCE_S, Daemon, listening_socket
@@ -101,7 +101,7 @@ class Upstream:
                 body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 port = dict(head.headers).get(b"x-port", b"")
-                self.seen[port].append(Seen(head.method, head.target, body))
+                self.seen[port].append(Seen(head.method, origin_form(head.target), body))
                 sock.sendall(reader.send(h11.Response(status_code=200, headers=[(b"content-length", b"0")])) or b"")
                 reader.send(h11.EndOfMessage())
                 if reader.our_state is not h11.DONE:

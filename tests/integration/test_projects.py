@@ -329,7 +329,10 @@ def test_no_canary_lies_in_the_state_folder_or_the_log(daemon: Daemon) -> None:
     files = [path for path in daemon.state.rglob("*") if path.is_file()]
     assert len(files) > 3
     for path in files:
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:  # a cursor that has been moved to its place
+            continue
         assert b"canary" not in data, path
         assert told["token"].encode() not in data, path
     assert "canary" not in daemon.log()
